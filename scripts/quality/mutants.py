@@ -186,8 +186,15 @@ BY_TESTS = (
     Mutant(
         "a cancellation that the client of Redis lost is raised",
         "streams/state/redis_calls.py",
-        "    if cancellations() > before:\n",
-        "    if False:\n",
+        "        if _cancellations() > before:\n",
+        "        if False:\n",
+        "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
+    ),
+    Mutant(
+        "a cancellation that the client lost is raised also where there was nothing to read",
+        "streams/state/redis_calls.py",
+        "        raise\n    check()\n",
+        "        raise\n",
         "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
     ),
     Mutant(

@@ -6,7 +6,8 @@ See also `streams.state.redis_client`, which translates the client's errors.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
@@ -39,31 +40,41 @@ def translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
         store = cast(_Caller, args[0])
         stopwatch = store.stopwatch
         number = stopwatch.begin()
-        before = cancellations()
         try:
-            async with asyncio.timeout(CALL_MAX_S):
-                result = await method(*args, **kwargs)
+            with cancellable():
+                async with asyncio.timeout(CALL_MAX_S):
+                    return await method(*args, **kwargs)
         except redis_client.FAILURES as error:
             raise store.failed(error) from error
         finally:
             stopwatch.end(number, method.__name__)
-        check_cancelled(before)
-        return result
 
     return call
 
 
-def cancellations() -> int:
+@contextmanager
+def cancellable() -> Iterator[Callable[[], None]]:
+    """Raise at the end, or when what is given is called, a cancellation that came meanwhile and that the client lost.
+
+    redis-py sends by ``wait_for`` of asyncio, which on Python 3.11 loses a cancellation that comes as it ends
+    (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever. It ends, too, where
+    the call failed after it.
+    """
+    before = _cancellations()
+
+    def check() -> None:
+        if _cancellations() > before:
+            raise asyncio.CancelledError
+
+    try:
+        yield check
+    except Exception:
+        check()
+        raise
+    check()
+
+
+def _cancellations() -> int:
     """How often the running task was cancelled."""
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()
-
-
-def check_cancelled(before: int) -> None:
-    """Raise the cancellation that came since there were ``before``, which the client has lost.
-
-    redis-py sends by ``wait_for`` of asyncio, which on Python 3.11 loses a cancellation that comes as it ends
-    (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever.
-    """
-    if cancellations() > before:
-        raise asyncio.CancelledError

@@ -18,7 +18,7 @@ from streams.settings import Settings
 from streams.state import redis_client
 from streams.state.call_timer import CallTimer
 from streams.state.contract import tombstone
-from streams.state.redis_calls import cancellations, check_cancelled, translated
+from streams.state.redis_calls import cancellable, translated
 
 POSITION = "position:"
 TIMEOUT_S = 10.0
@@ -149,11 +149,11 @@ class RedisReader:
 
     async def customers(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
         """Every stored customer of a partition, in no order; a customer that is saved meanwhile may come twice."""
-        before = cancellations()
         try:
-            async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
-                check_cancelled(before)
-                yield name.decode(), stored
+            with cancellable() as check:
+                async for name, stored in self._client.hscan_iter(self._key(partition, "customers"), count=1_000):
+                    check()
+                    yield name.decode(), stored
         except redis_client.FAILURES as error:
             raise self.failed(error) from error
 

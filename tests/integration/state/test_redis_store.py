@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis.asyncio as redis
@@ -235,12 +236,30 @@ async def test_a_redis_that_is_gone_is_one_exception() -> None:
         await client.aclose()
 
 
-async def test_a_call_that_is_cancelled_is_cancelled(own_redis: Redis) -> None:
+async def _read_all(store: RedisStore, partition: int) -> list[str]:
+    return [customer async for customer, _ in store.customers(partition)]
+
+
+CANCELLED: dict[str, Callable[[RedisStore], Coroutine[Any, Any, Any]]] = {
+    "a call": lambda store: store.meta(0, ("clock",)),
+    "all customers": lambda store: _read_all(store, 0),
+    "no customers": lambda store: _read_all(store, 1),
+}
+
+
+@pytest.mark.parametrize("read", CANCELLED.values(), ids=CANCELLED)
+async def test_a_call_that_is_cancelled_is_cancelled(
+    own_redis: Redis, read: Callable[[RedisStore], Coroutine[Any, Any, Any]]
+) -> None:
     """A call can be cancelled at any moment, or a released partition would go on for ever."""
+    writer = RedisStore.connect(own_redis.url, "cancelled:")
+    await claimed(writer)
+    await writer.save(0, step(1, customers=[stored_customer("a")]))
+    await writer.close()
     lost = []
     for moment in range(200):
         store = RedisStore.connect(own_redis.url, "cancelled:")
-        call = asyncio.create_task(store.meta(0, ("clock",)))
+        call = asyncio.create_task(read(store))
         for _ in range(moment):  # turns of the loop: each may be the one in which the client's own wait ends
             await asyncio.sleep(0)
         if call.cancel():
