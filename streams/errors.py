@@ -13,9 +13,9 @@ class ClaimRefused(Exception):
 class LowerGeneration(Exception):
     """The stored claim has a higher generation. An offset commit proves which of the two is newer."""
 
-    def __init__(self, stored: int, token: str) -> None:
-        super().__init__(stored, token)
-        self.token = token
+    def __init__(self, stored: int, fencing_token: str) -> None:
+        super().__init__(stored, fencing_token)
+        self.fencing_token = fencing_token
 
 
 class Fenced(Exception):

@@ -55,19 +55,19 @@ BY_SIMULATION = (
     Mutant(
         "claim token of a save",
         "streams/state/memory.py",
-        "state.claim is None or state.claim.token != save.token",
+        "state.claim is None or state.claim.fencing_token != save.fencing_token",
         "state.claim is None",
     ),
     Mutant(
         "a lower generation must prove itself",
         "streams/state/memory.py",
-        "if claim.generation < generation and claim.proven_over != state.claim.token:",
+        "if claim.generation < generation and claim.proven_over != state.claim.fencing_token:",
         "if False:",
     ),
     Mutant(
         "a proof is of one claim, not of its number",
         "streams/state/memory.py",
-        "claim.proven_over != state.claim.token",
+        "claim.proven_over != state.claim.fencing_token",
         "not claim.proven_over",
         "tests/integration/state/test_store_contract.py",
     ),
@@ -134,8 +134,8 @@ BY_SIMULATION = (
     Mutant(
         "a trim rests on a save that is there",
         "streams/state/memory.py",
-        "state.claim.token != token or state.save_number < number:",
-        "state.claim.token != token:",
+        "state.claim.fencing_token != fencing_token or state.save_number < number:",
+        "state.claim.fencing_token != fencing_token:",
     ),
     Mutant(
         "an outbox that is found is published",
@@ -496,7 +496,7 @@ BY_TESTS = (
     Mutant(
         "claim token of a trim",
         "streams/state/memory.py",
-        "state.claim.token != token or state.save_number < number",
+        "state.claim.fencing_token != fencing_token or state.save_number < number",
         "state.save_number < number",
         "tests/integration/state/test_store_contract.py",
     ),
@@ -1056,7 +1056,7 @@ BY_TESTS = (
     Mutant(
         "a mark of linked ids does not outlast the claim of its entry",
         "streams/triggers/linked_ids.py",
-        " or token != self._token:",
+        " or fencing_token != self._fencing_token:",
         ":",
         "tests/integration/triggers/test_membership_lookup.py::test_marks_after_a_loss_of_entries_that_others_replace",
     ),
@@ -1700,8 +1700,8 @@ BY_TESTS = (
     Mutant(
         "whoever has fenced sees whether its claim still stands",
         "streams/runtime/assignment.py",
-        "        if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):",
-        "        if False:",
+        "if not await self.store.trim(claim.partition, claim.fencing_token, state.trimmed, {}, state.save_number):",
+        "if False:",
         "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
@@ -1952,7 +1952,7 @@ BY_TESTS = (
     Mutant(
         "what ended in order is no death",
         "streams/runtime/partition_runner.py",
-        'await self._store.set_attempt(self._claim.partition, self._claim.token, b"")',
+        'await self._store.set_attempt(self._claim.partition, self._claim.fencing_token, b"")',
         "pass",
         "tests/unit/runtime/test_rebalance_listener.py",
     ),

@@ -125,7 +125,7 @@ class Assignment:
     async def _check_stands(self, claimed: ClaimedPartition) -> None:
         """Raise `Fenced` if another process has claimed a partition meanwhile."""
         claim, state = claimed.claim, claimed.state
-        if not await self.store.trim(claim.partition, claim.token, state.trimmed, {}, state.save_number):
+        if not await self.store.trim(claim.partition, claim.fencing_token, state.trimmed, {}, state.save_number):
             raise Fenced
 
     def meter(self) -> Meter:
@@ -150,7 +150,9 @@ class Assignment:
             fetch_status=lambda topic: self._consumer.heard(TP(topic, claim.partition)),
             now_ms=config.now_ms,
             monotonic=config.monotonic,
-            trials=Trials(self.store, claim.partition, claim.token, attempt, self._care, config.trial_deaths_max),
+            trials=Trials(
+                self.store, claim.partition, claim.fencing_token, attempt, self._care, config.trial_deaths_max
+            ),
         )
 
     @cached_property
@@ -176,7 +178,7 @@ class Assignment:
         if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):
             raise Fenced
         self._attempts[partition] = attempt = poison_pills.judge(state.attempt, by_topic)
-        if not await self.store.set_attempt(partition, claim.token, poison_pills.encode(attempt)):
+        if not await self.store.set_attempt(partition, claim.fencing_token, poison_pills.encode(attempt)):
             raise Fenced
         reach("after_begin")
         return ClaimedPartition(claim, msgspec.structs.replace(state, positions=by_topic), is_unread)
@@ -192,7 +194,7 @@ class Assignment:
                 raise StaleAssignment from None
             if not await consumer.proves_generation({tp: offsets.committed.get(tp, 0) for tp in tps}):
                 raise StaleAssignment from None
-            claim = msgspec.structs.replace(claim, proven_over=lower.token)
+            claim = msgspec.structs.replace(claim, proven_over=lower.fencing_token)
         try:
             return claim, await self.store.claim(claim)
         except LowerGeneration:  # another process has claimed meanwhile

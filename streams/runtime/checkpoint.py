@@ -41,10 +41,10 @@ class Checkpointer:
     ``definition_version``: the number of the newest definition file, under which the next checkpoint is made.
     """
 
-    def __init__(self, store: Store, partition: int, token: str, state: PartitionState) -> None:
+    def __init__(self, store: Store, partition: int, fencing_token: str, state: PartitionState) -> None:
         self.store = store
         self.partition = partition
-        self._token = token
+        self._fencing_token = fencing_token
         self.save_number = state.save_number
         self.positions = dict(state.positions)
         self.clock = state.clock
@@ -71,7 +71,7 @@ class Checkpointer:
         entry = [encode_entry(out)] if out else []
         clock = max(progress.clock, self.clock)
         save = Save(
-            token=self._token,
+            fencing_token=self._fencing_token,
             number=self.save_number + 1,
             digest=_digest(progress.positions, (clock, progress.caught_up), stored, entry),
             starts=progress.starts,

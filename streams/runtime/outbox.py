@@ -81,7 +81,7 @@ class Outbox:
         store: Store,
         publisher: Publisher,
         partition: int,
-        token: str,
+        fencing_token: str,
         state: PartitionState,
         saved: Callable[[], int],
         blocked_by: Mapping[str, Collection[object]] | None = None,
@@ -90,7 +90,7 @@ class Outbox:
         self._store = store
         self._publisher = publisher
         self._partition = partition
-        self._token = token
+        self._fencing_token = fencing_token
         self._trimmed = state.trimmed
         self._positions = dict(state.outputs)
         self._saved = saved
@@ -205,7 +205,7 @@ class Outbox:
         self._trimmed += count
         self._positions |= positions
         positions = {topic: position for topic, position in self._positions.items() if not self._blocked_by.get(topic)}
-        if not await self._store.trim(self._partition, self._token, self._trimmed, positions, self._saved()):
+        if not await self._store.trim(self._partition, self._fencing_token, self._trimmed, positions, self._saved()):
             raise Fenced
 
 

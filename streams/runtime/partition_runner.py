@@ -110,4 +110,4 @@ class PartitionRunner:
         # This end was requested, so the positions must not count as those at which the process died.
         with contextlib.suppress(TimeoutError, StoreFailed):
             async with asyncio.timeout(CLEAR_WAIT_S):
-                await self._store.set_attempt(self._claim.partition, self._claim.token, b"")
+                await self._store.set_attempt(self._claim.partition, self._claim.fencing_token, b"")

@@ -122,12 +122,18 @@ class Trials:
     """The trials of one partition under one claim."""
 
     def __init__(
-        self, store: Store, partition: int, token: str, attempt: Attempt, care: Care, deaths_max: int = DEATHS_MAX
+        self,
+        store: Store,
+        partition: int,
+        fencing_token: str,
+        attempt: Attempt,
+        care: Care,
+        deaths_max: int = DEATHS_MAX,
     ) -> None:
         """``deaths_max``: how many deaths in a row during a record's trial make it `poison`."""
         self._store = store
         self._partition = partition
-        self._token = token
+        self._fencing_token = fencing_token
         self._attempt = attempt
         self._care = care
         self.poison = attempt.suspect if attempt.suspect_deaths >= deaths_max else None
@@ -169,5 +175,5 @@ class Trials:
         await self._write(self._attempt)
 
     async def _write(self, attempt: Attempt) -> None:
-        if not await self._store.set_attempt(self._partition, self._token, encode(attempt)):
+        if not await self._store.set_attempt(self._partition, self._fencing_token, encode(attempt)):
             raise Fenced

@@ -37,11 +37,11 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One ownership of a partition (a lease). ``generation`` is the Kafka group's, ``token`` is random (it fences)."""
+    """One ownership of a partition (a lease). ``generation`` is the Kafka group's, ``fencing_token`` is random."""
 
     partition: int
     generation: int
-    token: str
+    fencing_token: str
     identity: Identity
     # The token of a claim with a higher generation that is proven to be over: an offset commit of this claim's
     # generation was accepted. Its token, and not its generation: a group that was deleted counts from 1 again.
@@ -121,7 +121,7 @@ class Save(msgspec.Struct, frozen=True):
     another one is the newest. ``files``: the list of versions if it has changed; without documents.
     """
 
-    token: str
+    fencing_token: str
     number: int
     digest: bytes
     starts: Mapping[str, int]
@@ -158,7 +158,7 @@ class Store(Protocol):
         ``False`` when the claim no longer owns the partition, or that save is not there, as in `trim`.
         """
 
-    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+    async def set_attempt(self, partition: int, fencing_token: str, attempt: bytes) -> bool:
         """Store the trial of a batch for the next claim; ``False`` when the claim no longer owns the partition."""
 
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
@@ -187,7 +187,9 @@ class Store(Protocol):
         step's clock is ahead of the store's own, if it has one.
         """
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+    async def trim(
+        self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int
+    ) -> bool:
         """Drop the entries of the outbox before number ``first``, counted from the first that was ever put.
 
         ``outputs``: positions after the records of dropped entries, for the next claim. A repeated call changes

@@ -65,8 +65,8 @@ class MemoryStore:
                 follows = claim.follows and state.definition_versions != b""
                 check_identity(state.claim.identity, claim.identity, follows=follows)
             generation = state.claim.generation
-            if claim.generation < generation and claim.proven_over != state.claim.token:
-                raise LowerGeneration(generation, state.claim.token)
+            if claim.generation < generation and claim.proven_over != state.claim.fencing_token:
+                raise LowerGeneration(generation, state.claim.fencing_token)
         state.claim = claim
         next_due = min(state.dues.values(), default=0)
         return PartitionState(
@@ -78,7 +78,7 @@ class MemoryStore:
         self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
         state = self._of(claim.partition)
-        if state.claim is None or state.claim.token != claim.token or state.save_number < number:
+        if state.claim is None or state.claim.fencing_token != claim.fencing_token or state.save_number < number:
             return False
         state.positions = {**positions, **state.positions}
         if files is not None:
@@ -86,9 +86,9 @@ class MemoryStore:
             self._set_files(state, files)
         return True
 
-    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+    async def set_attempt(self, partition: int, fencing_token: str, attempt: bytes) -> bool:
         state = self._of(partition)
-        if state.claim is None or state.claim.token != token:
+        if state.claim is None or state.claim.fencing_token != fencing_token:
             return False
         state.attempt = attempt
         return True
@@ -118,7 +118,7 @@ class MemoryStore:
 
     async def save(self, partition: int, save: Save) -> SaveAnswer:
         state = self._of(partition)
-        if state.claim is None or state.claim.token != save.token:
+        if state.claim is None or state.claim.fencing_token != save.fencing_token:
             return "fenced"
         if save.number == state.save_number and save.digest == state.digest:
             return "already"
@@ -158,9 +158,11 @@ class MemoryStore:
             elif customer.due == 0:
                 state.dues.pop(customer.id, None)
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+    async def trim(
+        self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int
+    ) -> bool:
         state = self._of(partition)
-        if state.claim is None or state.claim.token != token or state.save_number < number:
+        if state.claim is None or state.claim.fencing_token != fencing_token or state.save_number < number:
             return False
         if first > state.trimmed:
             del state.outbox[: first - state.trimmed]

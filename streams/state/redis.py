@@ -4,7 +4,7 @@ The one rule: all keys of a partition have its hash tag, ``{p12}``, so they are 
 write them together (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
 
     worker A claims p12: claim.lua writes its token; A loads customers and computes save 7
-    worker B claims p12, as A seems dead: claim.lua writes the token of B and gives B the state after save 6
+    worker B claims p12, as A seems dead: claim.lua writes the fencing token of B and gives B the state after save 6
     A sends save 7: save.lua finds another token, writes nothing and answers `fenced`; A releases the partition
     B sends its own save 7, loses the reply and sends it again: save.lua finds its digest and answers `already`
 
@@ -72,8 +72,8 @@ class RedisStore(RedisReader):
         keys = [self._key(claim.partition, name) for name in ("meta", "due", "outbox", "erased", "files")]
         identity = claim.identity
         arguments: list[str | int] = [
-            claim.token, claim.generation, claim.proven_over, identity.cluster, identity.group, identity.partitions,
-            identity.definitions, identity.topics, int(claim.follows),
+            claim.fencing_token, claim.generation, claim.proven_over, identity.cluster, identity.group,
+            identity.partitions, identity.definitions, identity.topics, int(claim.follows),
         ]  # fmt: skip
         answer = await self._claim(keys, arguments)
         if answer[0] == b"lower":
@@ -102,7 +102,7 @@ class RedisStore(RedisReader):
     async def begin(
         self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None = None, number: int = 0
     ) -> bool:
-        arguments: list[str | int | bytes] = [claim.token, number, claim.identity.definitions]
+        arguments: list[str | int | bytes] = [claim.fencing_token, number, claim.identity.definitions]
         if files is None:
             arguments += ["", b"", 0, 0]
         else:
@@ -115,8 +115,8 @@ class RedisStore(RedisReader):
         return bool(await self._begin(keys, arguments))
 
     @translated
-    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
-        return bool(await self._set_attempt([self._key(partition, "meta")], [token, attempt]))
+    async def set_attempt(self, partition: int, fencing_token: str, attempt: bytes) -> bool:
+        return bool(await self._set_attempt([self._key(partition, "meta")], [fencing_token, attempt]))
 
     @translated
     async def load(self, partition: int, customers: Sequence[str]) -> list[bytes | None]:
@@ -184,9 +184,11 @@ class RedisStore(RedisReader):
                 raise ClaimRefused(f"the clocks of this machine and of Redis differ by {skew_ms} ms; set them right")
 
     @translated
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+    async def trim(
+        self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int
+    ) -> bool:
         keys = [self._key(partition, name) for name in ("meta", "outbox")]
-        arguments: list[str | int] = [token, first, number]
+        arguments: list[str | int] = [fencing_token, first, number]
         for name, position in outputs.items():
             arguments += [OUTPUT + name, position]
         return bool(await self._trim(keys, arguments))

@@ -26,7 +26,7 @@ def arguments(save: Save) -> list[bytes | str | int]:
         elif customer.due == 0:
             removed.append(customer.id)
     arguments: list[bytes | str | int] = [
-        save.token, save.number, save.digest, save.clock, save.caught_up_until,
+        save.fencing_token, save.number, save.digest, save.clock, save.caught_up_until,
         len(save.positions), len(customers), len(dues), len(removed), len(save.outbox), len(gone), len(erased),
         save.definition_version,
     ]  # fmt: skip

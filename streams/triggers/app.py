@@ -66,7 +66,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         file=file,
         placeholders=definitions.placeholders,
         endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
-        standings=_standings(settings, definitions, identity.partitions),
+        memberships=_memberships(settings, definitions, identity.partitions),
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
     )
@@ -75,7 +75,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     return app
 
 
-def _standings(settings: Settings, definitions: Definitions, partitions: int) -> MembershipLookup:
+def _memberships(settings: Settings, definitions: Definitions, partitions: int) -> MembershipLookup:
     store = RedisStore.of(settings)
     linked = None
     if settings.partitioner == "murmur2":  # else the segmenter links no ids: it cannot tell an id's partition

@@ -50,7 +50,7 @@ class TriggersConfig(OwnerConfig, frozen=True, kw_only=True):
     file: TriggersFile
     placeholders: Placeholders
     endpoints: Mapping[str, Endpoint]
-    standings: MembershipLookup
+    memberships: MembershipLookup
     counts: Counts
     fresh_ms: int
 
@@ -80,7 +80,7 @@ async def claim_partitions(
 def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition) -> OwnedTriggersPartition:
     claim, state, store = claimed.claim, claimed.state, assignment.store
     dispatcher = Dispatcher(
-        config.file, config.endpoints, config.standings, store, claim.partition, claim.token, state,
+        config.file, config.endpoints, config.memberships, store, claim.partition, claim.fencing_token, state,
         now_ms=config.now_ms, counts=config.counts, fresh_ms=config.fresh_ms,
     )  # fmt: skip
     checkpointer = dispatcher.checkpointer
@@ -88,7 +88,7 @@ def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartiti
         store,
         assignment.publisher,
         claim.partition,
-        claim.token,
+        claim.fencing_token,
         state,
         saved=lambda: checkpointer.save_number,
     )

@@ -56,10 +56,10 @@ class Dispatcher:
         self,
         file: TriggersFile,
         endpoints: Mapping[str, Endpoint],
-        standings: MembershipLookup,
+        memberships: MembershipLookup,
         store: Store,
         partition: int,
-        token: str,
+        fencing_token: str,
         state: PartitionState,
         *,
         now_ms: Callable[[], int],
@@ -67,10 +67,10 @@ class Dispatcher:
         fresh_ms: int = FRESH_MS,
     ) -> None:
         """``fresh_ms``: how far a partition's clock may be behind the wall clock and still count as up to date."""
-        self.checkpointer = Checkpointer(store, partition, token, state)
+        self.checkpointer = Checkpointer(store, partition, fencing_token, state)
         self._store = store
         self._partition = partition
-        self._standings = standings
+        self._memberships = memberships
         self._now_ms = now_ms
         self.counts = Counts() if counts is None else counts
         self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
@@ -108,7 +108,7 @@ class Dispatcher:
         if not free or not 0 < next_due <= clock:
             return []
         before = self._furthest
-        reached = min(clock, self._checked(await self._standings.reached(self._partition), before))
+        reached = min(clock, self._checked(await self._memberships.reached(self._partition), before))
         stands_still = next_due > reached or self._deciding.is_old(reached)
         if stands_still and not self._deciding.is_old(next_due):
             return []  # the segmenter will come as far in a moment
@@ -129,7 +129,7 @@ class Dispatcher:
 
     async def _look(self, ids: Iterable[str]) -> LookupResult:
         before = self._furthest
-        look = await self._standings.look(self._partition, sorted(ids))
+        look = await self._memberships.look(self._partition, sorted(ids))
         return msgspec.structs.replace(look, reached=self._checked(look.reached, before))
 
     def _checked(self, reached: int, before: int) -> int:

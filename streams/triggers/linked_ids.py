@@ -51,18 +51,18 @@ class PartitionMarks:
         self._kept_ms = kept_ms
         self._marks: deque[tuple[int, int]] = deque()
         self._reached = 0
-        self._token: str | None = None
+        self._fencing_token: str | None = None
         self._unpublished: tuple[int, int] | None = None  # an entry's number, and up to when (ms) was decided with it
 
     def note(self, look: PartitionLook, now: int) -> None:
         """Take in a look that was answered by ``now`` (ms)."""
         reached = min(int(look.meta.get("clock", 0)), int(look.meta.get("caught_up", 0)))
         trimmed = int(look.meta.get("trimmed", 0))
-        token = look.meta.get("token")
-        if reached < self._reached or token != self._token:
+        fencing_token = look.meta.get("token")
+        if reached < self._reached or fencing_token != self._fencing_token:
             # Redis may have lost writes, so an entry of this number may be another one.
             self._unpublished = None
-        self._reached, self._token = reached, token
+        self._reached, self._fencing_token = reached, fencing_token
         if not look.outbox:
             self._unpublished = None
             self._add(now, reached)

@@ -126,7 +126,7 @@ def _own(
         assignment.store,
         assignment.publisher,
         claim.partition,
-        claim.token,
+        claim.fencing_token,
         claimed.state,
         saved=lambda: part.checkpointer.save_number,
         blocked_by={DEAD_LETTERS: part.published_dead_letters},

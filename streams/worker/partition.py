@@ -27,7 +27,7 @@ class WorkerPartition:
         self.claim = claim
         self.state = state
         self.published_dead_letters: PublishedDeadLetters = set()
-        self.checkpointer = Checkpointer(store, claim.partition, claim.token, state)
+        self.checkpointer = Checkpointer(store, claim.partition, claim.fencing_token, state)
         self.loader = CustomerLoader(
             self.checkpointer, versions, config.belong, skips_unknown_profiles=config.skips_unknown_profiles
         )

@@ -106,7 +106,7 @@ class World:
         self.file = file
         self.now = START
         self.shop = Shop()
-        self.standings: Any = self.shop
+        self.memberships: Any = self.shop
         self.store = MemoryStore()
         self.channels = {name: Scripted(self, script) for name in file.channels}
         self._offset = dict.fromkeys(INPUTS, 0)
@@ -122,7 +122,7 @@ class World:
         state = await self.store.claim(claim)
         endpoints = {name: Endpoint(way, self.channels[name]) for name, way in self.file.channels.items()}
         self.acting = Dispatcher(
-            self.file, endpoints, self.standings, self.store, 0, claim.token, state, now_ms=lambda: self.now
+            self.file, endpoints, self.memberships, self.store, 0, claim.fencing_token, state, now_ms=lambda: self.now
         )  # fmt: skip
 
     async def read(self, *events: Event) -> None:

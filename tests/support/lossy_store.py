@@ -170,9 +170,11 @@ class Store(MemoryStore):
         self._written()
         return answer
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+    async def trim(
+        self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int
+    ) -> bool:
         self._dies()
-        answer = await super().trim(partition, token, first, outputs, number)
+        answer = await super().trim(partition, fencing_token, first, outputs, number)
         self._written()
         return answer
 

@@ -12,13 +12,20 @@ PERSIAN = "مشتری-۱"
 NOTHING = PartitionState({}, 0, 0, 0, [], 0)
 
 
-def claim(token: str = "t1", generation: int = 5, **more: Any) -> Claim:
-    return Claim(**{"partition": 0, "generation": generation, "token": token, "identity": IDENTITY, **more})
+def claim(fencing_token: str = "t1", generation: int = 5, **more: Any) -> Claim:
+    return Claim(
+        **{"partition": 0, "generation": generation, "fencing_token": fencing_token, "identity": IDENTITY, **more}
+    )
 
 
 def step(number: int = 1, **more: Any) -> Save:
     """A save from the first positions to one record further in each input."""
-    parts: dict[str, Any] = {"token": "t1", "number": number, "digest": b"d%d" % number, "clock": 1_000 * number}
+    parts: dict[str, Any] = {
+        "fencing_token": "t1",
+        "number": number,
+        "digest": b"d%d" % number,
+        "clock": 1_000 * number,
+    }
     parts |= {"starts": {name: at + number - 1 for name, at in POSITIONS.items()}, "customers": [], "outbox": []}
     parts |= {"positions": {name: at + number for name, at in POSITIONS.items()}}
     return Save(**{**parts, **more})

@@ -242,7 +242,7 @@ class TriggerLives:
             file=self.file,
             placeholders=BUILT_IN,
             endpoints={name: Endpoint(way, self) for name, way in self.file.channels.items()},
-            standings=MembershipLookup(self, DEFINITIONS, linked),
+            memberships=MembershipLookup(self, DEFINITIONS, linked),
             counts=self.counts,
             fresh_ms=FRESH_MS,
         )

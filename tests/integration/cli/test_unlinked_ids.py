@@ -130,7 +130,7 @@ class Stored:
         ]
         self._saves += 1
         save = Save(
-            token="token", number=self._saves, digest=b"%d" % self._saves, clock=T, customers=values, outbox=[],
+            fencing_token="token", number=self._saves, digest=b"%d" % self._saves, clock=T, customers=values, outbox=[],
             starts={"profiles": state.positions.get("profiles", 0)}, positions={"profiles": position},
         )  # fmt: skip
         assert await store.save(0, save) == "saved"

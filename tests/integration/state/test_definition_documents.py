@@ -77,7 +77,7 @@ class Partition:
             files.settle()
         content = step(
             self.saves + 1,
-            token=f"t{self.generation}",
+            fencing_token=f"t{self.generation}",
             customers=[stored_customer(name, customer_codec.encode(customer))],
             definition_version=files.number,
             files=files.listing() if is_last else None,
@@ -156,7 +156,10 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
     await partition.saved(files, "oldest", is_last=True)
     assert (await sizes(client, partition.store))[1] == KEPT_MAX
     again = step(
-        partition.saves, token=f"t{partition.generation}", definition_version=files.number, files=files.listing()
+        partition.saves,
+        fencing_token=f"t{partition.generation}",
+        definition_version=files.number,
+        files=files.listing(),
     )
     assert await partition.store.save(0, again) == "already"
     assert (await sizes(client, partition.store))[1] == KEPT_MAX
@@ -196,7 +199,7 @@ async def test_another_owner_changes_no_file(partition: Partition, client: redis
     before = await sizes(client, partition.store)
     assert not await partition.store.begin(stale, {}, files.with_next(numbered(2), 0).files(), partition.saves)
     files.settle()
-    content = step(partition.saves + 1, token=stale.token, definition_version=1, files=files.listing())
+    content = step(partition.saves + 1, fencing_token=stale.fencing_token, definition_version=1, files=files.listing())
     assert await partition.store.save(0, content) == "fenced"
     assert (await sizes(client, partition.store))[1:] == before[1:]
 
@@ -290,9 +293,9 @@ async def test_what_reads_the_clock_reads_no_file(partition: Partition, client: 
     files = await partition.changed(numbered(0))
     engine = numbered(0)
     before = await hash_reads(client)
-    standings = MembershipLookup(partition.store, engine.definitions)
-    assert await standings.reached(0) == 0
-    assert (await standings.look(0, ["u"])).of["u"].waits_for is None
+    memberships = MembershipLookup(partition.store, engine.definitions)
+    assert await memberships.reached(0) == 0
+    assert (await memberships.look(0, ["u"])).of["u"].waits_for is None
     poller = StatePoller(Settings(partitions=1), partition.store, engine, 1, OpsMetrics(), lambda: 0)
     watching = asyncio.create_task(poller.poll())
     await asyncio.sleep(0.1)  # which looks at once

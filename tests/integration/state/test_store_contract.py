@@ -94,7 +94,7 @@ async def test_a_claim_of_the_same_or_a_higher_generation_holds(store: Store, ge
     await claimed(store)
     await store.claim(claim("t2", generation))
     assert await store.save(0, step()) == "fenced"
-    assert await store.save(0, step(token="t2")) == "saved"
+    assert await store.save(0, step(fencing_token="t2")) == "saved"
 
 
 async def test_a_lower_generation_is_refused_unless_proven(store: Store) -> None:
@@ -175,8 +175,8 @@ async def test_saves_follow_one_another(store: Store) -> None:
 
 
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [
-    ("another token", "fenced", {"token": "t2"}),
-    ("another token with the same save", "fenced", {"token": "t2", "number": 1, "digest": b"d1"}),
+    ("another token", "fenced", {"fencing_token": "t2"}),
+    ("another token with the same save", "fenced", {"fencing_token": "t2", "number": 1, "digest": b"d1"}),
     ("the same number, another content", "out_of_order", {"number": 1}),
     ("a number left out", "out_of_order", {"number": 3, "digest": b"d2"}),
     ("a number from long ago", "out_of_order", {"number": 0, "digest": b"d0"}),
@@ -225,7 +225,7 @@ async def test_the_same_save_by_the_next_owner_is_fenced_for_the_last(store: Sto
     await store.save(0, step(1))
     await store.claim(claim("t2", 6))
     assert await store.save(0, step(1)) == "fenced"
-    assert await store.save(0, step(1, token="t2")) == "already"
+    assert await store.save(0, step(1, fencing_token="t2")) == "already"
 
 
 async def test_a_step_of_some_inputs_moves_only_those(store: Store) -> None:
@@ -371,12 +371,12 @@ async def test_a_trim_that_rests_on_a_save_that_is_not_there_is_refused(store: S
 async def test_partitions_are_apart(store: Store) -> None:
     """Claims, customers, due times and outbox of one partition do not affect another."""
     await claimed(store)
-    await claimed(store, partition=1, token="t9")
+    await claimed(store, partition=1, fencing_token="t9")
     await store.save(0, step(1, customers=[stored_customer("a", b"0", 500)], outbox=[b"0"]))
     assert await store.save(1, step(1)) == "fenced"
     as_begun = msgspec.structs.replace(NOTHING, positions=POSITIONS)
-    assert await visible_state(store, partition=1, token="t9") == (as_begun, [None, None], [])
-    assert await store.save(1, step(1, token="t9", customers=[stored_customer("a", b"1", 400)])) == "saved"
+    assert await visible_state(store, partition=1, fencing_token="t9") == (as_begun, [None, None], [])
+    assert await store.save(1, step(1, fencing_token="t9", customers=[stored_customer("a", b"1", 400)])) == "saved"
     assert await store.load(0, ["a"]) == [b"0"]
     assert await store.next_due(0) == 500
 
@@ -459,23 +459,26 @@ class Both(RuleBasedStateMachine):
         return cast("Answer", memory)
 
     @rule(
-        token=TOKENS, generation=SMALL, proven_over=st.just("") | TOKENS, other=st.sampled_from([None] * 6 + ["group"])
+        fencing_token=TOKENS,
+        generation=SMALL,
+        proven_over=st.just("") | TOKENS,
+        other=st.sampled_from([None] * 6 + ["group"]),
     )
-    def claim(self, token: str, generation: int, proven_over: str, other: str | None) -> None:
+    def claim(self, fencing_token: str, generation: int, proven_over: str, other: str | None) -> None:
         identity = msgspec.structs.replace(IDENTITY, **{other: "x"} if other else {})
         outcome = self.both(
-            lambda store: store.claim(claim(token, generation, proven_over=proven_over, identity=identity))
+            lambda store: store.claim(claim(fencing_token, generation, proven_over=proven_over, identity=identity))
         )
         if isinstance(outcome, PartitionState):
-            self.holder, self.number, self.positions = token, outcome.save_number, dict(outcome.positions)
+            self.holder, self.number, self.positions = fencing_token, outcome.save_number, dict(outcome.positions)
 
-    @rule(token=TOKENS, positions=st.dictionaries(INPUTS, SMALL), behind=st.sampled_from([0, 0, 0, 1, -1]))
-    def begin(self, token: str, positions: dict[str, int], behind: int) -> None:
-        if self.both(lambda store: store.begin(claim(token), positions, None, self.number - behind)):
+    @rule(fencing_token=TOKENS, positions=st.dictionaries(INPUTS, SMALL), behind=st.sampled_from([0, 0, 0, 1, -1]))
+    def begin(self, fencing_token: str, positions: dict[str, int], behind: int) -> None:
+        if self.both(lambda store: store.begin(claim(fencing_token), positions, None, self.number - behind)):
             self.positions = {**positions, **self.positions}
 
     @rule(
-        token=st.sampled_from([None] * 5 + ["t1", "t2"]),
+        fencing_token=st.sampled_from([None] * 5 + ["t1", "t2"]),
         ahead=st.sampled_from([1, 1, 1, 1, 1, 0, 2, -1]),
         digest=st.sampled_from([b"d1", b"d2"]),
         moved=st.dictionaries(INPUTS, st.sampled_from([0, 0, 0, 0, 1])),
@@ -490,7 +493,7 @@ class Both(RuleBasedStateMachine):
     )
     def save(
         self,
-        token: str | None,
+        fencing_token: str | None,
         ahead: int,
         digest: bytes,
         moved: dict[str, int],
@@ -501,7 +504,7 @@ class Both(RuleBasedStateMachine):
     ) -> None:
         """Save the next step of the holder mostly, and now and then one that must be refused."""
         save = Save(
-            token=token or self.holder,
+            fencing_token=fencing_token or self.holder,
             number=max(1, self.number + ahead),
             digest=digest,
             starts={name: self.positions.get(name, 0) + off for name, off in moved.items()},
@@ -515,20 +518,20 @@ class Both(RuleBasedStateMachine):
             self.positions |= save.positions
 
     @rule(
-        token=st.sampled_from([None, None, "t1", "t2"]),
+        fencing_token=st.sampled_from([None, None, "t1", "t2"]),
         ahead=st.integers(-1, 3),
         behind=st.sampled_from([0, 0, 0, 1, -1]),
         outputs=st.dictionaries(st.sampled_from(["changes", "letters"]), SMALL),
     )
-    def trim(self, token: str | None, ahead: int, behind: int, outputs: dict[str, int]) -> None:
+    def trim(self, fencing_token: str | None, ahead: int, behind: int, outputs: dict[str, int]) -> None:
         """Trim entries not yet trimmed mostly; now and then passed ones, or with a save that is not there."""
         first, number = self.trimmed + ahead, self.number - behind
-        if self.both(lambda store: store.trim(0, token or self.holder, first, outputs, number)):
+        if self.both(lambda store: store.trim(0, fencing_token or self.holder, first, outputs, number)):
             self.trimmed += max(0, ahead)
 
-    @rule(token=st.sampled_from([None, None, "t1", "t2"]), attempt=st.binary(max_size=3))
-    def set_attempt(self, token: str | None, attempt: bytes) -> None:
-        self.both(lambda store: store.set_attempt(0, token or self.holder, attempt))
+    @rule(fencing_token=st.sampled_from([None, None, "t1", "t2"]), attempt=st.binary(max_size=3))
+    def set_attempt(self, fencing_token: str | None, attempt: bytes) -> None:
+        self.both(lambda store: store.set_attempt(0, fencing_token or self.holder, attempt))
 
     @rule(until=SMALL, limit=st.integers(1, 3))
     def due(self, until: int, limit: int) -> None:

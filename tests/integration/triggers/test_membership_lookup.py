@@ -56,9 +56,9 @@ async def filled(store: RedisStore, fingerprint: str = DEFINITIONS.fingerprint) 
 
 async def test_what_is_decided_up_to_when(redis_store: RedisStore) -> None:
     """A look gives the clock, limited by what is read, what each customer waits for, and its newest change."""
-    standings = await filled(redis_store)
-    assert await standings.reached(0) == 5_200
-    look = await standings.look(0, ["decided", "due", "ahead", "former", "erased", "nobody"])
+    memberships = await filled(redis_store)
+    assert await memberships.reached(0) == 5_200
+    look = await memberships.look(0, ["decided", "due", "ahead", "former", "erased", "nobody"])
     assert look.reached == 5_200
     inside = {"abandoned_cart": 1_234}
     assert {
@@ -87,12 +87,12 @@ async def test_a_change_that_was_read_and_is_not_stored_is_waited_for(redis_stor
 
 async def test_a_look_reads_small_fields_alone(redis_store: RedisStore) -> None:
     """A look, which comes many times a second, does not read the definition files, which may be megabytes."""
-    standings = await filled(redis_store)
+    memberships = await filled(redis_store)
     await redis_store._client.hset(redis_store._key(0, "meta"), "epochs", b"x" * 1_000_000)
     look = await redis_store.look(0, ["decided"])
     assert look.meta.keys() <= set(LOOK_FIELDS)
     assert sum(map(len, look.meta.values())) < 200
-    assert (await standings.look(0, ["decided"])).of["decided"].waits_for is None
+    assert (await memberships.look(0, ["decided"])).of["decided"].waits_for is None
 
 
 async def test_a_partition_that_nobody_reads_is_never_reached(redis_store: RedisStore) -> None:
@@ -102,9 +102,9 @@ async def test_a_partition_that_nobody_reads_is_never_reached(redis_store: Redis
 
 async def test_other_definitions_stop_triggers(redis_store: RedisStore) -> None:
     """Triggers stop, as under other definitions an index would mean another segment."""
-    standings = await filled(redis_store, "another")
+    memberships = await filled(redis_store, "another")
     with pytest.raises(Stop, match="other definitions"):
-        await standings.reached(0)
+        await memberships.reached(0)
 
 
 # --- linked ids --------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class Partitions:
         self.values: dict[int, dict[str, bytes]] = {0: {}, 1: {}, 2: {}}
         self.looks: list[tuple[int, tuple[str, ...]]] = []
         linked = LinkedIds(self, lambda name: int(name[-1]), lambda: self.now, 1_000)
-        self.standings = MembershipLookup(self, DEFINITIONS, linked)
+        self.memberships = MembershipLookup(self, DEFINITIONS, linked)
 
     def at(self, partition: int, reached: int, trimmed: int = 0, outbox: int = 0) -> None:
         self.meta[partition] = {"clock": str(reached), "caught_up": str(reached), "trimmed": str(trimmed)}
@@ -134,7 +134,7 @@ class Partitions:
     async def reached(self, now: int, name: str = "u0") -> int:
         """The time up to which all ids of a customer are decided, by a look at ``now``."""
         self.now = now
-        return (await self.standings.look(0, [name])).of[name].reached
+        return (await self.memberships.look(0, [name])).of[name].reached
 
 
 def linked_to(*names: str, alias: bool = False) -> bytes:
@@ -206,7 +206,7 @@ async def test_a_partition_that_nobody_read_holds_who_is_linked_to_it() -> None:
     for now in range(100_000, 200_000, 10_000):
         parts.at(0, now)
         assert await parts.reached(now) == 0
-    look = await parts.standings.look(0, ["u0", "v0"])
+    look = await parts.memberships.look(0, ["u0", "v0"])
     assert (look.of["u0"].waiting(1, 90_000), look.of["v0"].waiting(1, 90_000)) == (Waiting.LINKED_ID, None)
 
 
@@ -258,7 +258,7 @@ def test_marks_after_a_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "reached", "token", "decided"),
+    ("now", "reached", "fencing_token", "decided"),
     [
         (12_000, 8_000, "a", 0),  # it went back
         (12_000, 9_500, "b", 0),  # another owner came, and it has come further since
@@ -266,7 +266,9 @@ def test_marks_after_a_loss() -> None:
     ],
     ids=["goes back", "another claim", "no loss"],
 )
-def test_marks_after_a_loss_of_entries_that_others_replace(now: int, reached: int, token: str, decided: int) -> None:
+def test_marks_after_a_loss_of_entries_that_others_replace(
+    now: int, reached: int, fencing_token: str, decided: int
+) -> None:
     """Marks of two lost entries are not reached by trimming two others."""
     marks = PartitionMarks(60_000)
 
@@ -275,7 +277,7 @@ def test_marks_after_a_loss_of_entries_that_others_replace(now: int, reached: in
         marks.note(PartitionLook(meta, 2, {}, {}), time)
 
     note(10_000, 9_000, 8, "a")
-    note(now, reached, 10, token)
+    note(now, reached, 10, fencing_token)
     assert marks.decided(60_000) == decided
 
 

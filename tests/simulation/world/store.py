@@ -67,9 +67,9 @@ class Client:
     ) -> bool:
         return await self._ask(lambda: self._begun(claim, positions, files, number))
 
-    async def set_attempt(self, partition: int, token: str, attempt: bytes) -> bool:
+    async def set_attempt(self, partition: int, fencing_token: str, attempt: bytes) -> bool:
         memory = self._medium.memory
-        return await self._ask(lambda: self._write(partition, memory.set_attempt(partition, token, attempt)))
+        return await self._ask(lambda: self._write(partition, memory.set_attempt(partition, fencing_token, attempt)))
 
     async def count(self, partition: int) -> int:
         return await self._ask(lambda: at_once(self._medium.memory.count(partition)))
@@ -92,8 +92,10 @@ class Client:
         stepped = self._sim.now if is_idle else self._stepped.get(partition, self._sim.now)
         return await self._ask(lambda: self._saved(partition, save, stepped))
 
-    async def trim(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
-        return await self._ask(lambda: self._trimmed(partition, token, first, outputs, number))
+    async def trim(
+        self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int
+    ) -> bool:
+        return await self._ask(lambda: self._trimmed(partition, fencing_token, first, outputs, number))
 
     # --- on the server ---------------------------------------------------------------------
 
@@ -141,8 +143,8 @@ class Client:
         )
         return outcome
 
-    def _trimmed(self, partition: int, token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
-        is_done = self._write(partition, self._medium.memory.trim(partition, token, first, outputs, number))
+    def _trimmed(self, partition: int, fencing_token: str, first: int, outputs: Mapping[str, int], number: int) -> bool:
+        is_done = self._write(partition, self._medium.memory.trim(partition, fencing_token, first, outputs, number))
         if not is_done:
             self._sim.reached("trim refused")
         return is_done

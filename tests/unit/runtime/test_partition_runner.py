@@ -82,7 +82,7 @@ async def started_runner(
         now_ms=now_ms, belong=lambda customers: [True] * len(customers), dead_letter_limit=DeadLetterLimit(0.5, 10_000)
     )
     part = WorkerPartition(store, claim, state, DefinitionVersions.initial(Engine(built_in())), config)
-    outbox = Outbox(store, publisher(), 0, claim.token, state, saved=lambda: part.checkpointer.save_number)
+    outbox = Outbox(store, publisher(), 0, claim.fencing_token, state, saved=lambda: part.checkpointer.save_number)
     loop = asyncio.get_running_loop()
     context = TaskContext(
         partition=0,

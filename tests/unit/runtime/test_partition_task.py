@@ -249,7 +249,7 @@ async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_
             await outbox.put([])
         await asyncio.sleep(0 if is_busy else 0.1)
     assert publisher.renewed >= 3
-    await store.claim(msgspec.structs.replace(claim, generation=2, token="newer"))
+    await store.claim(msgspec.structs.replace(claim, generation=2, fencing_token="newer"))
     with pytest.raises(Fenced):
         await asyncio.wait_for(running, 1)
 
@@ -265,7 +265,7 @@ async def test_an_owner_that_tries_again_to_renew_lets_go_of_what_another_has(mo
     running = asyncio.create_task(Outbox(store, publisher, 0, "t", state, saved=lambda: 0).run())
     await asyncio.sleep(0.3)
     assert publisher.renewed > 2
-    await store.claim(msgspec.structs.replace(claim, generation=2, token="newer"))
+    await store.claim(msgspec.structs.replace(claim, generation=2, fencing_token="newer"))
     with pytest.raises(Fenced):
         await asyncio.wait_for(running, 1)
 

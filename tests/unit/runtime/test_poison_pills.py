@@ -98,8 +98,8 @@ class Steps:
     next_due = 0
     clock = 0
 
-    def __init__(self, world: World, token: str, positions: Mapping[str, int], number: int) -> None:
-        self.world, self.token, self.positions, self.number = world, token, dict(positions), number
+    def __init__(self, world: World, fencing_token: str, positions: Mapping[str, int], number: int) -> None:
+        self.world, self.fencing_token, self.positions, self.number = world, fencing_token, dict(positions), number
         self.saved: list[tuple[int, str]] = []
         self.together: list[int] = []
 
@@ -149,16 +149,16 @@ class World:
     async def life(self, *, in_order: bool = False) -> Life:
         """One owner, until all is read or it dies."""
         self.lives += 1
-        token = f"t{self.lives}"
-        claim = Claim(0, self.lives, token, IDENTITY)
+        fencing_token = f"t{self.lives}"
+        claim = Claim(0, self.lives, fencing_token, IDENTITY)
         state = await self.store.claim(claim)
         await self.store.begin(claim, {"visits": 0, "carts": 0})
         state = await self.store.claim(claim)
         attempt = judge(state.attempt, state.positions)
-        assert await self.store.set_attempt(0, token, encode(attempt))
+        assert await self.store.set_attempt(0, fencing_token, encode(attempt))
         care = Care([0] if attempt.needs_care else [], 100)
-        steps = Steps(self, token, state.positions, state.save_number)
-        outbox = Outbox(self.store, cast(Any, None), 0, token, state, saved=lambda: 0)
+        steps = Steps(self, fencing_token, state.positions, state.save_number)
+        outbox = Outbox(self.store, cast(Any, None), 0, fencing_token, state, saved=lambda: 0)
         context = TaskContext(
             partition=0,
             merge=Merge(["visits", "carts"], state.positions),
@@ -166,7 +166,7 @@ class World:
             fetch_status=lambda topic: FetchStatus(FetchResponse(ENDS[topic], ENDS[topic], 10_000, 0.0), 0.0),
             now_ms=lambda: 20_000,
             monotonic=lambda: 0.0,
-            trials=Trials(self.store, 0, token, attempt, care),
+            trials=Trials(self.store, 0, fencing_token, attempt, care),
         )
         shard = PartitionTask(context, cast(Any, steps), outbox, read_record=self._read)
         for topic, end in ENDS.items():
@@ -180,7 +180,7 @@ class World:
         else:
             in_order = True
         if in_order:
-            await self.store.set_attempt(0, token, b"")
+            await self.store.set_attempt(0, fencing_token, b"")
         return Life(steps.saved, attempt.needs_care, steps.together)
 
     @property
@@ -255,7 +255,7 @@ async def test_deaths_outside_of_trials_blame_no_record() -> None:
         state = await world.store.claim(claim)
         await world.store.begin(claim, {"visits": 0, "carts": 0})
         state = await world.store.claim(claim)
-        await world.store.set_attempt(0, claim.token, encode(judge(state.attempt, state.positions)))
+        await world.store.set_attempt(0, claim.fencing_token, encode(judge(state.attempt, state.positions)))
     life = await world.life()
     assert life.is_careful
     assert life.saved == [(offset, "event") for offset in range(10)]

@@ -566,7 +566,9 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
     claimed_first: list[str] = []
 
     async def look() -> None:
-        claimed_first.extend(partition.claim.token for partition in world.store._partitions.values() if partition.claim)
+        claimed_first.extend(
+            partition.claim.fencing_token for partition in world.store._partitions.values() if partition.claim
+        )
 
     world.outputs.meanwhile = look
     await world.claim()

@@ -35,7 +35,7 @@ class LinkedShop:
         customer.links = {"phone1": 5}
         self._stored = customer_codec.encode(customer)
         linked = LinkedIds(self, lambda name: int(name == "phone1"), lambda: self.now, GRACE_MS)
-        self.standings = MembershipLookup(self, DEFINITIONS, linked)
+        self.memberships = MembershipLookup(self, DEFINITIONS, linked)
 
     async def look(self, partition: int, ids: Sequence[str]) -> PartitionLook:
         reached = str(self.reached[partition])
@@ -50,7 +50,7 @@ async def reminded() -> tuple[World, LinkedShop]:
         triggers={"cart": {"segment": "abandoned_cart", "channel": "screen", "delay": "1m"}},
     )
     world, shop = World(file), LinkedShop()
-    world.standings = shop.standings
+    world.memberships = shop.memberships
     await world.claim()
     await world.read(come(world.shop.change("u1", "abandoned_cart", START), START))
     return world, shop
