@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from streams.kafka.fetch import Batch, FetchedRecord
+from streams.wire.records import size_of
 
 # Added to the bytes of each value, so that a slice of many small records is bounded, too.
 RECORD_COST_BYTES = 512
@@ -54,7 +55,7 @@ class FetchQueue:
         return self._waiting[topic].count
 
     def size(self, topic: str) -> int:
-        """How many bytes of values of this input wait."""
+        """How many bytes of keys and values of this input wait."""
         return self._waiting[topic].bytes
 
     def add(self, batch: Batch, came: float) -> None:
@@ -64,7 +65,7 @@ class FetchQueue:
         records = deque(record for record in batch.records if record.offset >= awaited)
         waiting.batches.append((batch, records, came))
         waiting.count += len(records)
-        waiting.bytes += sum(map(size, records))
+        waiting.bytes += sum(map(size_of, records))
         waiting.fetched = batch.end
 
     def take(self, topic: str, limit: int) -> QueuedSlice | None:
@@ -81,15 +82,10 @@ class FetchQueue:
         while records and bytes_ + RECORD_COST_BYTES * len(taken) < limit:
             record = records.popleft()
             taken.append(record)
-            bytes_ += size(record)
+            bytes_ += size_of(record)
         waiting.count -= len(taken)
         waiting.bytes -= bytes_
         end = records[0].offset if records else batch.end
         if not records:
             waiting.batches.popleft()
         return QueuedSlice(batch, taken, end, came, bytes_ + RECORD_COST_BYTES * len(taken))
-
-
-def size(record: FetchedRecord) -> int:
-    """The bytes of a record's value."""
-    return 0 if record.value is None else len(record.value)

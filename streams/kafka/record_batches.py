@@ -28,6 +28,7 @@ from aiokafka.structs import TopicPartition
 from streams.kafka.codecs import unpacked
 from streams.kafka.fetch import FetchedRecord
 from streams.wire.dead_letters import ORIGINAL_MAX_BYTES, Head
+from streams.wire.records import size_of
 
 # A larger record, which is a dead letter in any case, is reduced to its head.
 RECORD_MAX_BYTES = 4 * 1024 * 1024
@@ -236,7 +237,7 @@ def drain(result: Any, limit: int | None) -> list[FetchedRecord]:
     size = 0
     for record in result._partition_records:
         records.append(record)
-        size += len(record.value or b"")
+        size += size_of(record)
         if size >= DRAIN_MAX_BYTES or len(records) == limit:
             result._update_position()
             return records

@@ -81,7 +81,7 @@ class InputBuffer:
         return self._merge.in_hand(topic) + self._queue.count(topic)
 
     def size(self, topic: str) -> int:
-        """How many bytes of values of this input wait."""
+        """How many bytes of keys and values of this input wait."""
         return self._merge.bytes_in_hand(topic) + self._queue.size(topic)
 
     def is_full(self, topic: str) -> bool:

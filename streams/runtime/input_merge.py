@@ -29,7 +29,7 @@ from operator import itemgetter
 import msgspec
 
 from rules.events import Event
-from streams.wire.records import InputRecord
+from streams.wire.records import InputRecord, size_of
 
 # (order time, rank of the input, offset, event or why it is a dead letter, record). The first three are unique
 # together, so that these tuples sort in C without ever comparing what follows, and a tuple is made ten times as fast as
@@ -41,7 +41,7 @@ _Bound = tuple[int, int, int]
 # The bound before every reading.
 NOTHING: _Bound = (-1, -1, -1)
 
-# Bytes of values of one step: all of them may become dead letters, which go through one save.
+# Bytes of keys and values of one step: all of them may become dead letters, which go through one save.
 STEP_MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -94,7 +94,7 @@ class Merge:
         return len(self._inputs[topic].readings)
 
     def bytes_in_hand(self, topic: str) -> int:
-        """How many bytes of values of this input wait."""
+        """How many bytes of keys and values of this input wait."""
         return self._inputs[topic].bytes
 
     def unread_from(self, topic: str) -> int:
@@ -111,7 +111,7 @@ class Merge:
             if not isinstance(what, str) and what.time > newest:
                 newest = what.time
             append((newest, rank, record.offset, what, record))
-            pending.bytes += _size(record)
+            pending.bytes += size_of(record)
         pending.newest = newest
         pending.fetched = end
 
@@ -168,20 +168,16 @@ class Merge:
             elif count:
                 pending.position = pending.readings[count - 1][2] + 1
             positions[topic] = pending.position
-            pending.bytes -= sum(_size(record) for _, _, _, _, record in pending.readings[:count])
+            pending.bytes -= sum(size_of(record) for _, _, _, _, record in pending.readings[:count])
             del pending.readings[:count]
         return MergedBatch(taken, starts, positions)
-
-
-def _size(record: InputRecord) -> int:
-    return 0 if record.value is None else len(record.value)
 
 
 def _within_bytes(readings: list[Reading]) -> list[Reading]:
     """The first readings, as many as fit into a step, at least one."""
     total = 0
     for count, (_, _, _, _, record) in enumerate(readings):
-        total += _size(record)
+        total += size_of(record)
         if total > STEP_MAX_BYTES and count:
             return readings[:count]
     return readings

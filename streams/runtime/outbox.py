@@ -16,7 +16,7 @@ from streams.errors import Fenced, NotRenewed
 from streams.failpoints import reach
 from streams.runtime.meter import NULL_METER, Meter
 from streams.state.contract import PartitionState, Store
-from streams.wire.records import OutRecord
+from streams.wire.records import OutRecord, size_of
 
 log = logging.getLogger(__name__)
 
@@ -210,4 +210,4 @@ class Outbox:
 
 
 def _size(records: Sequence[OutRecord]) -> int:
-    return sum(len(record.value or b"") + len(record.key or b"") for record in records)
+    return sum(map(size_of, records))

@@ -117,6 +117,11 @@ class InputRecord(Protocol):
     def value(self) -> bytes | None: ...
 
 
+def size_of(record: InputRecord | OutRecord) -> int:
+    """The bytes of a record's key and value. Keys count, as a key may be as large as a value."""
+    return len(record.key or b"") + len(record.value or b"")
+
+
 # The largest batch in which records are published together; a topic must take it (`batch_size_needed`).
 BATCH_MAX_BYTES = 512 * 1024
 

@@ -143,8 +143,10 @@ def verify_peak_mb(run: Run) -> int:
     return peak
 
 
-async def send_bomb(brokers: str, topic: str, records: int, value: bytes = b"[" * MB) -> None:
-    """Send one batch of a few kilobytes which expands to so many megabytes of brackets."""
+async def send_bomb(
+    brokers: str, topic: str, records: int, value: bytes | None = b"[" * MB, key: bytes = b"u1"
+) -> None:
+    """Send one batch of a few kilobytes which expands to so many megabytes, by default of brackets."""
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers, compression_type="zstd", max_batch_size=2**30, max_request_size=2**30
     )
@@ -152,15 +154,17 @@ async def send_bomb(brokers: str, topic: str, records: int, value: bytes = b"[" 
     try:
         batch = producer.create_batch()
         for _ in range(records):
-            assert batch.append(key=b"u1", value=value, timestamp=None) is not None
+            assert batch.append(key=key, value=value, timestamp=None) is not None
         await (await producer.send_batch(batch, topic, partition=0))
     finally:
         await producer.stop()
 
 
-def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["value", "key"])
+def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_path: Path, part: str) -> None:
     """Each record of the batch is a dead letter, memory stays bounded, and other customers are decided meanwhile."""
-    run = Run(kafka, redis_server, "bomb", tmp_path)
+    run = Run(kafka, redis_server, f"bomb-{part}", tmp_path)
+    record: dict[str, Any] = {} if part == "value" else {"key": b"k" * MB, "value": None}
     until = time.monotonic() + 120 * PATIENCE
     with Worker(run.settings, log=run.log) as worker:
         worker.wait_ready()
@@ -169,7 +173,7 @@ def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_
             assert time.monotonic() < until, worker.tail()
             time.sleep(0.1)
         idle = memory_mb(worker)
-        asyncio.run(send_bomb(kafka.address, run.topic("visits"), BOMB_RECORDS))
+        asyncio.run(send_bomb(kafka.address, run.topic("visits"), BOMB_RECORDS, **record))
         run.buy(["meanwhile"])
         began = time.monotonic()
         while run.position("visits") < BOMB_RECORDS or run.position("purchases") < 2:

@@ -241,11 +241,11 @@ def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: C
     assert answers.of(CARTS) == FetchStatus(answer(7), 1_400.0)
 
 
-def fetched(values: list[bytes]) -> tuple[FetchResult, Any]:
+def fetched(values: list[bytes], keys: list[bytes] | None = None) -> tuple[FetchResult, Any]:
     """One packed batch as aiokafka's fetcher holds it, and the state of its input."""
     builder = DefaultRecordBatchBuilder(2, 4, 0, 7, 0, 0, 2**31 - 1)
-    for offset, value in enumerate(values):
-        builder.append(offset, 1_000, b"u1", value, [])
+    for offset, (key, value) in enumerate(zip(keys or [b"u1"] * len(values), values, strict=True)):
+        builder.append(offset, 1_000, key, value, [])
     carts, subscriptions = TopicPartition(*CARTS), SubscriptionState()
     subscriptions.assign_from_user([carts])
     subscriptions.seek(carts, 0)
@@ -255,14 +255,17 @@ def fetched(values: list[bytes]) -> tuple[FetchResult, Any]:
     return result, assignment.state_value(carts)
 
 
+@pytest.mark.parametrize("part", ["value", "key"])
 @pytest.mark.parametrize(
     ("size", "limit", "together"),
     [(10, 1_000, 300), (10, 7, 7), (10, None, 300), (DRAIN_MAX_BYTES // 4, 1_000, 4), (2 * DRAIN_MAX_BYTES, 1_000, 1)],
 )
-async def test_what_is_drained_at_once(size: int, limit: int | None, together: int) -> None:
+async def test_what_is_drained_at_once(size: int, limit: int | None, together: int, part: str) -> None:
     """A drain takes so many records, or so many bytes and the record that passes them; it skips nothing."""
-    values = [bytes(size)] * (300 if size < DRAIN_MAX_BYTES // 4 else 9)
-    result, state = fetched(values)
+    large = [bytes(size)] * (300 if size < DRAIN_MAX_BYTES // 4 else 9)
+    small = [b""] * len(large)
+    values, keys = (large, small) if part == "value" else (small, large)
+    result, state = fetched(values, keys)
     offsets: list[int] = []
     while result.has_more():
         records = drain(result, limit)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from streams.kafka.fetch import Batch, FetchedRecord
-from streams.kafka.fetch_queue import RECORD_COST_BYTES, FetchQueue, size
+from streams.kafka.fetch_queue import RECORD_COST_BYTES, FetchQueue
+from streams.wire.records import size_of
 
 
 def batch(start: int, sizes: list[int | None], end: int | None = None) -> Batch:
@@ -29,7 +30,7 @@ def test_every_record_comes_once_in_slices_of_a_bounded_cost() -> None:
         assert queue.fetched("visits") == start
         left, limit, offsets, reached = queue.count("visits"), rng.choice((1, 2_000, 10**6)), [], 3
         while (piece := queue.take("visits", limit)) is not None:
-            cost = [size(record) + RECORD_COST_BYTES for record in piece.records]
+            cost = [size_of(record) + RECORD_COST_BYTES for record in piece.records]
             assert piece.cost == sum(cost)
             assert sum(cost[:-1]) < limit
             assert all(reached <= record.offset < piece.end for record in piece.records)

@@ -313,7 +313,8 @@ async def test_decoding_lets_the_loop_turn() -> None:
     )
     sizes = [100_000] * 30 + [10] * 3_000
     records = [
-        SimpleNamespace(topic="visits", offset=index, timestamp=0, value=bytes(n)) for index, n in enumerate(sizes)
+        SimpleNamespace(topic="visits", offset=index, timestamp=0, key=b"", value=bytes(n))
+        for index, n in enumerate(sizes)
     ]
     assert not partition_task.is_full("visits")
     partition_task.receive(Batch("visits", 0, 0, len(records), cast(Any, records), 1))
@@ -326,13 +327,16 @@ async def test_decoding_lets_the_loop_turn() -> None:
     assert SLICE_MAX_COST <= most < SLICE_MAX_COST + 100_000 + RECORD_COST_BYTES
 
 
-def test_what_waits_to_be_decoded_is_in_hand() -> None:
+@pytest.mark.parametrize("part", ["value", "key"])
+def test_what_waits_to_be_decoded_is_in_hand(part: str) -> None:
     """It counts, and its bytes do: meanwhile the input is not fetched further."""
     now_ms = NOON_MS + 60_000
     partition_task = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
     partition_task.receive(visit(NOON_MS))
     assert (partition_task.in_hand("visits"), partition_task.is_full("visits")) == (1, False)
-    large = SimpleNamespace(topic="visits", offset=6, timestamp=0, key=b"u", value=bytes(IN_HAND_MAX_BYTES))
+    large = SimpleNamespace(
+        **{"topic": "visits", "offset": 6, "timestamp": 0, "key": b"u", "value": None, part: bytes(IN_HAND_MAX_BYTES)}
+    )
     partition_task.receive(Batch("visits", 0, 6, 7, cast(Any, [large]), 1))
     assert partition_task.is_full("visits")
     assert partition_task.fetching("visits").fetched == 7
