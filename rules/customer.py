@@ -52,9 +52,10 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     taken in, with the times of their links (ms); moves of links up to ``taken_since`` (ms) count as taken in.
     ``arriving``: incomplete profiles, by content. ``erased_along``: the id was erased with a person to which it was
     linked by an `anonymousId`; from the first event that identifies it, the id is a customer of its own.
-    ``erased_before`` (ms): when the id itself was erased before that; 0: never. ``linked_ms``: when the newest new ids
-    were linked by an `anonymousId`, by the times of the records. ``shared``: the id was linked to more than one person,
-    so its events count for several.
+    ``erased_before`` (ms): when the id itself was erased before that; 0: never. ``shared``: the id was linked to more than one
+    person, so its events count for several. ``linked_ids``: when (ms) the newest new ids were linked by an
+    `anonymousId`, by the times of the records, each under the hash of the id. ``linked_ms``: such times without ids, as
+    former versions stored them.
     """
 
     vouched: bool = False
@@ -69,6 +70,7 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     shared: bool = False
     erased_before: int = 0
     linked_ms: list[int] = []
+    linked_ids: dict[int, int] = {}
 
 
 class Customer(msgspec.Struct, array_like=True, gc=False):

@@ -19,6 +19,7 @@ from rules.customer import Customer, Linkage
 from rules.events import ERASE, Event
 from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
 from rules.identity.profile_moves import profiles_of
+from rules.profile.profile import hashed_id
 
 # The most former ids of each kind in a customer; the next event with an older one links it again, which is harmless.
 LINKS_MAX = 64
@@ -92,7 +93,7 @@ def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[S
     linkage = customer.linkage or Linkage()
     at = appended_ms if appended_ms > 0 else event.time
     if event.time <= customer.erased:
-        if not event.vouched and not _counted(customer, at):
+        if not event.vouched and not _counted(customer, former, at):
             return [], "too_many"
         return [erased_by(event, former, customer.erased, linked=event.time)], None
     if former in linkage.aliases or (former in (customer.links or ()) and not event.vouched):
@@ -104,7 +105,7 @@ def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[S
     else:
         if former in linkage.separated:
             return [], "unlinked"
-        if not _counted(customer, at):
+        if not _counted(customer, former, at):
             return [], "too_many"
         customer.links = _newest({**(customer.links or {}), former: event.time}, LINKS_MAX)
     link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=into, vouched=event.vouched)
@@ -119,16 +120,21 @@ def _note_alias(customer: Customer, former: str, at: int) -> None:
         customer.links.pop(former, None)
 
 
-def _counted(customer: Customer, at: int) -> bool:
+def _counted(customer: Customer, former: str, at: int) -> bool:
     """Count a new id of a person at ``at`` (ms); whether it is within the bound.
 
-    The times of records count, as the sender of an event writes its time as it likes.
+    An id counts once, however often it is linked again: a message may come many times, and a shared device goes from
+    one person to the other at each visit. The times of records count, as the sender of an event writes its time as it
+    likes.
     """
-    linkage = linkage_of(customer)
-    recent = [linked for linked in linkage.linked_ms if linked > at - NEW_LINKS_WINDOW_MS]
-    if len(recent) >= NEW_LINKS_MAX:
+    linkage, since, ident = linkage_of(customer), at - NEW_LINKS_WINDOW_MS, hashed_id(former)
+    recent = {linked: ms for linked, ms in linkage.linked_ids.items() if ms > since}
+    if ident in recent:
+        return True
+    linkage.linked_ms = [ms for ms in linkage.linked_ms if ms > since]
+    if len(recent) + len(linkage.linked_ms) >= NEW_LINKS_MAX:
         return False
-    linkage.linked_ms = [*recent, at]
+    linkage.linked_ids = {**recent, ident: at}
     return True
 
 

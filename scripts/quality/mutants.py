@@ -410,8 +410,15 @@ BY_TESTS = (
     Mutant(
         "new ids of a person are bounded",
         "rules/identity/links.py",
-        "if len(recent) >= NEW_LINKS_MAX:",
+        "if len(recent) + len(linkage.linked_ms) >= NEW_LINKS_MAX:",
         "if False:",
+        "tests/unit/rules/test_identity_takeover.py",
+    ),
+    Mutant(
+        "an id of a person counts once",
+        "rules/identity/links.py",
+        "    if ident in recent:\n        return True\n",
+        "",
         "tests/unit/rules/test_identity_takeover.py",
     ),
     Mutant(

@@ -405,6 +405,27 @@ def test_two_ids_that_were_parted_stay_so() -> None:
     assert orders_of(replayed(device, link, part, *later, newer), "ann") == 2
 
 
+def test_an_id_that_is_linked_again_is_not_a_new_one() -> None:
+    """Neither repeats after an erasure nor a kiosk that two customers use in turn use up the bound of either."""
+    turns = range(0, 4 * NEW_LINKS_MAX, 2)
+    kiosk = [
+        event("page", minute + index, minute + index, userId=who, anonymousId="kiosk")
+        for minute in turns
+        for index, who in enumerate(("ann", "bob"))
+    ]
+    phone = event("page", 10_000, 10_000, userId="ann", anonymousId="phone")
+    replay = replayed(*kiosk, phone)
+    assert replay.customers["kiosk"].merged_into is not None
+    assert replay.customers["kiosk"].merged_into[0] == "bob"
+    assert replay.customers["phone"].merged_into is not None
+    erased = event("erase", 5_000, 5_000, userId="ann")
+    late = [event("page", 4_000, 6_000 + number, userId="ann", anonymousId="till") for number in turns]
+    tablet = event("page", 4_500, 9_000, userId="ann", anonymousId="tablet")
+    replay = replayed(erased, *late, event("Order Completed", 1, 9_500, anonymousId="tablet"), tablet, phone)
+    assert replay.customers["tablet"].erased
+    assert replay.customers["phone"].merged_into is not None
+
+
 def test_a_person_has_so_many_new_devices() -> None:
     """The bound is for a month: more links are refused, aliases never, and a month later there is room again."""
     pages = [
