@@ -52,8 +52,8 @@ class Linkage(msgspec.Struct, array_like=True, gc=False):
     taken in, with the times of their links (ms); moves of links up to ``taken_since`` (ms) count as taken in.
     ``arriving``: incomplete profiles, by content. ``erased_along``: the id was erased with a person to which it was
     linked by an `anonymousId`; from the first event that identifies it, the id is a customer of its own.
-    ``erased_before`` (ms): when the id itself was erased before that; 0: never. ``shared``: the id was linked to more than one
-    person, so its events count for several. ``linked_ids``: when (ms) the newest new ids were linked by an
+    ``erased_before`` (ms): when the id itself was erased before that; 0: never. ``shared``: the id was linked to more
+    than one person, so its events count for several. ``linked_ids``: when (ms) the newest new ids were linked by an
     `anonymousId`, by the times of the records, each under the hash of the id. ``linked_ms``: such times without ids, as
     former versions stored them.
     """

@@ -419,7 +419,7 @@ BY_TESTS = (
         "rules/identity/links.py",
         "    if ident in recent:\n        return True\n",
         "",
-        "tests/unit/rules/test_identity_takeover.py",
+        "tests/unit/rules/test_identity_takeover.py::test_an_id_that_is_linked_again_is_not_a_new_one",
     ),
     Mutant(
         "two ids that were parted stay so",

@@ -414,6 +414,14 @@ def test_an_id_that_is_linked_again_is_not_a_new_one() -> None:
         for index, who in enumerate(("ann", "bob"))
     ]
     phone = event("page", 10_000, 10_000, userId="ann", anonymousId="phone")
+    others = [
+        event("page", 2_000 + number, 2_000 + number, userId="ann", anonymousId=f"d{number}")
+        for number in range(NEW_LINKS_MAX - 1)
+    ]
+    again = event("page", 3_000, 3_000, userId="ann", anonymousId="kiosk")
+    into = replayed(*kiosk, *others, again).customers["kiosk"].merged_into
+    assert into is not None
+    assert into[0] == "ann"
     replay = replayed(*kiosk, phone)
     assert replay.customers["kiosk"].merged_into is not None
     assert replay.customers["kiosk"].merged_into[0] == "bob"
