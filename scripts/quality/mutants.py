@@ -198,6 +198,13 @@ BY_TESTS = (
         "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
     ),
     Mutant(
+        "verify allows for newer events that an erasure deleted",
+        "streams/offline/verification.py",
+        "return 0 < recomputed.erased < stored.erased",
+        "return False",
+        "tests/integration/cli/test_verify.py::test_an_erasure_that_is_read_after_newer_events",
+    ),
+    Mutant(
         "keys count where records in memory are bounded",
         "streams/wire/records.py",
         'len(record.key or b"") + len(record.value or b"")',

@@ -13,8 +13,8 @@ Membership follows from the events alone, whatever their order. Two things are e
 
 - A segment with a minimum stay depends on the order of events, so after a late event nothing is compared of it, nor of
   the segments that ask about it.
-- An erasure that comes with a person's, over `merges`, deletes all that was read before it, however new. So of an id
-  that was erased this way only Redis and the topic are compared.
+- An erasure deletes all that was read before it, however new. So of a customer whose erasure the worker read after
+  newer events, or which was erased with a person, over `merges`, only Redis and the topic are compared.
 
 See also: `streams.cli.verify`, which runs it; `streams.offline.recompute`, which recomputes all customers; and
 `streams.offline.persons`, which compares persons of several ids without `merges`.
@@ -109,7 +109,7 @@ class Comparison:
             return
         views = _Views(name, recomputed, stored, customer_codec.decode(value.value), folded)
         self._bring_forward(views, clock)
-        is_unsure = erased_along or _depends_on_reading(recomputed, stored)
+        is_unsure = erased_along or _is_erased_later(recomputed, stored) or _depends_on_reading(recomputed, stored)
         is_ordered = not (is_unsure or at_one_instant or _is_out_of_order(views))
         self.uncompared += not is_ordered
         uncompared = self._keys if is_unsure else self._uncompared_segments(is_ordered=is_ordered)
@@ -167,6 +167,14 @@ def _sequence_difference(views: _Views, *, is_ordered: bool) -> Iterator[Differe
     if on_topic != str(stored) or is_counted_otherwise:
         by_events = str(views.recomputed.sequence) if counted else NOT_COMPARED
         yield Difference(views.name, "sequence", by_events, str(stored), on_topic)
+
+
+def _is_erased_later(recomputed: Customer, stored: Customer) -> bool:
+    """Whether the worker read newer events before an erasure, which it deleted with it.
+
+    A customer is erased up to its instant, so then the stored time is the later one.
+    """
+    return 0 < recomputed.erased < stored.erased
 
 
 def _depends_on_reading(recomputed: Customer, stored: Customer) -> bool:

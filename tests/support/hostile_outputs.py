@@ -150,8 +150,7 @@ class Scenes:
 
     def _event(self, kind: str = "track", /, *, key: str = "", topic: str = "", **fields: Any) -> Sent:
         """An event of now, or now and then of some seconds before; without ``key``: that of its customer."""
-        # Not an erasure: whoever is erased late and comes again may be stored with fewer events than `verify` makes.
-        is_late = kind != "erase" and self._rng.random() < 0.03
+        is_late = self._rng.random() < 0.03
         time_ms = _now_ms() - (self._rng.randrange(20_000) if is_late else 0)
         number = self._next()
         message_id = f"m{number}".ljust(self._rng.choice((1, 1, 1, 1, 1, 255, 256, 257, 2_000)), "m")

@@ -249,6 +249,27 @@ def test_an_erasure_that_takes_newer_events_along(kafka: Kafka, redis_server: Re
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
 
 
+def test_an_erasure_that_is_read_after_newer_events(kafka: Kafka, redis_server: Redis) -> None:
+    """It deletes these, too, and who comes again is stored without them: that is no difference."""
+    shop = Shop(kafka, redis_server, "late")
+    order, erasure, newer, again = moved_to_now(
+        buying("u1", 1, 0), {**event("u1", 2, "erase", 5), "type": "erase"}, buying("u1", 3, 10),
+        event("u1", 4, "Product Viewed", 12, product_id="p1"),
+    )  # fmt: skip
+    with Worker(shop.settings):
+        shop.publish([order, newer])
+        eventually(lambda: len(values(shop)) == 2, 60)
+        live.publish(shop.settings["brokers"], [erasure], {"erase": shop.prefix + "profiles"})
+        eventually(lambda: len(values(shop)) == 4, 60)
+        shop.publish([again])
+        eventually(shop.caught_up, 60)
+    stored = decoded(shop, shop.key(partition_of(b"u1"), "customers"), "u1")
+    assert stored.erased
+    assert not stored.since
+    done = shop.verify()
+    assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
+
+
 # --- different --------------------------------------------------------------------------------
 
 
