@@ -149,11 +149,20 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
         return Acted([], [], refused=refused)
     if customer.merged_into is not None:
         return _link_again(event, customer, customer.merged_into)
+    if _is_unknown(customer):  # as nearly always: a browser names both ids from its first event on
+        customer.instant, customer.merged_into = event.time, (event.into, event.time)
+        _leave(customer, vouched=event.vouched)
+        return nothing()
     sent: Sent = [*profiles_of(event, customer, decider.definitions)]
     changes = decider.apply(event, customer)
     customer.merged_into = event.into, event.time
     _leave(customer, vouched=event.vouched)
     return Acted(changes, sent)
+
+
+def _is_unknown(customer: Customer) -> bool:
+    """Whether no event of any kind was applied to an id, so that nothing can leave or move."""
+    return not customer.instant and customer.linkage is None and customer.published_ahead is None
 
 
 def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | None:

@@ -73,10 +73,14 @@ from rules.identity.profile_moves import drop_parts, join, note_taken
 
 HOPS_MAX = 32
 
+# Tuples, as a union would be made anew for each event.
+_ANSWERED_ELSEWHERE = (Misaddressed, ErasureNotice)
+_PASSED_ON = (ProfileMerge, ForwardedEvent)
+
 
 def is_effective(event: Event) -> bool:
     """Whether an event may change its customer, or needs an answer from it."""
-    if isinstance(event, Misaddressed | ErasureNotice):
+    if isinstance(event, _ANSWERED_ELSEWHERE):
         return False
     return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
 
@@ -153,7 +157,7 @@ def _take_in(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted
 
 
 def _path(event: Event) -> tuple[str, ...]:
-    return event.path if isinstance(event, ProfileMerge | ForwardedEvent) else ()
+    return event.path if isinstance(event, _PASSED_ON) else ()
 
 
 def _is_end_of_ring(event: Event, customer: Customer) -> bool:
@@ -180,7 +184,7 @@ def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -
         return Acted([], [], is_lost=True)
     into, since = customer.merged_into
     customer.out_of_order += event.time < since  # read in order, it would have been decided here
-    if isinstance(event, ProfileMerge | ForwardedEvent):
+    if isinstance(event, _PASSED_ON):
         return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
     fields = fields_of(event) | {"customer": into, "identifies": False}
     return Acted([], [ForwardedEvent(**fields, path=path, value=value, appended_ms=appended_ms)])
