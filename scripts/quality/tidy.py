@@ -1,4 +1,4 @@
-"""Checks that the linters do not have: long modules, names, hosts of packages, paths of one machine.
+"""Checks that the linters do not have: long modules, names, chains of imports, hosts of packages, paths of one machine.
 
 Every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from quality.import_chains import chain_findings, imports_of
 from quality.local_names import local_name_findings
 
 __all__ = ["findings", "main"]
@@ -34,7 +35,13 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
 def main() -> int:
     paths = tracked()
-    lines = [*findings(paths), *name_findings(paths), *import_findings(paths), *local_name_findings(ROOT, paths)]
+    lines = [
+        *findings(paths),
+        *name_findings(paths),
+        *import_findings(paths),
+        *local_name_findings(ROOT, paths),
+        *chain_findings(ROOT, paths),
+    ]
     for line in lines:
         print(line)
     return 1 if lines else 0
@@ -98,16 +105,6 @@ def import_findings(paths: Sequence[Path]) -> Iterator[str]:
                 yield f"{name}:{line}: a test module is imported; what tests share stands in tests/support"
             if module in STARTERS and name.parts[1] == "unit":
                 yield f"{name}:{line}: tests/unit starts no server; what needs one stands in tests/integration"
-
-
-def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules which a module imports, and maybe names of theirs, each with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def text_findings(text: str) -> Iterator[str]:

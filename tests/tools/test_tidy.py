@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quality import local_names, tidy
+from quality import import_chains, local_names, tidy
 
 LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
 
@@ -75,6 +75,43 @@ def test_what_is_tidy_passes(name: str, text: str, tmp_path: Path) -> None:
     """A reason at the head, a link for readers and a relative path are fine."""
     (tmp_path / name).write_text(text)
     assert list(tidy.findings([tmp_path / name])) == []
+
+
+def package(folder: Path, texts: dict[str, str]) -> list[Path]:
+    paths = [folder / "streams" / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return paths
+
+
+def test_a_chain_of_imports_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form of import counts, and a package is one unit; the finding names the longest chain."""
+    texts = {
+        "__init__.py": "",
+        "cli/__init__.py": "",
+        "cli/main.py": "from streams.cli import parser\nfrom streams import kafka\n",
+        "cli/parser.py": "from streams.stop import Stop\n",
+        "kafka/client.py": "def f():\n    import streams.wire.records\n",
+        "wire/records.py": "from streams import stop\n",
+        "stop.py": "import os\n",
+    }
+    paths = package(tmp_path, texts)
+    monkeypatch.setattr(import_chains, "CHAIN_MAX", 4)
+    monkeypatch.setattr(import_chains, "UNITS_MAX", 4)
+    assert list(import_chains.chain_findings(tmp_path, paths)) == []
+    monkeypatch.setattr(import_chains, "CHAIN_MAX", 3)
+    monkeypatch.setattr(import_chains, "UNITS_MAX", 3)
+    assert list(import_chains.chain_findings(tmp_path, paths)) == [
+        "streams/__init__.py:1: 4 modules and packages at the top; at most 3",
+        "streams/__init__.py:1: 4 units import each other in a chain; at most 3: cli → kafka → wire → stop",
+    ]
+
+
+def test_a_circle_of_imports_is_left_to_the_contracts(tmp_path: Path) -> None:
+    """The check ends, and lint-imports names the circle."""
+    paths = package(tmp_path, {"a.py": "import streams.b\n", "b.py": "import streams.a\n"})
+    assert list(import_chains.chain_findings(tmp_path, paths)) == []
 
 
 @pytest.mark.parametrize(
