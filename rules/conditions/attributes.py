@@ -71,10 +71,10 @@ class TraitIs(msgspec.Struct, frozen=True):
         return combined((test.decide(traits[test.slot], now) for test in self.tests), turned_by=False)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         values = {test.name: _shown(customer.profile.traits[test.slot]) for test in self.tests}
         tests = {test.name: test.shown_test for test in self.tests}
-        return Reason(holding, condition="trait", observed=Observed(values=values), test=tests, until=until(due))
+        return Reason(holds, condition="trait", observed=Observed(values=values), test=tests, until=until(due))
 
 
 class ContextTest(msgspec.Struct, frozen=True):
@@ -101,10 +101,10 @@ class ContextIs(msgspec.Struct, frozen=True):
         return True, NEVER
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, _ = self.decide(customer, now)
+        holds, _ = self.decide(customer, now)
         values = {test.attribute: _shown(customer.profile.touches[test.slot]) for test in self.tests}
         return Reason(
-            holding,
+            holds,
             condition="context",
             observed=Observed(values=values),
             test={test.attribute: test.test.test for test in self.tests},

@@ -44,8 +44,8 @@ class NoneOf(msgspec.Struct, frozen=True):
     members: tuple[Condition, ...]
 
     def decide(self, customer: CustomerView, now: int) -> Decision:
-        holding, due = combined((member.decide(customer, now) for member in self.members), turned_by=True)
-        return not holding, due
+        holds, due = combined((member.decide(customer, now) for member in self.members), turned_by=True)
+        return not holds, due
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         members = [member.reason(customer, now) for member in self.members]

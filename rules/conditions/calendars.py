@@ -54,16 +54,16 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
         since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
         if since <= now < answer[1]:
             return cast(Decision, answer)
-        holding, due = _answer(self, local_day(self.timezone, now))
+        holds, due = _answer(self, local_day(self.timezone, now))
         while due != NEVER and due <= now:
             due += HOUR_MS  # clocks went back over midnight: it comes once more
-        self.__dict__["latest"] = now, (holding, due)
-        return holding, due
+        self.__dict__["latest"] = now, (holds, due)
+        return holds, due
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         observed = Observed(date=self._written(local_day(self.timezone, now)))
-        return Reason(holding, condition="calendar", observed=observed, test=self.test, until=until(due))
+        return Reason(holds, condition="calendar", observed=observed, test=self.test, until=until(due))
 
     @property
     def test(self) -> dict[str, Shown]:
@@ -113,15 +113,15 @@ def _answer(rule: CalendarDays, day: date) -> Decision:
     remembered = _answers.get((rule, day))
     if remembered is not None:
         return remembered
-    holding, days = rule.holds_on(day), [day]
-    while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holding:
+    holds, days = rule.holds_on(day), [day]
+    while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holds:
         days.append(days[-1] + _DAY)
     if days[-1] >= _LAST:
-        return holding, NEVER
+        return holds, NEVER
     turn = days[-1] + _DAY
     # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
     midnight = datetime(turn.year, turn.month, turn.day, tzinfo=ZoneInfo(rule.timezone))
-    answer = (holding, (midnight - _EPOCH) // _MS)
+    answer = (holds, (midnight - _EPOCH) // _MS)
     if len(_answers) >= _ANSWERS_MAX:
         _answers.clear()
     _answers.update(((rule, same_day), answer) for same_day in days)

@@ -56,14 +56,14 @@ class OpenCart(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         current, contents = customer.profile.cart or cart.Cart(), customer.cart_contents
-        holding, due = self._decide(current, contents, now)
+        holds, due = self._decide(current, contents, now)
         observed = Observed(
             items=shown_number(sum(contents.values())),
             value=None if self.value is None else shown_number(cart.worth(current, contents) // MICRO),
             stage=None if self.stage is None else "checkout" if current.checkout else "cart",
             last_at=format_instant(current.touched) if current.touched else None,
         )
-        return Reason(holding, condition="cart", observed=observed, test=self.test, until=until(due))
+        return Reason(holds, condition="cart", observed=observed, test=self.test, until=until(due))
 
     @property
     def test(self) -> dict[str, Shown]:

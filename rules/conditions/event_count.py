@@ -50,9 +50,9 @@ class Performed(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         times = self._times(customer)
-        holding, due = self.count.decide(times, self.within, now)
+        holds, due = self.count.decide(times, self.within, now)
         return Reason(
-            holding,
+            holds,
             condition="performed",
             observed=observed_count(times, self.within, now, None if self.slot is None else self.count.newest_needed),
             test=self.count.test,

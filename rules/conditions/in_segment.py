@@ -28,8 +28,8 @@ class InSegment(msgspec.Struct, frozen=True):
     def reason(self, customer: CustomerView, now: int) -> Reason:
         since = customer.since.get(self.index)
         observed = Observed(since=None if since is None else format_instant(since))
-        holding, _ = self.decide(customer, now)
-        return Reason(holding, condition="in_segment", observed=observed, test={}, segment=self.key)
+        holds, _ = self.decide(customer, now)
+        return Reason(holds, condition="in_segment", observed=observed, test={}, segment=self.key)
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:

@@ -61,10 +61,10 @@ class Recency(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         moment = self._moment(customer)
-        holding, due = self.ago.decide_fact(moment, now)
+        holds, due = self.ago.decide_fact(moment, now)
         at = format_instant(moment) if moment else None
         return Reason(
-            holding,
+            holds,
             condition="first" if self.first else "last",
             observed=Observed(first_at=at) if self.first else Observed(last_at=at),
             test={"ago": self.ago.test} if self.ago.test else {},

@@ -32,9 +32,9 @@ class Sample(msgspec.Struct, frozen=True):
         return int.from_bytes(digest[:8], "big") * 100 * MICRO < self.percent << 64, NEVER
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, _ = self.decide(customer, now)
+        holds, _ = self.decide(customer, now)
         test: dict[str, Shown] = {"percent": shown_number(self.percent), "salt": self.salt}
-        return Reason(holding, condition="sample", observed=Observed(), test=test)
+        return Reason(holds, condition="sample", observed=Observed(), test=test)
 
 
 class SampleForm(Form):

@@ -57,9 +57,9 @@ class SequenceMatched(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         start = self._start(customer)
-        holding, due = self.ago.decide_fact(start, now)
+        holds, due = self.ago.decide_fact(start, now)
         return Reason(
-            holding,
+            holds,
             condition="sequence",
             observed=Observed(first_at=format_instant(start) if start else None),
             test={},

@@ -42,9 +42,9 @@ class SessionCount(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         starts = self._starts(customer)
-        holding, due = self.count.decide(starts, self.within, now)
+        holds, due = self.count.decide(starts, self.within, now)
         return Reason(
-            holding,
+            holds,
             condition="sessions",
             observed=observed_count(starts, self.within, now),
             test=self.count.test,

@@ -89,10 +89,10 @@ class Total(msgspec.Struct, frozen=True):
         return steps[oldest][1] if oldest < len(steps) else None
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         value = self.value(customer, now)
         return Reason(
-            holding,
+            holds,
             condition="total",
             observed=Observed(value=None if value is None else shown_number(value)),
             test=self.test.test,
@@ -122,15 +122,15 @@ class Total(msgspec.Struct, frozen=True):
 
     def _decide_sum(self, customer: CustomerView, now: int) -> Decision:
         inside, total, count = self._inside(customer, now)
-        holding = self._meets(total, count)
+        holds = self._meets(total, count)
         if self.within is None:
-            return holding, NEVER
+            return holds, NEVER
         for index, (time, value, number) in enumerate(inside):
             total, count = total - value, count - number
             together = index + 1 < len(inside) and inside[index + 1][0] == time
-            if not together and self._meets(total, count) != holding:
-                return holding, time + self.within
-        return holding, NEVER
+            if not together and self._meets(total, count) != holds:
+                return holds, time + self.within
+        return holds, NEVER
 
     def _meets(self, total: int, count: int) -> bool:
         if self.agg == "sum":

@@ -122,8 +122,8 @@ BY_SIMULATION = (
     Mutant(
         "grace of the clock",
         "streams/runtime/partition_clock.py",
-        "return answer.asked_ms - self._grace_ms",
-        "return answer.asked_ms",
+        "return answer.requested_ms - self._grace_ms",
+        "return answer.requested_ms",
     ),
     Mutant(
         "batches that were lost are read again",
@@ -1245,7 +1245,7 @@ BY_TESTS = (
     Mutant(
         "so many former files stay",
         "streams/state/definition_versions.py",
-        "while first and len(self.versions) - first < KEPT_MAX:",
+        "while first and len(self.versions) - first < VERSIONS_MAX:",
         "while first:",
         "tests/integration/state/test_definition_documents.py",
     ),
@@ -1273,8 +1273,8 @@ BY_TESTS = (
     Mutant(
         "marks of linked ids outlast the longest wait",
         "streams/triggers/linked_ids.py",
-        "MARKS_KEPT_MS = 180_000",
-        "MARKS_KEPT_MS = 60_000",
+        "MARK_RETENTION_MS = 180_000",
+        "MARK_RETENTION_MS = 60_000",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
     Mutant(

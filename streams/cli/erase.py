@@ -21,7 +21,7 @@ from streams.cli.input_files import visible, with_progress
 from streams.cli.request import PROFILES, Request
 from streams.cli.terminal import show
 from streams.kafka import admin
-from streams.kafka.admin import FoundTopics, Retention
+from streams.kafka.admin import ClusterTopics, Retention
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.offline.customer_records import InRedis, everywhere, records
@@ -73,7 +73,7 @@ def _redirects_to(settings: Settings, former: str, customer_id: str, count: int)
     return any(into is not None and into[0] == customer_id for into in redirects)
 
 
-def _erase(settings: Settings, customer_id: str, topics: FoundTopics, count: int, wait_s: float) -> bool:
+def _erase(settings: Settings, customer_id: str, topics: ClusterTopics, count: int, wait_s: float) -> bool:
     """Send a request for one id, wait, and print what is gone and what is not; whether it was done in time."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     request = requests.send(settings, count, "erase", customer_id)
@@ -124,7 +124,7 @@ def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
     return ", ".join(parts) + came
 
 
-def _of_topics(settings: Settings, request: Request, topics: FoundTopics) -> Iterator[str]:
+def _of_topics(settings: Settings, request: Request, topics: ClusterTopics) -> Iterator[str]:
     retention = admin.retention(settings, list(topics.partitions))
     with closing(Logs(settings)) as logs:
         for name, count in topics.partitions.items():

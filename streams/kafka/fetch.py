@@ -53,8 +53,8 @@ class FetchResponse(msgspec.Struct, frozen=True):
 
     end: int
     readable: int
-    asked_ms: int
-    asked_monotonic: float
+    requested_ms: int
+    requested_monotonic: float
 
 
 class FetchStatus(msgspec.Struct, frozen=True):

@@ -71,7 +71,7 @@ class PartitionClock:
         answer = self._fetch_status(topic).answer
         if answer is None or answer.end != self._merge.fetched(topic):
             return -math.inf
-        return answer.asked_monotonic + self._answer_s
+        return answer.requested_monotonic + self._answer_s
 
     def _is_at_its_end(self, topic: str) -> bool:
         answer = self._fetch_status(topic).answer
@@ -87,4 +87,4 @@ class PartitionClock:
         answer = self._fetch_status(topic).answer
         if answer is None or not self._is_at_its_end(topic):
             return self._merge.unread_from(topic)
-        return answer.asked_ms - self._grace_ms
+        return answer.requested_ms - self._grace_ms

@@ -125,7 +125,7 @@ class PartitionTask:
             fetched=fetched,
             end=answer.end,
             readable=answer.readable,
-            requested_at=answer.asked_monotonic,
+            requested_at=answer.requested_monotonic,
             heard=status.at,
             full=self.is_full(topic),
         )

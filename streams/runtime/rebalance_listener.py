@@ -164,7 +164,7 @@ class PartitionOwner:
         """Seek back, if Kafka still has the awaited records. A seek that Kafka refuses is repeated at the next one."""
         try:
             offsets = await consumer.offsets(frozenset(positions))
-            preflight.check_held(positions, offsets, self._config)
+            preflight.check_within_log(positions, offsets, self._config)
             await consumer.seek_all(positions)
         except Stop as stopped:
             self._config.stop(str(stopped))

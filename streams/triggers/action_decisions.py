@@ -194,7 +194,8 @@ class DueStep:
 
     ``flying``: keys of attempts that are under way here. ``changed``: customers to be saved; ``begun``:
     attempts to be made; ``parked``: customers which wait for a place at an endpoint or for a decision, and until when
-    (ms), as far as there is ``room``: these are not saved. ``held_up``: customers that wait for a decision.
+    (ms), as far as there is ``room``: these are not saved. ``waiting_customers``: those which wait for a
+    decision.
     """
 
     def __init__(
@@ -209,7 +210,7 @@ class DueStep:
         self.changed: list[str] = []
         self.out: list[OutRecord] = []
         self.begun: list[Begun] = []
-        self.held_up: set[str] = set()
+        self.waiting_customers: set[str] = set()
 
     def customer(self, customer: str, person: Person) -> None:
         """Decide all due actions of a customer, the oldest first; an attempt that begins counts for those after it."""
@@ -249,7 +250,7 @@ class DueStep:
             case policy.Occupied():
                 self._wait(customer, action, Waiting.ATTEMPT, now, now + policy.RIVAL_LOOK_MS)
             case Wait(waiting):
-                self.held_up.add(customer)
+                self.waiting_customers.add(customer)
                 most = WAIT_LINKED_MOST_MS if waiting is Waiting.LINKED_ID else WAIT_MOST_MS
                 after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), most)
                 self._wait(customer, action, waiting, now, now + after)

@@ -71,7 +71,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
 # A duration that is compared with former messages.
-KeptDuration = Annotated[Duration, AfterValidator(_within_look_back)]
+LookBackDuration = Annotated[Duration, AfterValidator(_within_look_back)]
 Delay = Annotated[
     int,
     BeforeValidator(_delay),
@@ -223,7 +223,7 @@ class Where(Model):
 class Again(Model):
     """The least time since the last message of this trigger to the customer."""
 
-    after: KeptDuration
+    after: LookBackDuration
 
 
 def _reentry(value: object) -> object:
@@ -249,7 +249,7 @@ class Trigger(Model):
     template: Template = Template()
     expires: Duration = DAY_MS
     priority: int = Field(0, ge=-1_000, le=1_000)
-    cool_down: KeptDuration | None = None
+    cool_down: LookBackDuration | None = None
     quiet: Quiet | None = None
     reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
 

@@ -124,7 +124,7 @@ class Dispatcher:
         for customer, (person, _) in loaded.items():
             step.customer(customer, person)
         self._parked |= step.parked
-        self._undecided = len(step.held_up)
+        self._undecided = len(step.waiting_customers)
         return await self._begin(step, loaded)
 
     async def _look(self, ids: Iterable[str]) -> LookupResult:

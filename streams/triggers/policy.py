@@ -100,7 +100,7 @@ def _against(
     file: TriggersFile, trigger: Trigger, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
     yield _suppressed(file, trigger, person)
-    yield "hold-out" if is_held_out(file, customer) else None
+    yield "hold-out" if is_in_hold_out(file, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
 
@@ -128,7 +128,7 @@ def _trait(person: Person, name: str) -> Json:
     return resolve_path(person.trait(first), tuple(rest))
 
 
-def is_held_out(file: TriggersFile, customer: str) -> bool:
+def is_in_hold_out(file: TriggersFile, customer: str) -> bool:
     """Whether the customer is in the hold-out. See also `rules.conditions.sample.Sample`, which draws the same way."""
     if file.hold_out is None:
         return False

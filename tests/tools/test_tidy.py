@@ -119,6 +119,8 @@ def test_a_circle_of_imports_is_left_to_the_contracts(tmp_path: Path) -> None:
     [
         "told = 1", "def f(who): ...", "def asked(): ...", "self.kept = 1", "[one for one in x]", "with x as held: ...",
         "import y as found", "if (known := 1): ...", "_seen: int = 1", "Told = 1", "class Said: ...",
+        "told_ms = 1", "topics_found = 1", "def check_held(): ...", "class StepAsked: ...", "class FoundTopics: ...",
+        "class KnownPerson: ...", "KEPT_MAX = 1", "self._kept_ms = 1",
         "[at for at, y in enumerate(x)]", "for at in range(9): ...", "x[at]", "x[at + 1:]", "1 << at", "y >> at & 1",
     ],
 )  # fmt: skip
@@ -129,11 +131,28 @@ def test_a_name_that_says_nothing(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1"]
-)
+    "line",
+    [
+        "f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1",
+        "is_known = True", "KNOWN_MAX = 1", "foundation = 1", "def test_what_is_kept(): ...",
+    ],
+)  # fmt: skip
 def test_a_name_that_says_what_it_is(line: str) -> None:
     """Names that others gave are not judged where they are used, nor is `at` for a time."""
     assert list(local_names.module_findings("rules/a.py", line)) == []
+
+
+def test_a_module_or_package_whose_name_says_nothing(tmp_path: Path) -> None:
+    """The name is a finding, alone or in a compound; that of a package is one finding."""
+    names = ["rules/kept.py", "rules/told_times.py", "rules/seen/a.py", "rules/seen/b.py", "rules/clock.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    assert list(local_names.local_name_findings(tmp_path, [tmp_path / name for name in names])) == [
+        "rules/kept.py:1: the module name kept says nothing; name what the module has",
+        "rules/told_times.py:1: the module name told_times says nothing; name what the module has",
+        "rules/seen/a.py:1: the module name seen says nothing; name what the module has",
+    ]
 
 
 def test_only_some_folders_are_judged_by_their_names(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def clocked(heard: dict[str, FetchStatus], now_ms: int) -> PartitionTask:
     return task(clock=NOON_MS, fetch_status=heard.__getitem__, now_ms=lambda: now_ms, monotonic=lambda: 100.0)
 
 
-def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
-    return FetchStatus(FetchResponse(end, end, asked_ms, 100.0 - age_s), 100.0)
+def at_its_end(requested_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
+    return FetchStatus(FetchResponse(end, end, requested_ms, 100.0 - age_s), 100.0)
 
 
 def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> PartitionTask:
