@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
 from rules.due_times import Ago, Years
@@ -41,7 +41,7 @@ class TraitTest(msgspec.Struct, frozen=True):
     age: Ago | Years | None
     date: int
 
-    def decide(self, value: AttributeValue | None, now: int) -> Decision:
+    def decide(self, value: AttributeValue | None, now: int) -> TimedDecision:
         """Decide for the newest value of the trait, if there is one."""
         if self.test is not None:
             met = self.test.meets(None) if value is None else bool(value.met >> self.bit & 1)
@@ -66,7 +66,7 @@ class TraitIs(msgspec.Struct, frozen=True):
 
     tests: tuple[TraitTest, ...]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         traits = customer.profile.traits
         return combined((test.decide(traits[test.slot], now) for test in self.tests), turned_by=False)
 
@@ -92,7 +92,7 @@ class ContextIs(msgspec.Struct, frozen=True):
     tests: tuple[ContextTest, ...]
     first: bool
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         touches = customer.profile.touches
         for test in self.tests:
             value = touches[test.slot]

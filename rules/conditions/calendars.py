@@ -15,7 +15,7 @@ import jdatetime
 import msgspec
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.forms.description import Canonical
 from rules.forms.form import Form
 from rules.forms.json_schema import TEXT, form_schema
@@ -50,10 +50,10 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     jalali: bool
     timezone: str
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
         if since <= now < answer[1]:
-            return cast(Decision, answer)
+            return cast(TimedDecision, answer)
         holds, due = _answer(self, local_day(self.timezone, now))
         while due != NEVER and due <= now:
             due += HOUR_MS  # clocks went back over midnight: it comes once more
@@ -104,11 +104,11 @@ def local_day(timezone: str, now: int) -> date:
 
 
 # A decision for a day is that of each day up to the next turn.
-_answers: dict[tuple[CalendarDays, date], Decision] = {}
+_answers: dict[tuple[CalendarDays, date], TimedDecision] = {}
 _ANSWERS_MAX = 100_000
 
 
-def _answer(rule: CalendarDays, day: date) -> Decision:
+def _answer(rule: CalendarDays, day: date) -> TimedDecision:
     """Whether the rule holds on that day, and the midnight at which that turns."""
     remembered = _answers.get((rule, day))
     if remembered is not None:

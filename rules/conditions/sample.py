@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import WithJsonSchema
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.form import Form
@@ -27,7 +27,7 @@ class Sample(msgspec.Struct, frozen=True):
     percent: int
     salt: str
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         digest = sha256(f"{self.salt}\0{customer.id}".encode()).digest()
         return int.from_bytes(digest[:8], "big") * 100 * MICRO < self.percent << 64, NEVER
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Count, outside
 from rules.events import MONEY
@@ -67,7 +67,7 @@ class Total(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         if self.agg in ("sum", "avg"):
             return self._decide_sum(customer, now)
         if self.agg == "distinct":
@@ -120,7 +120,7 @@ class Total(msgspec.Struct, frozen=True):
             count += number
         return inside, total, count
 
-    def _decide_sum(self, customer: CustomerView, now: int) -> Decision:
+    def _decide_sum(self, customer: CustomerView, now: int) -> TimedDecision:
         inside, total, count = self._inside(customer, now)
         holds = self._meets(total, count)
         if self.within is None:
@@ -159,7 +159,7 @@ class Total(msgspec.Struct, frozen=True):
         of_orders = self._of_orders(customer)
         return staircase(sorted(others + of_orders), greatest=self.agg == "max") if of_orders else others
 
-    def _decide_extreme(self, customer: CustomerView, now: int) -> Decision:
+    def _decide_extreme(self, customer: CustomerView, now: int) -> TimedDecision:
         steps = self._steps(customer)
         inside = steps[self._outside(steps, now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]

@@ -110,13 +110,13 @@ BY_SIMULATION = (
     Mutant(
         "the clock waits for what is in hand",
         "streams/runtime/partition_clock.py",
-        "and not self._merge.in_hand(topic) and answer.end",
-        "and answer.end",
+        "            and not self._merge.in_hand(topic)\n",
+        "",
     ),
     Mutant(
         "the clock waits for what was not fetched",
         "streams/runtime/partition_clock.py",
-        " and answer.end == self._merge.fetched(topic)",
+        "            and answer.high_watermark == self._merge.fetched(topic)\n",
         "",
     ),
     Mutant(

@@ -24,6 +24,8 @@ NAMED_PACKAGES = ("rules", "streams", "scripts")
 PARTICIPLE = re.compile(r"(?:ing|ed)$")
 # Words which look like participles, and are nouns or terms of the field.
 NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
+# A name in CamelCase: as an assignment at the top of a module it is an alias of a type, or a variable for one.
+TYPE_NAME = re.compile(r"_?[A-Z]\w*[a-z]\w*")
 # Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
 # Titles of published schemas, which may not change.
@@ -70,7 +72,7 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
 
 
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:
-    """Find modules which are named by a participle, and class names which have two meanings.
+    """Find modules which are named by a participle, and names of classes or types which have two meanings.
 
     Tests may give a stand-in the name of the class that it replaces.
     """
@@ -86,12 +88,23 @@ def name_findings(paths: Sequence[Path]) -> Iterator[str]:
             yield f"{name}:1: a module is named by a noun or by a term of the field, not by a participle"
         if name.parts[0] == "tests":
             continue
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and node.name not in CONTRACT_NAMES:
-                places[node.name].append(f"{name}:{node.lineno}")
-    for class_name, (first, *others) in sorted(places.items()):
+        for type_name, line in types_of(path):
+            if type_name not in CONTRACT_NAMES:
+                places[type_name].append(f"{name}:{line}")
+    for type_name, (first, *others) in sorted(places.items()):
         for other in others:
-            yield f"{other}: the class name {class_name} is taken by {first}"
+            yield f"{other}: the name {type_name} of a class or type is taken by {first}"
+
+
+def types_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The classes of a module, and the names that it gives to types, each with its line."""
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if TYPE_NAME.fullmatch(name):
+                    yield name, node.lineno
 
 
 def import_findings(paths: Sequence[Path]) -> Iterator[str]:

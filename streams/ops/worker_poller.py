@@ -38,8 +38,8 @@ _BY_EVENT, _BY_TIME = "segmenter_event_change_seconds_bucket", "segmenter_due_la
 # A label of workers alone: a process of triggers, which owns the same partitions, does not read this input.
 _WORKERS_ONLY = ("topic", INPUTS[1])
 
-Labels = frozenset[tuple[str, str]]
-Samples = Mapping[str, Mapping[Labels, float]]
+LabelSet = frozenset[tuple[str, str]]
+SampleValues = Mapping[str, Mapping[LabelSet, float]]
 # A histogram: by upper bound (s), how many values are at most that.
 Buckets = Mapping[float, float]
 
@@ -48,7 +48,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """The answers of one worker."""
 
     at_s: float
-    samples: Samples
+    samples: SampleValues
     ready: Ready
 
 
@@ -202,9 +202,9 @@ async def resolved(addresses: Iterable[str]) -> dict[str, str]:
     return hosts
 
 
-def parsed(text: str) -> Samples:
+def parsed(text: str) -> SampleValues:
     """Parse Prometheus's exposition format: samples by name and labels. Raises `ValueError`."""
-    samples: dict[str, dict[Labels, float]] = defaultdict(dict)
+    samples: dict[str, dict[LabelSet, float]] = defaultdict(dict)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples[sample.name][frozenset(sample.labels.items())] = sample.value
@@ -247,7 +247,7 @@ def _between(spans: Spans, name: str) -> Buckets:
     return added
 
 
-def _buckets(samples: Samples, name: str) -> Buckets:
+def _buckets(samples: SampleValues, name: str) -> Buckets:
     buckets: dict[float, float] = defaultdict(float)
     for labels, count in samples.get(name, {}).items():
         buckets[float(dict(labels)["le"])] += count

@@ -69,13 +69,17 @@ class PartitionClock:
         answer's request waits for the next answer.
         """
         answer = self._fetch_status(topic).answer
-        if answer is None or answer.end != self._merge.fetched(topic):
+        if answer is None or answer.high_watermark != self._merge.fetched(topic):
             return -math.inf
         return answer.requested_monotonic + self._answer_s
 
     def _is_at_its_end(self, topic: str) -> bool:
         answer = self._fetch_status(topic).answer
-        return answer is not None and not self._merge.in_hand(topic) and answer.end == self._merge.fetched(topic)
+        return (
+            answer is not None
+            and not self._merge.in_hand(topic)
+            and answer.high_watermark == self._merge.fetched(topic)
+        )
 
     def _unread_from(self, topic: str) -> int:
         """The moment (ms) up to which everything of an input is read.

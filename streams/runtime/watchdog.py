@@ -71,7 +71,7 @@ class LostFetchDetector:
         suspects: dict[TP, tuple[int, float, int]] = {}
         lost: dict[TP, int] = {}
         for tp, fetching in inputs.items():
-            if not fetching.waits and fetching.fetched <= fetching.end:
+            if not fetching.waits and fetching.fetched <= fetching.high_watermark:
                 continue
             position, last_requested_at, count = self._suspects.get(tp, (-1, 0.0, 0))
             is_answered = fetching.requested_at > last_requested_at

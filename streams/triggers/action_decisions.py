@@ -13,8 +13,8 @@ import msgspec
 from streams.triggers import decision_log, policy, retries
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
-from streams.triggers.customer_state import Action, Person, Sent
-from streams.triggers.decision_log import Kind
+from streams.triggers.customer_state import Action, Person, SentMessage
+from streams.triggers.decision_log import DecisionKind
 from streams.triggers.endpoint import Endpoint
 from streams.triggers.intake import ERASED, TriggerIntake, contact
 from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
@@ -51,7 +51,7 @@ class Begun(msgspec.Struct, frozen=True):
     action: Action
     message: Message
     endpoint: Endpoint
-    before: Sent | None
+    before: SentMessage | None
 
 
 class ActionDecisions:
@@ -83,7 +83,7 @@ class ActionDecisions:
         return self.now_ms() - time > self._fresh_ms
 
     def ended(
-        self, customer: str, person: Person, action: Action, result: AttemptResult, before: Sent | None = None
+        self, customer: str, person: Person, action: Action, result: AttemptResult, before: SentMessage | None = None
     ) -> list[OutRecord]:
         """Decide what becomes of an action after an attempt; ``before``: see `Begun`."""
         now = self.now_ms()
@@ -91,7 +91,7 @@ class ActionDecisions:
         if not channel:
             return self.decide(customer, person, action, "failed", "the trigger was removed during an attempt")
         action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
-        end = retries.of(self._endpoints[channel].way, action, result, now)
+        end = retries.of(self._endpoints[channel].config, action, result, now)
         if end.kind == "deferred":
             person.gives_back(action, before)
             self.counts.given_back[action.trigger,] += 1
@@ -107,7 +107,7 @@ class ActionDecisions:
         return self.ended(customer, person, action, _CRASHED)
 
     def decide(
-        self, customer: str, person: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
+        self, customer: str, person: Person, action: Action, kind: DecisionKind, reason: str | None, until: int = 0, *,
         dead: bool = False,
     ) -> list[OutRecord]:  # fmt: skip
         """Make a decision: the records to publish. A final decision removes the action from the customer."""

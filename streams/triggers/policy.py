@@ -212,11 +212,11 @@ def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
 def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
     of_all = [message for message in person.sent if message.key != action.key]
     of_channel = [message for message in of_all if message.channel == trigger.channel]
-    way = file.channels[trigger.channel]
+    config = file.channels[trigger.channel]
     full = _full(file.caps, [message.time for message in of_all], now)
     if full:
         return f"{full} to one customer"
-    full = _full(way.caps, [message.time for message in of_channel], now)
+    full = _full(config.caps, [message.time for message in of_channel], now)
     return f"{full} over {trigger.channel}" if full else None
 
 

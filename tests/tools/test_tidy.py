@@ -27,17 +27,20 @@ def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: 
 
 
 def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two classes of one name, and a module named by what it does, are findings."""
+    """Two classes or types of one name, and a module named by what it does, are findings."""
     (tmp_path / "streams").mkdir()
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(tidy, "ROOT", tmp_path)
     paths = [tmp_path / "streams" / "clock.py", tmp_path / "streams" / "noting.py", tmp_path / "tests" / "noting.py"]
     for path in paths:
-        path.write_text("class Clock:\n    pass\n")
+        path.write_text("class Clock:\n    pass\nLIMIT = 1\n")
+    paths.append(tmp_path / "streams" / "watch.py")
+    paths[-1].write_text("Clock = int\nLimit: TypeAlias = int\nLIMIT = 2\n")
     assert list(tidy.name_findings(paths)) == [
         "streams/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
         "tests/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
-        "streams/noting.py:1: the class name Clock is taken by streams/clock.py:1",
+        "streams/noting.py:1: the name Clock of a class or type is taken by streams/clock.py:1",
+        "streams/watch.py:1: the name Clock of a class or type is taken by streams/clock.py:1",
     ]
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from streams.kafka.fetch import Offsets, OutputChunk, Place
+from streams.kafka.fetch import Offsets, OutputChunk, TopicAndPartition
 from streams.kafka.partitioner import partition_of
 from streams.wire.records import OutRecord
 from tests.simulation.world.sim import Sim, answer
@@ -234,7 +234,7 @@ class Kafka:
         self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
     async def peek(
-        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], _wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         """Read the inputs; see `streams.kafka.fetch.OutputReader`."""
         for topic, partition in places:
@@ -242,7 +242,7 @@ class Kafka:
             committed = self.logs[TP(topic, partition)].committed()
             yield OutputChunk(topic, partition, committed.records, committed.position)  # type: ignore[arg-type]  # no headers
 
-    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
+    async def read(self, positions: Mapping[TopicAndPartition, int | None]) -> AsyncGenerator[OutputChunk, None]:
         """Read each topic to its end when its reading begins; see `streams.kafka.fetch.OutputReader`."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())

@@ -95,9 +95,15 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer an input counts as fetched to its end; then Kafka's answer counts."""
     silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
-    assert (silent.fetched, silent.end, silent.readable, silent.requested_at, silent.heard) == (5, 5, 5, -math.inf, 7.0)
+    assert (silent.fetched, silent.high_watermark, silent.last_stable_offset) == (5, 5, 5)
+    assert (silent.requested_at, silent.heard) == (-math.inf, 7.0)
     answered = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
-    assert (answered.name, answered.fetched, answered.end, answered.readable) == ("carts-0", 5, 9, 8)
+    assert (answered.name, answered.fetched, answered.high_watermark, answered.last_stable_offset) == (
+        "carts-0",
+        5,
+        9,
+        8,
+    )
     assert (answered.requested_at, answered.heard) == (6.5, 7.0)
 
 
