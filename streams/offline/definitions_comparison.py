@@ -179,7 +179,7 @@ class DryRun:
 
     @property
     def days(self) -> float:
-        """From the first event to the end, at least an hour."""
+        """The number of days from the first event to the end of the comparison; an hour at least."""
         return max(self.last - self.first, HOUR_MS) / (24 * HOUR_MS)
 
     @property

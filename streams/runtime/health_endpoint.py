@@ -89,7 +89,7 @@ async def serve(inside: Inside, settings: Settings) -> HttpServer:
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
-            log.info("serving metrics", extra={"address": where(*server.address)})
+            log.info("metrics and health are served", extra={"address": where(*server.address)})
             return server
     raise OSError(errno.EADDRINUSE, f"no port from {first} on is free")
 

@@ -99,6 +99,6 @@ def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
     async def log_counts(_app: Any = None) -> None:
         if fields := counts.log_fields:
-            log.info("decided since the start", extra=fields)
+            log.info("decisions on actions since the process started", extra=fields)
 
     return log_counts
