@@ -1,7 +1,5 @@
 """Steps: the events that a sequence may be made of, and the walk that matches a sequence (`latest_start`).
 
-See also `rules.facts.steps`, the fact that needs them.
-
 The one rule: only the stored entries decide. One walk over them in (time, message id) order gives the latest start of a
 complete sequence.
 
@@ -9,6 +7,8 @@ Bound: 256 entries. Beyond it, entries that another one of the same step and val
 as the newer one serves as well (``thin``; not where orders are steps, too, as those are stored elsewhere and may lie
 between); then the oldest. So a sequence whose steps lie more than 256 changes of step apart is not found, and the other
 steps of a late event may have been dropped. Of a property that is a list, the first 32 values of an event are shared.
+
+See also: `rules.facts.steps` (the fact that needs them).
 """
 
 from __future__ import annotations

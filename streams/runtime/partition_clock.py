@@ -7,10 +7,10 @@
 The one rule: the clock never passes a record that may be unread, as that record may change what is due after it. The
 clock never goes back, and never passes the wall clock less the grace.
 
-See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.input_merge`, which takes
-records only up to where other inputs cannot precede them.
+An event from behind the clock still counts, as late.
 
-An event from behind the clock still counts, as late: see `rules.engine`.
+See also: `rules.engine` (late events), `streams.runtime.timers` (fires due times on this clock),
+`streams.runtime.input_merge` (takes records only up to where other inputs cannot precede them).
 """
 
 from __future__ import annotations
