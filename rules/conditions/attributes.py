@@ -188,6 +188,7 @@ _CONTEXT_EXAMPLE = "{device: mobile}"
 
 
 def _parse_context(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``context``. The canonical form has ``touch`` whether it was written or not."""
     if not isinstance(body, dict):
         raise WrongCondition(path, f"expected {_CONTEXT_EXAMPLE}")
     touch = body.get("touch", "last")

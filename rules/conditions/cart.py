@@ -57,10 +57,15 @@ class OpenCart(msgspec.Struct, frozen=True):
     def reason(self, customer: CustomerView, now: int) -> Reason:
         current, contents = customer.profile.cart or cart.Cart(), customer.cart_contents
         holds, due = self._decide(current, contents, now)
+        value = stage = None
+        if self.value is not None:
+            value = shown_number(cart.worth(current, contents) // MICRO)
+        if self.stage is not None:
+            stage = "checkout" if current.checkout else "cart"
         observed = Observed(
             items=shown_number(sum(contents.values())),
-            value=None if self.value is None else shown_number(cart.worth(current, contents) // MICRO),
-            stage=None if self.stage is None else "checkout" if current.checkout else "cart",
+            value=value,
+            stage=stage,
             last_at=format_instant(current.touched) if current.touched else None,
         )
         return Reason(holds, condition="cart", observed=observed, test=self.test, until=until(due))

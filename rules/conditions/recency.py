@@ -87,6 +87,7 @@ class FirstForm(RecencyForm):
 
 
 def _parser(kind: str, form_type: type[RecencyForm]) -> Callable[[Scope, str, object], Parsed]:
+    """A parser of ``first`` or ``last``. Orders are a fact of their own, as a later message may cancel one."""
     first = kind == "first"
 
     def parse(scope: Scope, path: str, body: object) -> Parsed:

@@ -104,6 +104,7 @@ class SequenceForm(Form):
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``sequence``. Orders come from their own fact, events of all other steps from one fact."""
     form = scope.problems.fill(path, SequenceForm, body)
     names = [orders_and_others(f"{path}.steps[{index}]", step.event) for index, step in enumerate(form.steps)]
     steps = tuple(

@@ -194,6 +194,7 @@ class TotalForm(Form):
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``total``. Orders are added up from their own fact, other events from one of contributions."""
     form = scope.problems.fill(path, TotalForm, body)
     of_orders, others = orders_and_others(path, form.event)
     test = _range(scope.problems, path, form)

@@ -192,6 +192,7 @@ def percentiles(delays: Sequence[float]) -> str:
 
 
 def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Publish the history, then the last minute at its own pace. The worker starts in between and has to catch up."""
     settings = Settings(**parts, definitions=DEFINITIONS)
     admin.create(settings)
     original = events()
@@ -239,6 +240,7 @@ def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
 
 
 def hints(settings: Settings, keep: bool) -> None:
+    """Print commands for the next steps. Another shell needs the settings of this run to find the same servers."""
     if keep:
         say("\n[bold]left running; Ctrl-C ends it. In another terminal:[/]")
         names = ("brokers", "broker", "redis", "redis_password", "topic_prefix", "redis_prefix", "group", "definitions")

@@ -296,6 +296,7 @@ def _operation(topic: str, message: str) -> Schema:
 
 
 def _messages() -> Schema:
+    """The messages of all topics, with examples that the encoders of the code have written."""
     customer = {"$ref": "schemas/event.json#/$defs/Customer"}
     most = dead_letters.ORIGINAL_MAX_BYTES
     original = {

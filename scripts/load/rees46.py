@@ -114,6 +114,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 
 def _row(number: int, header: Sequence[str], values: Sequence[str], shift_ms: int) -> Row:
+    """A line of the file. Raises `ValueError` with the first thing in it that is wrong; nothing is guessed."""
     if len(values) != len(header):
         raise ValueError(f"{len(values)} columns, the header has {len(header)}")
     fields = dict(zip(header, values, strict=True))

@@ -2527,6 +2527,7 @@ class Killed(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Check first that all tests pass unchanged, as a test that fails anyway would seem to miss the guard."""
     parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the simulation, for each mutant")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only the guards whose names hold this")

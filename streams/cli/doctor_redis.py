@@ -49,6 +49,7 @@ def _address(settings: Settings) -> str:
 
 
 def _server(settings: Settings, server: RedisServer, where: str) -> Iterator[Finding]:
+    """Findings about one server. Of its kind and speed only the first problem is shown, as it explains the others."""
     info = server.info
     product = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version"))

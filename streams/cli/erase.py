@@ -114,10 +114,12 @@ def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
     """The data that the segmenter still stores of a customer whose events up to ``since`` (ms) are erased."""
     has_customer = any(part.customer is not None for part in stored)
     has_profile = any(part.customer is not None and not part.is_gone(since) for part in stored)
+    has_due_times = any(part.due for part in stored)
+    waiting = sum(part.waiting for part in stored)
     parts = [
         "a profile" if has_profile else "no profile",
-        "due times" if any(part.due for part in stored) else "no due times",
-        f"{sum(part.waiting for part in stored) or 'no'} records to be published",
+        "due times" if has_due_times else "no due times",
+        f"{waiting} records to be published" if waiting else "no records to be published",
     ]
     # The customer had an event after its erasure, so it is stored again, from that event on.
     came = "; the customer came again since" if has_customer and not has_profile else ""

@@ -79,6 +79,7 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Create, copy or check topics. `create` ends with the check, as it leaves a topic that exists as it is."""
     from streams import rights  # noqa: PLC0415  # as above
     from streams.kafka import admin  # noqa: PLC0415  # as above
 

@@ -164,25 +164,30 @@ class WorkerPoller:
 
     def of_partition(self, partition: int) -> tuple[str | None, dict[str, int] | None, int | None]:
         """The address of the worker that owns a partition, its lag by input, and its outbox; `None` where not known."""
-        label = ("partition", str(partition))
         for address, report in self.reports.items():
-            lags = report.samples.get("segmenter_lag_records", {})
-            if any({label, _WORKERS_ONLY} <= labels for labels in lags):
-                lag_by_input = {dict(labels)["topic"]: int(value) for labels, value in lags.items() if label in labels}
-                outboxes = report.samples.get("segmenter_outbox_entries", {})
-                outbox = next((int(value) for labels, value in outboxes.items() if label in labels), None)
-                return address, lag_by_input, outbox
+            lags = _of_partition(report, "segmenter_lag_records", partition)
+            if any(_WORKERS_ONLY in labels for labels in lags):
+                lag_by_input = {dict(labels)["topic"]: int(lag) for labels, lag in lags.items()}
+                outboxes = _of_partition(report, "segmenter_outbox_entries", partition).values()
+                return address, lag_by_input, next(map(int, outboxes), None)
         return None, None, None
 
     def series(self) -> Series:
         """The rates of the last five minutes."""
+        rates = [rates for _, rates in self._points]
         return Series(
             at=[at for at, _ in self._points],
-            events=[rates.events_per_s for _, rates in self._points],
-            changes=[rates.changes_per_s for _, rates in self._points],
-            p99_ms=[rates.p99_ms for _, rates in self._points],
-            late_p99_ms=[rates.late_p99_ms for _, rates in self._points],
+            events=[rate.events_per_s for rate in rates],
+            changes=[rate.changes_per_s for rate in rates],
+            p99_ms=[rate.p99_ms for rate in rates],
+            late_p99_ms=[rate.late_p99_ms for rate in rates],
         )
+
+
+def _of_partition(report: WorkerReport, name: str, partition: int) -> Mapping[LabelSet, float]:
+    """The samples of a metric that are those of a partition."""
+    label = ("partition", str(partition))
+    return {labels: value for labels, value in report.samples.get(name, {}).items() if label in labels}
 
 
 async def resolved(addresses: Iterable[str]) -> dict[str, str]:

@@ -167,6 +167,7 @@ class Assignment:
         return Care(careful, 3 * self._config.pace.in_hand_max, self._config.monotonic)
 
     async def _claim(self, partition: int, offsets: Offsets, files_of: FilesOf, *, follows: bool) -> ClaimedPartition:
+        """Claim one partition, then begin at its positions. Raises `Fenced` if a newer owner comes in between."""
         config = self._config
         claim = Claim(partition, self._generation, secrets.token_hex(16), config.identity, follows=follows)
         tps = [TP(topic, partition) for topic in config.topics]

@@ -95,6 +95,7 @@ class Checkpointer:
         await self.save((), (), Progress(self.positions, self.positions, clock, caught_up_until))
 
     async def _write(self, save: Save) -> None:
+        """Write a save. It may be sent twice, as an answer may be lost; the store recognises it by its number."""
         reach("before_save")
         answer = await self.store.save(self.partition, save)
         if happens("lost_save_reply"):

@@ -208,6 +208,7 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
         await inside.fetches.run()
 
     async def tell(_app: Any = None) -> None:
+        """Serve metrics and health until the end. Without them the process works on, so a failure is only logged."""
         try:
             server = await serve(inside, settings)
         except Exception as error:  # noqa: BLE001  # without metrics the worker still segments

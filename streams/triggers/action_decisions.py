@@ -235,6 +235,7 @@ class DueStep:
                 self.parked[customer] = min(self.parked[customer], now + action.due - self._reached)
 
     def _act(self, customer: str, person: Person, action: Action, standing: MembershipAnswer) -> None:
+        """Do what the verdict on a due action says: decide it for good, put it off, wait, or begin an attempt."""
         deciding, now = self._deciding, self._deciding.now_ms()
         verdict = deciding.judged(customer, person, action, standing, now)
         match verdict:

@@ -78,6 +78,7 @@ async def claim_partitions(
 
 
 def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition) -> OwnedTriggersPartition:
+    """The parts of a claimed partition. The outbox sends only entries which the checkpointer has saved."""
     claim, state, store = claimed.claim, claimed.state, assignment.store
     dispatcher = Dispatcher(
         config.file, config.endpoints, config.memberships, store, claim.partition, claim.fencing_token, state,

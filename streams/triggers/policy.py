@@ -78,6 +78,7 @@ def decide(file: TriggersFile, customer: str, person: Person, action: Action, no
 
 
 def _decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
+    """The first rule that objects decides: what ends the action for good, then priority, quiet hours and caps."""
     trigger = file.triggers.get(action.trigger)
     reason = over(trigger, action, now)
     if trigger is None or reason is not None:

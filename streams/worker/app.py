@@ -30,6 +30,7 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
 
 
 def _config(settings: Settings, engine: Engine, topics: ClusterTopics, *, rebuild: bool) -> WorkerConfig:
+    """The worker's configuration. Ids are linked only where Kafka's own partitioner says where the other id lives."""
     identity = topics.identity(settings, engine.definitions.fingerprint)
     return WorkerConfig(
         topics=[settings.topic_prefix + name for name in READ],

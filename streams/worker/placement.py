@@ -77,6 +77,7 @@ async def _check(outputs: OutputReader, partitions: Collection[int], belong: Bel
 
 
 async def _heads(outputs: OutputReader, places: Collection[TopicAndPartition]) -> Mapping[TopicAndPartition, _Head]:
+    """Read the head of each partition; the time limit begins with the first record of any."""
     heads = {place: _Head() for place in places}
     until = float("inf")
 
