@@ -18,8 +18,8 @@ from rules.customer import Customer
 from rules.events import UNNAMED, Event
 from rules.reasons import Reason
 
-Kind = Literal["entered", "exited"]
-Cause = Literal["event", "time", "erasure", "merge", "definition"]
+ChangeKind = Literal["entered", "exited"]
+ChangeCause = Literal["event", "time", "erasure", "merge", "definition"]
 
 UNNUMBERED = 0
 
@@ -33,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     customer: str
     segment: str
-    kind: Kind
+    kind: ChangeKind
     occurred_at: int
     sequence: int
     segments: tuple[str, ...]
@@ -45,7 +45,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     backfill: bool = False
 
     @property
-    def cause(self) -> Cause:
+    def cause(self) -> ChangeCause:
         """The cause of the decision."""
         if self.event is None:
             return "definition" if self.backfill else "time"

@@ -120,6 +120,7 @@ def _struct_among(members: Iterable[object]) -> type[msgspec.Struct] | None:
 
 
 def _attributes(fields: _Fields, *, of_page: bool) -> dict[str, str | None]:
+    """All attributes of a context. A campaign takes precedence over the referrer, which it often comes with."""
     campaign, page = fields.campaign or _NO_CAMPAIGN, fields.page or _NO_PAGE
     referrer = (fields.referrer or _NO_REFERRER).url or page.referrer or None
     place = fields.location or _NO_PLACE

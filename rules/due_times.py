@@ -16,7 +16,7 @@ from rules.value_tests import NumberTest, Shown
 
 NEVER = 0  # no event is from before the year 2000
 
-Decision = tuple[bool, int]  # whether it holds, and when time alone may next turn that
+TimedDecision = tuple[bool, int]  # whether it holds, and when time alone may next turn that
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Count(msgspec.Struct, frozen=True):
     at_least: int = 0
     at_most: int | None = None
 
-    def decide(self, times: Sequence[int], within: int | None, now: int) -> Decision:
+    def decide(self, times: Sequence[int], within: int | None, now: int) -> TimedDecision:
         """Decide for facts at these ascending times, each of which counts for [time, time + within)."""
         inside = len(times) - outside(times, within, now)
         if self.at_most is not None and inside > self.at_most:
@@ -58,7 +58,7 @@ class Ago(msgspec.Struct, frozen=True):
     at_least: int | None = None
     at_most: int | None = None
 
-    def decide(self, moment: int, now: int) -> Decision:
+    def decide(self, moment: int, now: int) -> TimedDecision:
         """Decide for a moment that may lie ahead; before it the answer is false."""
         opens = moment + (self.at_least or 0)
         if now < opens:
@@ -68,7 +68,7 @@ class Ago(msgspec.Struct, frozen=True):
         closes = moment + self.at_most
         return (True, closes) if now < closes else (False, NEVER)
 
-    def decide_fact(self, moment: int, now: int) -> Decision:
+    def decide_fact(self, moment: int, now: int) -> TimedDecision:
         """Decide for the moment of a fact; 0: there is none."""
         return self.decide(moment, now) if moment else (False, NEVER)
 
@@ -86,7 +86,7 @@ class Years(msgspec.Struct, frozen=True):
     end: int | None
     number_test: NumberTest
 
-    def decide(self, moment: int, now: int) -> Decision:
+    def decide(self, moment: int, now: int) -> TimedDecision:
         """Decide for a day of birth that may lie ahead; before it there is no age."""
         opens = birthday(moment, self.first)
         if opens is None:

@@ -22,7 +22,7 @@ _GROUPS = ("all", "any", "not")
 _CUT = "cut"
 _ELLIPSIS = "…"
 
-Json = Any  # a reason as plain data
+PlainReason = Any  # a reason as plain data
 
 
 class ReasonLimit(NamedTuple):
@@ -54,9 +54,9 @@ def pointer(*steps: str) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _node(node: Mapping[str, Json], limit: ReasonLimit) -> dict[str, Json]:
+def _node(node: Mapping[str, PlainReason], limit: ReasonLimit) -> dict[str, PlainReason]:
     marks: dict[str, int] = {}
-    shortened: dict[str, Json] = {}
+    shortened: dict[str, PlainReason] = {}
     for name, value in node.items():
         if name in _GROUPS:
             shortened[name] = [_node(member, limit) for member in _first(value, pointer(name), limit, marks)]
@@ -67,7 +67,7 @@ def _node(node: Mapping[str, Json], limit: ReasonLimit) -> dict[str, Json]:
     return {**shortened, _CUT: marks} if marks else shortened
 
 
-def _value(value: Json, place: str, limit: ReasonLimit, marks: dict[str, int]) -> Json:
+def _value(value: PlainReason, place: str, limit: ReasonLimit, marks: dict[str, int]) -> PlainReason:
     if isinstance(value, str):
         return _text(value, place, limit, marks)
     if isinstance(value, list | tuple):
@@ -81,7 +81,9 @@ def _value(value: Json, place: str, limit: ReasonLimit, marks: dict[str, int]) -
     return value
 
 
-def _first(items: Sequence[Json], place: str, limit: ReasonLimit, marks: dict[str, int]) -> Sequence[Json]:
+def _first(
+    items: Sequence[PlainReason], place: str, limit: ReasonLimit, marks: dict[str, int]
+) -> Sequence[PlainReason]:
     if len(items) > limit.items:
         marks[place] = len(items) - limit.items
     return items[: limit.items]

@@ -1,6 +1,8 @@
-"""Tests of values: of a property, a trait or a number. See also `rules.conditions`, which use them.
+"""Tests of values: of a property, a trait or a number.
 
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met.
+
+See also: `rules.conditions` (which use them).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ here its row of the table and its place in `CONDITION_KINDS`. CONTRIBUTING.md ha
 """
 
 from rules.conditions.attributes import CONTEXT, TRAIT
-from rules.conditions.base import NEVER, Condition, ConditionKind, CustomerView, Decision, due_at, holds
+from rules.conditions.base import NEVER, Condition, ConditionKind, CustomerView, TimedDecision, due_at, holds
 from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.calendars import CALENDAR
 from rules.conditions.cart import CART
@@ -46,7 +46,7 @@ __all__ = [
     "Condition",
     "ConditionKind",
     "CustomerView",
-    "Decision",
+    "TimedDecision",
     "due_at",
     "holds",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
 from rules.due_times import Ago, Years
@@ -41,7 +41,7 @@ class TraitTest(msgspec.Struct, frozen=True):
     age: Ago | Years | None
     date: int
 
-    def decide(self, value: AttributeValue | None, now: int) -> Decision:
+    def decide(self, value: AttributeValue | None, now: int) -> TimedDecision:
         """Decide for the newest value of the trait, if there is one."""
         if self.test is not None:
             met = self.test.meets(None) if value is None else bool(value.met >> self.bit & 1)
@@ -66,15 +66,15 @@ class TraitIs(msgspec.Struct, frozen=True):
 
     tests: tuple[TraitTest, ...]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         traits = customer.profile.traits
         return combined((test.decide(traits[test.slot], now) for test in self.tests), turned_by=False)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         values = {test.name: _shown(customer.profile.traits[test.slot]) for test in self.tests}
         tests = {test.name: test.shown_test for test in self.tests}
-        return Reason(holding, condition="trait", observed=Observed(values=values), test=tests, until=until(due))
+        return Reason(holds, condition="trait", observed=Observed(values=values), test=tests, until=until(due))
 
 
 class ContextTest(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class ContextIs(msgspec.Struct, frozen=True):
     tests: tuple[ContextTest, ...]
     first: bool
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         touches = customer.profile.touches
         for test in self.tests:
             value = touches[test.slot]
@@ -101,10 +101,10 @@ class ContextIs(msgspec.Struct, frozen=True):
         return True, NEVER
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, _ = self.decide(customer, now)
+        holds, _ = self.decide(customer, now)
         values = {test.attribute: _shown(customer.profile.touches[test.slot]) for test in self.tests}
         return Reason(
-            holding,
+            holds,
             condition="context",
             observed=Observed(values=values),
             test={test.attribute: test.test.test for test in self.tests},
@@ -188,6 +188,7 @@ _CONTEXT_EXAMPLE = "{device: mobile}"
 
 
 def _parse_context(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``context``. The canonical form has ``touch`` whether it was written or not."""
     if not isinstance(body, dict):
         raise WrongCondition(path, f"expected {_CONTEXT_EXAMPLE}")
     touch = body.get("touch", "last")

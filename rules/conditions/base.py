@@ -11,19 +11,19 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from rules.due_times import NEVER, Decision
+from rules.due_times import NEVER, TimedDecision
 from rules.facts.registry import FactRegistry
 from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema
 from rules.forms.problems import Problems
-from rules.languages.language import Language, Message
+from rules.languages.language import Language, SentenceTemplate
 from rules.profile import cart
 from rules.profile.orders import Order
 from rules.profile.profile import Profile
 from rules.reasons import Reason
 from rules.times import format_instant
 
-__all__ = ["NEVER", "Condition", "ConditionKind", "CustomerView", "Decision", "Parsed", "Scope", "until"]
+__all__ = ["NEVER", "Condition", "ConditionKind", "CustomerView", "Parsed", "Scope", "TimedDecision", "until"]
 
 
 class CustomerView:
@@ -63,7 +63,7 @@ class CustomerView:
 class Condition(Protocol):
     """A frozen predicate over a customer at an instant. No fact of the customer is later than the instant."""
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         """Whether the condition holds, and the next due time; both in one call, as both are always needed."""
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
@@ -103,7 +103,7 @@ class ConditionKind(NamedTuple):
     parse: Callable[[Scope, str, object], Parsed]
     describe: Callable[[Canonical], str]
     phrase: Callable[[Language, Reason], str]
-    messages: Mapping[str, Mapping[str, Message]]
+    messages: Mapping[str, Mapping[str, SentenceTemplate]]
 
 
 def until(due: int) -> str | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rules.conditions.base import NEVER, Condition, CustomerView, Decision
+from rules.conditions.base import NEVER, Condition, CustomerView, TimedDecision
 from rules.forms.json_schema import Schema, reference
 from rules.reasons import Reason
 
@@ -17,7 +17,7 @@ class AllOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return combined((member.decide(customer, now) for member in self.members), turned_by=False)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
@@ -30,7 +30,7 @@ class AnyOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return combined((member.decide(customer, now) for member in self.members), turned_by=True)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
@@ -43,16 +43,16 @@ class NoneOf(msgspec.Struct, frozen=True):
 
     members: tuple[Condition, ...]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
-        holding, due = combined((member.decide(customer, now) for member in self.members), turned_by=True)
-        return not holding, due
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
+        holds, due = combined((member.decide(customer, now) for member in self.members), turned_by=True)
+        return not holds, due
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         members = [member.reason(customer, now) for member in self.members]
         return Reason(not any(member.holds for member in members), not_=members)
 
 
-def combined(decisions: Iterable[Decision], *, turned_by: bool) -> Decision:
+def combined(decisions: Iterable[TimedDecision], *, turned_by: bool) -> TimedDecision:
     """Combine decisions: a single one that is ``turned_by`` makes that the answer of all.
 
     While some members are ``turned_by``, the answer stays until the last of them has turned; while none is, it may turn

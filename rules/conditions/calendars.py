@@ -15,7 +15,7 @@ import jdatetime
 import msgspec
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.forms.description import Canonical
 from rules.forms.form import Form
 from rules.forms.json_schema import TEXT, form_schema
@@ -50,20 +50,20 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
     jalali: bool
     timezone: str
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         since, answer = self.__dict__.get("latest", (0, (False, NEVER)))
         if since <= now < answer[1]:
-            return cast(Decision, answer)
-        holding, due = _answer(self, local_day(self.timezone, now))
+            return cast(TimedDecision, answer)
+        holds, due = _answer(self, local_day(self.timezone, now))
         while due != NEVER and due <= now:
             due += HOUR_MS  # clocks went back over midnight: it comes once more
-        self.__dict__["latest"] = now, (holding, due)
-        return holding, due
+        self.__dict__["latest"] = now, (holds, due)
+        return holds, due
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         observed = Observed(date=self._written(local_day(self.timezone, now)))
-        return Reason(holding, condition="calendar", observed=observed, test=self.test, until=until(due))
+        return Reason(holds, condition="calendar", observed=observed, test=self.test, until=until(due))
 
     @property
     def test(self) -> dict[str, Shown]:
@@ -104,24 +104,24 @@ def local_day(timezone: str, now: int) -> date:
 
 
 # A decision for a day is that of each day up to the next turn.
-_answers: dict[tuple[CalendarDays, date], Decision] = {}
+_answers: dict[tuple[CalendarDays, date], TimedDecision] = {}
 _ANSWERS_MAX = 100_000
 
 
-def _answer(rule: CalendarDays, day: date) -> Decision:
+def _answer(rule: CalendarDays, day: date) -> TimedDecision:
     """Whether the rule holds on that day, and the midnight at which that turns."""
     remembered = _answers.get((rule, day))
     if remembered is not None:
         return remembered
-    holding, days = rule.holds_on(day), [day]
-    while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holding:
+    holds, days = rule.holds_on(day), [day]
+    while len(days) < _LOOK_AHEAD_DAYS and days[-1] < _LAST and rule.holds_on(days[-1] + _DAY) == holds:
         days.append(days[-1] + _DAY)
     if days[-1] >= _LAST:
-        return holding, NEVER
+        return holds, NEVER
     turn = days[-1] + _DAY
     # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
     midnight = datetime(turn.year, turn.month, turn.day, tzinfo=ZoneInfo(rule.timezone))
-    answer = (holding, (midnight - _EPOCH) // _MS)
+    answer = (holds, (midnight - _EPOCH) // _MS)
     if len(_answers) >= _ANSWERS_MAX:
         _answers.clear()
     _answers.update(((rule, same_day), answer) for same_day in days)

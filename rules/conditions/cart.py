@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.due_times import Ago
 from rules.facts import CartFact
 from rules.forms import description
@@ -24,7 +24,7 @@ from rules.times import format_duration, format_instant, words
 from rules.value_tests import NumberTest, Shown
 from rules.values import MICRO, shown_number
 
-Stage = Literal["cart", "checkout"]
+CartStage = Literal["cart", "checkout"]
 
 
 class OpenCart(msgspec.Struct, frozen=True):
@@ -34,15 +34,15 @@ class OpenCart(msgspec.Struct, frozen=True):
     """
 
     quiet: Ago
-    stage: Stage | None
+    stage: CartStage | None
     value: NumberTest | None
     items: NumberTest | None
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         current = customer.profile.cart
         return (False, NEVER) if current is None else self._decide(current, customer.cart_contents, now)
 
-    def _decide(self, current: cart.Cart, contents: Mapping[str, int], now: int) -> Decision:
+    def _decide(self, current: cart.Cart, contents: Mapping[str, int], now: int) -> TimedDecision:
         return self.quiet.decide_fact(current.touched, now) if self._fits(current, contents) else (False, NEVER)
 
     def _fits(self, current: cart.Cart, contents: Mapping[str, int]) -> bool:
@@ -56,14 +56,19 @@ class OpenCart(msgspec.Struct, frozen=True):
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         current, contents = customer.profile.cart or cart.Cart(), customer.cart_contents
-        holding, due = self._decide(current, contents, now)
+        holds, due = self._decide(current, contents, now)
+        value = stage = None
+        if self.value is not None:
+            value = shown_number(cart.worth(current, contents) // MICRO)
+        if self.stage is not None:
+            stage = "checkout" if current.checkout else "cart"
         observed = Observed(
             items=shown_number(sum(contents.values())),
-            value=None if self.value is None else shown_number(cart.worth(current, contents) // MICRO),
-            stage=None if self.stage is None else "checkout" if current.checkout else "cart",
+            value=value,
+            stage=stage,
             last_at=format_instant(current.touched) if current.touched else None,
         )
-        return Reason(holding, condition="cart", observed=observed, test=self.test, until=until(due))
+        return Reason(holds, condition="cart", observed=observed, test=self.test, until=until(due))
 
     @property
     def test(self) -> dict[str, Shown]:
@@ -86,7 +91,7 @@ class CartForm(Form):
 
     idle_for: Duration | None = None
     until: Duration | None = None
-    stage: Stage | None = None
+    stage: CartStage | None = None
     value: NumberRange | None = None
     items: NumberRange | None = None
 

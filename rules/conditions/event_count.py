@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events
 from rules.due_times import Count, outside
 from rules.facts import EventFilter, OccurrenceFact, OrderFact
@@ -45,14 +45,14 @@ class Performed(msgspec.Struct, frozen=True):
         completed = customer.completions(self.view)
         return sorted(times + completed) if times else completed
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return self.count.decide(self._times(customer), self.within, now)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         times = self._times(customer)
-        holding, due = self.count.decide(times, self.within, now)
+        holds, due = self.count.decide(times, self.within, now)
         return Reason(
-            holding,
+            holds,
             condition="performed",
             observed=observed_count(times, self.within, now, None if self.slot is None else self.count.newest_needed),
             test=self.count.test,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision
 from rules.forms.description import Canonical
 from rules.forms.problems import WrongCondition
 from rules.forms.segment_key import KEY_PATTERN
@@ -22,14 +22,14 @@ class InSegment(msgspec.Struct, frozen=True):
     key: str
     index: int
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         return self.index in customer.since, NEVER
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         since = customer.since.get(self.index)
         observed = Observed(since=None if since is None else format_instant(since))
-        holding, _ = self.decide(customer, now)
-        return Reason(holding, condition="in_segment", observed=observed, test={}, segment=self.key)
+        holds, _ = self.decide(customer, now)
+        return Reason(holds, condition="in_segment", observed=observed, test={}, segment=self.key)
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:

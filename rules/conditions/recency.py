@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Ago
 from rules.facts import EventFilter, FirstFact, OccurrenceFact, OrderFact
@@ -16,7 +16,7 @@ from rules.forms.description import Canonical
 from rules.forms.form import AgoTest, EventForm
 from rules.forms.json_schema import form_schema
 from rules.languages import value_tests
-from rules.languages.language import Language, Message
+from rules.languages.language import Language, SentenceTemplate
 from rules.languages.parts import beside, events, observed_of
 from rules.reasons import Observed, Reason
 from rules.times import format_instant
@@ -56,15 +56,15 @@ class Recency(msgspec.Struct, frozen=True):
         times = [time for time in times if time]
         return (min(times) if self.first else max(times)) if times else 0
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return self.ago.decide_fact(self._moment(customer), now)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         moment = self._moment(customer)
-        holding, due = self.ago.decide_fact(moment, now)
+        holds, due = self.ago.decide_fact(moment, now)
         at = format_instant(moment) if moment else None
         return Reason(
-            holding,
+            holds,
             condition="first" if self.first else "last",
             observed=Observed(first_at=at) if self.first else Observed(last_at=at),
             test={"ago": self.ago.test} if self.ago.test else {},
@@ -87,6 +87,7 @@ class FirstForm(RecencyForm):
 
 
 def _parser(kind: str, form_type: type[RecencyForm]) -> Callable[[Scope, str, object], Parsed]:
+    """A parser of ``first`` or ``last``. Orders are a fact of their own, as a later message may cancel one."""
     first = kind == "first"
 
     def parse(scope: Scope, path: str, body: object) -> Parsed:
@@ -129,7 +130,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
     return beside(lang, text, test_words)
 
 
-def _kind(key: str, form: type[RecencyForm], messages: Mapping[str, Mapping[str, Message]]) -> ConditionKind:
+def _kind(key: str, form: type[RecencyForm], messages: Mapping[str, Mapping[str, SentenceTemplate]]) -> ConditionKind:
     return ConditionKind(key, form.example, form_schema(form), _parser(key, form), _description(key), _phrase, messages)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import WithJsonSchema
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.form import Form
@@ -27,14 +27,14 @@ class Sample(msgspec.Struct, frozen=True):
     percent: int
     salt: str
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:  # noqa: ARG002
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:  # noqa: ARG002
         digest = sha256(f"{self.salt}\0{customer.id}".encode()).digest()
         return int.from_bytes(digest[:8], "big") * 100 * MICRO < self.percent << 64, NEVER
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, _ = self.decide(customer, now)
+        holds, _ = self.decide(customer, now)
         test: dict[str, Shown] = {"percent": shown_number(self.percent), "salt": self.salt}
-        return Reason(holding, condition="sample", observed=Observed(), test=test)
+        return Reason(holds, condition="sample", observed=Observed(), test=test)
 
 
 class SampleForm(Form):

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import Field, WithJsonSchema
 
-from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Ago
 from rules.facts import EventFilter, OrderFact, PropertyReader, StepFact
@@ -22,7 +22,7 @@ from rules.forms.json_schema import form_schema
 from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of
 from rules.profile.orders import TOTAL
-from rules.profile.steps import Entry, latest_start
+from rules.profile.steps import StepEntry, latest_start
 from rules.reasons import Observed, Reason, StepAsked
 from rules.times import format_duration, format_instant
 from rules.value_tests import PropertyTests
@@ -52,14 +52,14 @@ class SequenceMatched(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return self.ago.decide_fact(self._start(customer), now)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         start = self._start(customer)
-        holding, due = self.ago.decide_fact(start, now)
+        holds, due = self.ago.decide_fact(start, now)
         return Reason(
-            holding,
+            holds,
             condition="sequence",
             observed=Observed(first_at=format_instant(start) if start else None),
             test={},
@@ -74,11 +74,11 @@ class SequenceMatched(msgspec.Struct, frozen=True):
         of_orders = self._of_orders(customer)
         return latest_start(sorted(entries + of_orders) if of_orders else entries, len(self.steps))
 
-    def _of_orders(self, customer: CustomerView) -> list[Entry]:
+    def _of_orders(self, customer: CustomerView) -> list[StepEntry]:
         views = [(1 << index, step.view) for index, step in enumerate(self.steps) if step.view is not None]
         if not views:
             return []
-        entries: list[Entry] = []
+        entries: list[StepEntry] = []
         for order in customer.standing:
             completion = order.completion
             mask = sum(bit for bit, view in views if completion.views >> view & 1)
@@ -104,6 +104,7 @@ class SequenceForm(Form):
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``sequence``. Orders come from their own fact, events of all other steps from one fact."""
     form = scope.problems.fill(path, SequenceForm, body)
     names = [orders_and_others(f"{path}.steps[{index}]", step.event) for index, step in enumerate(form.steps)]
     steps = tuple(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from rules.conditions.base import ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_count import observed_count
 from rules.due_times import Count
 from rules.facts import SessionFact
@@ -37,14 +37,14 @@ class SessionCount(msgspec.Struct, frozen=True):
     def _starts(self, customer: CustomerView) -> Sequence[int]:
         return [start for start, _ in customer.profile.sessions[self.slot]]
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         return self.count.decide(self._starts(customer), self.within, now)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         starts = self._starts(customer)
-        holding, due = self.count.decide(starts, self.within, now)
+        holds, due = self.count.decide(starts, self.within, now)
         return Reason(
-            holding,
+            holds,
             condition="sessions",
             observed=observed_count(starts, self.within, now),
             test=self.count.test,

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Decision, Parsed, Scope, until
+from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Count, outside
 from rules.events import MONEY
@@ -67,7 +67,7 @@ class Total(msgspec.Struct, frozen=True):
     place: int
     slot: int | None
 
-    def decide(self, customer: CustomerView, now: int) -> Decision:
+    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         if self.agg in ("sum", "avg"):
             return self._decide_sum(customer, now)
         if self.agg == "distinct":
@@ -89,10 +89,10 @@ class Total(msgspec.Struct, frozen=True):
         return steps[oldest][1] if oldest < len(steps) else None
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        holding, due = self.decide(customer, now)
+        holds, due = self.decide(customer, now)
         value = self.value(customer, now)
         return Reason(
-            holding,
+            holds,
             condition="total",
             observed=Observed(value=None if value is None else shown_number(value)),
             test=self.test.test,
@@ -120,17 +120,17 @@ class Total(msgspec.Struct, frozen=True):
             count += number
         return inside, total, count
 
-    def _decide_sum(self, customer: CustomerView, now: int) -> Decision:
+    def _decide_sum(self, customer: CustomerView, now: int) -> TimedDecision:
         inside, total, count = self._inside(customer, now)
-        holding = self._meets(total, count)
+        holds = self._meets(total, count)
         if self.within is None:
-            return holding, NEVER
+            return holds, NEVER
         for index, (time, value, number) in enumerate(inside):
             total, count = total - value, count - number
             together = index + 1 < len(inside) and inside[index + 1][0] == time
-            if not together and self._meets(total, count) != holding:
-                return holding, time + self.within
-        return holding, NEVER
+            if not together and self._meets(total, count) != holds:
+                return holds, time + self.within
+        return holds, NEVER
 
     def _meets(self, total: int, count: int) -> bool:
         if self.agg == "sum":
@@ -159,7 +159,7 @@ class Total(msgspec.Struct, frozen=True):
         of_orders = self._of_orders(customer)
         return staircase(sorted(others + of_orders), greatest=self.agg == "max") if of_orders else others
 
-    def _decide_extreme(self, customer: CustomerView, now: int) -> Decision:
+    def _decide_extreme(self, customer: CustomerView, now: int) -> TimedDecision:
         steps = self._steps(customer)
         inside = steps[self._outside(steps, now) :]
         answers = [self.test.meets(value) for _, value in inside] + [False]
@@ -194,6 +194,7 @@ class TotalForm(Form):
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
+    """Read the body of ``total``. Orders are added up from their own fact, other events from one of contributions."""
     form = scope.problems.fill(path, TotalForm, body)
     of_orders, others = orders_and_others(path, form.event)
     test = _range(scope.problems, path, form)

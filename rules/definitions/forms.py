@@ -28,7 +28,7 @@ _FROM = {
     "description": "each band's name and where it begins: {low: 0, high: 1001}",
 }
 
-Text = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS), WithJsonSchema(_TEXT)]
+SegmentText = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS), WithJsonSchema(_TEXT)]
 About = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS), WithJsonSchema(_ABOUT)]
 
 Keys = Annotated[list[str], Field(min_length=1), WithJsonSchema(_KEYS)]
@@ -38,9 +38,9 @@ class SegmentForm(Form):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["when"]}, {"required": ["bands"]}]})
     example: ClassVar = "{title: Repeat buyer, when: {…}}"
 
-    title: Text
+    title: SegmentText
     about: About | None = None
-    kind: Text | None = None
+    kind: SegmentText | None = None
     hold: Annotated[Duration | None, WithJsonSchema(_HOLD)] = None
     when: Annotated[object, WithJsonSchema(reference("condition"))] = None
     bands: Annotated[object, WithJsonSchema(reference("bands"))] = None

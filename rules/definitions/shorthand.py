@@ -42,7 +42,7 @@ def with_library(own: Spelled, wish: object, library: Spelled, problems: Problem
         taken -= set(library.families.get(str(key), (key,)))
     nodes = {key: node for key, node in library.nodes.items() if key in taken} | own.nodes
     for key in sorted(taken, key=str):
-        missing = sorted(_asked_about(nodes[key]) - set(map(str, nodes)))
+        missing = sorted(_referenced_segments(nodes[key]) - set(map(str, nodes)))
         if missing:
             problems.note("library", f"{key} asks about {', '.join(missing)}: take that too, or leave {key} out")
             del nodes[key]
@@ -65,12 +65,12 @@ def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
     return named["only"] & set(library.nodes) if form.only else set(library.nodes) - named["without"]
 
 
-def _asked_about(node: object) -> set[str]:
+def _referenced_segments(node: object) -> set[str]:
     """The segments that are named under ``in_segment`` anywhere in a node."""
     if isinstance(node, dict):
         own = {segment for key, segment in node.items() if key == "in_segment" and isinstance(segment, str)}
-        return own.union(*(_asked_about(inner) for inner in node.values()))
-    return set[str]().union(*(_asked_about(inner) for inner in node)) if isinstance(node, list) else set()
+        return own.union(*(_referenced_segments(inner) for inner in node.values()))
+    return set[str]().union(*(_referenced_segments(inner) for inner in node)) if isinstance(node, list) else set()
 
 
 def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:

@@ -93,6 +93,7 @@ class TraitFact(SlottedFact, frozen=True):
         profile.traits[self.slot] = attributes.merge(profile.traits[self.slot], other.traits[self.slot], first=False)
 
     def carrying(self, former: Former) -> Carry | None:
+        """Carry over which tests the value met: it is not stored itself, so former facts must have had the tests."""
         facts = self._former(former)
         if not facts:
             return None

@@ -59,6 +59,7 @@ class CartFact(msgspec.Struct, frozen=True):
         """Do nothing: the cart's place is empty until the first event."""
 
     def apply(self, profile: Profile, event: Event) -> bool:
+        """Take in a cart event or a purchase. An event without items still touches the cart, and may reach checkout."""
         current = profile.cart
         if current is None:
             current = profile.cart = Cart()

@@ -76,11 +76,11 @@ class ExtremeFact(SlottedFact, frozen=True):
         return extremes.STEPS_MAX * _EXTREME_ENTRY_BYTES
 
     @staticmethod
-    def slots(profile: Profile) -> list[list[extremes.Entry]]:
+    def slots(profile: Profile) -> list[list[extremes.ExtremeEntry]]:
         return profile.extremes
 
     @staticmethod
-    def empty() -> list[extremes.Entry]:
+    def empty() -> list[extremes.ExtremeEntry]:
         return []
 
     def apply(self, profile: Profile, event: Event) -> bool:

@@ -9,7 +9,7 @@ from rules.facts.base import Former, Key, Names, SlottedFact, Window
 from rules.facts.selection import EventFilter, PropertyReader
 from rules.profile import steps
 from rules.profile.profile import Profile, short_id
-from rules.profile.steps import Entry
+from rules.profile.steps import StepEntry
 from rules.values import Path
 
 # The steps that an event can be, by its name, as (index of the step, filter of events).
@@ -59,11 +59,11 @@ class StepFact(SlottedFact, frozen=True):
         return steps.ENTRIES_MAX * _ENTRY_BYTES
 
     @staticmethod
-    def slots(profile: Profile) -> list[list[Entry]]:
+    def slots(profile: Profile) -> list[list[StepEntry]]:
         return profile.steps
 
     @staticmethod
-    def empty() -> list[Entry]:
+    def empty() -> list[StepEntry]:
         return []
 
     def apply(self, profile: Profile, event: Event) -> bool:

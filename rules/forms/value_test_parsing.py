@@ -195,6 +195,7 @@ def scalar(value: object) -> Scalar:
 
 
 def _tests(value: dict[object, object]) -> ValueTest:
+    """All keys of one test; each of them must be met."""
     if not value:
         raise ValueError("nothing is asked; write a value or one of " + ", ".join(_TESTS))
     _only(value, _TESTS)
@@ -202,14 +203,20 @@ def _tests(value: dict[object, object]) -> ValueTest:
         raise ValueError("what does not exist meets no other test; exists: false stands alone")
     if "exists" in value and not isinstance(value["exists"], bool):
         raise WrongValue(".exists", f"{value['exists']!r} is neither true nor false")
+    has_ends = any(name in value for name in ENDS)
     return ValueTest(
-        in_=under("in", _scalars, value["in"]) if "in" in value else None,
-        not_in=under("not_in", _scalars, value["not_in"]) if "not_in" in value else None,
-        contains=under("contains", scalar, value["contains"]) if "contains" in value else None,
-        exists=bool(value["exists"]) if "exists" in value else None,
-        matches=under("matches", _pattern, value["matches"]) if "matches" in value else None,
-        numbers=ends(value) if any(name in value for name in ENDS) else None,
+        in_=_optional(value, "in", _scalars),
+        not_in=_optional(value, "not_in", _scalars),
+        contains=_optional(value, "contains", scalar),
+        exists=_optional(value, "exists", bool),
+        matches=_optional(value, "matches", _pattern),
+        numbers=ends(value) if has_ends else None,
     )
+
+
+def _optional(tests: dict[object, object], key: str, read: Callable[[object], T]) -> T | None:
+    """Read the value under a key, if the key is there."""
+    return under(key, read, tests[key]) if key in tests else None
 
 
 def _scalars(value: object) -> tuple[Scalar, ...]:

@@ -8,9 +8,9 @@ See also `rules.sentences.reason_tree` and `rules.sentences.phrases`, which buil
 from __future__ import annotations
 
 from rules.context import ATTRIBUTES
-from rules.languages.language import Language, Message, Unit
+from rules.languages.language import Language, SentenceTemplate, Unit
 
-_GROUPS: dict[str, Message] = {
+_GROUPS: dict[str, SentenceTemplate] = {
     "merged": "the customer is known under another id since",
     "removed": "this segment is no longer defined",
     "erased": "everything known of the customer was erased",
@@ -31,7 +31,7 @@ _GROUPS: dict[str, Message] = {
     "or": " or ",
 }
 
-_TESTS: dict[str, Message] = {
+_TESTS: dict[str, SentenceTemplate] = {
     "at_least": "at least {number}",
     "at_most": "at most {number}",
     "exactly": "exactly {number}",
@@ -57,7 +57,7 @@ _TESTS: dict[str, Message] = {
     "where": "{event} (where {tests})",
 }
 
-_TIMES: dict[str, Message] = {
+_TIMES: dict[str, SentenceTemplate] = {
     "duration": "{number} {unit}",
     "window": "within {number} {unit}",
     "ever": "ever",
@@ -66,7 +66,7 @@ _TIMES: dict[str, Message] = {
     "too_old": "{observed}, {time} ago or longer",
 }
 
-_DAYS: dict[str, Message] = {
+_DAYS: dict[str, SentenceTemplate] = {
     "month_day": "{day} {month}",
     "date": "{day} {year}",
     "weekday_date": "{weekday} {date}",

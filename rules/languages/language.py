@@ -18,7 +18,7 @@ from rules.languages.untrusted import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
 
 # A template, or two: the first for a count of one, the second for other counts.
-Message: TypeAlias = str | tuple[str, str]
+SentenceTemplate: TypeAlias = str | tuple[str, str]
 
 # The separators of a sentence's parts, which are rare in names.
 _PUNCTUATION = frozenset("(),;،؛")
@@ -46,7 +46,7 @@ class Language(msgspec.Struct, frozen=True, eq=False):
     ``months``: by calendar; ``weekdays``: from Monday; ``attributes``: names of the context's.
     """
 
-    messages: Mapping[str, Message]
+    messages: Mapping[str, SentenceTemplate]
     units: Mapping[str, Unit]
     months: Mapping[str, tuple[str, ...]]
     weekdays: tuple[str, ...]

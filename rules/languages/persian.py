@@ -6,9 +6,9 @@ suffixes are joined by a half-space (U+200C), the ``ه`` before a genitive carri
 
 from __future__ import annotations
 
-from rules.languages.language import Language, Message, Unit
+from rules.languages.language import Language, SentenceTemplate, Unit
 
-_GROUPS: dict[str, Message] = {
+_GROUPS: dict[str, SentenceTemplate] = {
     "merged": "این مشتری از این پس با شناسهٔ دیگری شناخته می‌شود",
     "removed": "این بخش دیگر تعریف نشده است",
     "erased": "همهٔ دانسته‌ها دربارهٔ این مشتری پاک شده است",
@@ -29,7 +29,7 @@ _GROUPS: dict[str, Message] = {
     "or": " یا ",
 }
 
-_TESTS: dict[str, Message] = {
+_TESTS: dict[str, SentenceTemplate] = {
     "at_least": "حداقل {number}",
     "at_most": "حداکثر {number}",
     "exactly": "دقیقاً {number}",
@@ -55,7 +55,7 @@ _TESTS: dict[str, Message] = {
     "where": "{event} (به شرطی که {tests})",
 }
 
-_TIMES: dict[str, Message] = {
+_TIMES: dict[str, SentenceTemplate] = {
     "duration": "{number} {unit}",
     "window": "در {number} {linked} گذشته",
     "ever": "تاکنون",
@@ -64,7 +64,7 @@ _TIMES: dict[str, Message] = {
     "too_old": "{observed}، {time} پیش یا زودتر",
 }
 
-_DAYS: dict[str, Message] = {
+_DAYS: dict[str, SentenceTemplate] = {
     "month_day": "{day} {month}",
     "date": "{day} {year}",
     "weekday_date": "{weekday} {date}",

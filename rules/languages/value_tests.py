@@ -61,6 +61,7 @@ def properties(
 
 
 def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], place: str) -> list[str]:
+    """One predicate for each key of a test. ``cut``: by place, how many values the reason's limit left out."""
     if not isinstance(test, Mapping):
         return [lang.say("is", name=name, value=_value(lang, test))]
     predicates = []

@@ -146,6 +146,7 @@ def _key(line: Line) -> tuple[int, str]:
 
 
 def _bound(cart: Cart) -> None:
+    """Drop the lines and prices beyond the bounds. A line that states the whole cart makes all lines before it void."""
     lines = cart.lines
     start = max(0, len(lines) - LINES_MAX)
     frontier = cart.touched - LINES_AGE_MS

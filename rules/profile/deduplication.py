@@ -19,10 +19,10 @@ from rules.times import MINUTE_MS
 AHEAD_MAX_MS = 5 * MINUTE_MS  # how much a timestamp may be ahead of the record's Kafka time
 
 T = TypeVar("T")
-Id = TypeVar("Id", int, str, tuple[str, int])
+IdT = TypeVar("IdT", int, str, tuple[str, int])
 
 
-def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, Id]]) -> bool:
+def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, IdT]]) -> bool:
     """Insert a message by its key, (time, id); whether it was new, or earlier than its stored time."""
     place = time, ident = key(entry)
     if not entries or key(entries[-1])[0] < time - AHEAD_MAX_MS:
@@ -49,9 +49,9 @@ def insert(entries: list[T], entry: T, key: Callable[[T], tuple[int, Id]]) -> bo
     return True
 
 
-def merged(entries: Iterable[T], key: Callable[[T], tuple[int, Id]]) -> list[T]:
+def merged(entries: Iterable[T], key: Callable[[T], tuple[int, IdT]]) -> list[T]:
     """Merge entries: ascending, each message once."""
-    first: dict[Id, T] = {}
+    first: dict[IdT, T] = {}
     for entry in sorted(entries, key=key):
         first.setdefault(key(entry)[1], entry)
     return list(first.values())

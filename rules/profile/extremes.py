@@ -14,12 +14,12 @@ from collections.abc import Iterable
 
 STEPS_MAX = 256
 
-Entry = tuple[int, int]
+ExtremeEntry = tuple[int, int]
 
 
-def staircase(entries: Iterable[Entry], *, greatest: bool) -> list[Entry]:
+def staircase(entries: Iterable[ExtremeEntry], *, greatest: bool) -> list[ExtremeEntry]:
     """The entries (time, value), ascending, that no newer one equals or surpasses."""
-    stairs: list[Entry] = []
+    stairs: list[ExtremeEntry] = []
     for entry in entries:
         while stairs and _gives_way(stairs[-1], entry, greatest):
             stairs.pop()
@@ -27,7 +27,7 @@ def staircase(entries: Iterable[Entry], *, greatest: bool) -> list[Entry]:
     return stairs
 
 
-def add(stairs: list[Entry], entry: Entry, window: int | None, *, greatest: bool) -> bool:
+def add(stairs: list[ExtremeEntry], entry: ExtremeEntry, window: int | None, *, greatest: bool) -> bool:
     """Add a contribution in place; whether it may be an extreme of some window."""
     if not stairs or entry > stairs[-1]:
         stairs.append(entry)
@@ -39,18 +39,20 @@ def add(stairs: list[Entry], entry: Entry, window: int | None, *, greatest: bool
     return entry in stairs or before != stairs
 
 
-def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, greatest: bool) -> list[Entry]:
+def merge(
+    mine: list[ExtremeEntry], theirs: list[ExtremeEntry], window: int | None, *, greatest: bool
+) -> list[ExtremeEntry]:
     """Merge two staircases: the result is that of all events of both."""
     merged = staircase(sorted({*mine, *theirs}), greatest=greatest)
     _bound(merged, window)
     return merged
 
 
-def _gives_way(older: Entry, newer: Entry, greatest: bool) -> bool:
+def _gives_way(older: ExtremeEntry, newer: ExtremeEntry, greatest: bool) -> bool:
     return older[1] <= newer[1] if greatest else older[1] >= newer[1]
 
 
-def _bound(stairs: list[Entry], window: int | None) -> None:
+def _bound(stairs: list[ExtremeEntry], window: int | None) -> None:
     if window is None:
         del stairs[1:]  # without a window no entry leaves, so the first one is the extreme for ever
     del stairs[:-STEPS_MAX]

@@ -1,13 +1,13 @@
 """Sessions (session windows): intervals of activity, separated by gaps.
 
-See also `rules.facts.sessions`, the fact that needs them.
-
 The one rule: intervals live on [H, ∞) with H = newest activity − window − gap, and one that
 starts in [H, H + gap) is stored as starting at H. So the stored intervals do not depend on whether an older neighbour
 was ever read, nor on the order of arrival. Such a start is older than the window and never counts.
 
 Bound: the newest 512 intervals; beyond it the older sessions of a window do not count, and a
 late event that joins two of the newest may count one too few.
+
+See also: `rules.facts.sessions` (the fact that needs them).
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Steps: the events that a sequence may be made of, and the walk that matches a sequence (`latest_start`).
 
-See also `rules.facts.steps`, the fact that needs them.
-
 The one rule: only the stored entries decide. One walk over them in (time, message id) order gives the latest start of a
 complete sequence.
 
@@ -9,6 +7,8 @@ Bound: 256 entries. Beyond it, entries that another one of the same step and val
 as the newer one serves as well (``thin``; not where orders are steps, too, as those are stored elsewhere and may lie
 between); then the oldest. So a sequence whose steps lie more than 256 changes of step apart is not found, and the other
 steps of a late event may have been dropped. Of a property that is a list, the first 32 values of an event are shared.
+
+See also: `rules.facts.steps` (the fact that needs them).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ENTRIES_MAX = 256
 SAME_MAX = 32
 
 # An entry: (time, message id, bit i: it can be step i, hash of the value that all steps share or 0).
-Entry = tuple[int, str, int, int]
+StepEntry = tuple[int, str, int, int]
 
 
-def add(newest: list[Entry], entries: Sequence[Entry], window: int | None, ends: int, *, thin: bool) -> bool:
+def add(newest: list[StepEntry], entries: Sequence[StepEntry], window: int | None, ends: int, *, thin: bool) -> bool:
     """Add an event's entries in place; whether a complete sequence may now begin otherwise.
 
     ``ends``: the mask of the last step; 0: that step is not among these entries. A newest entry that is no last step
@@ -42,7 +42,7 @@ def add(newest: list[Entry], entries: Sequence[Entry], window: int | None, ends:
     return full or not ends or last_entry[2] & ends > 0 or last_entry[:2] != entries[0][:2]
 
 
-def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, thin: bool) -> list[Entry]:
+def merge(mine: list[StepEntry], theirs: list[StepEntry], window: int | None, *, thin: bool) -> list[StepEntry]:
     """Merge the entries of two profiles: the result is that of all events of both."""
     merged = deduplication.merged((*mine, *theirs), _key)
     if merged:
@@ -50,7 +50,7 @@ def merge(mine: list[Entry], theirs: list[Entry], window: int | None, *, thin: b
     return merged
 
 
-def latest_start(entries: Sequence[Entry], steps: int) -> int:
+def latest_start(entries: Sequence[StepEntry], steps: int) -> int:
     """The latest time at which a complete sequence began; 0 when there is none."""
     starts: dict[int, list[int]] = {}
     for time, _, mask, value in entries:
@@ -64,12 +64,12 @@ def latest_start(entries: Sequence[Entry], steps: int) -> int:
     return max((reached[-1] for reached in starts.values()), default=0)
 
 
-def _key(entry: Entry) -> tuple[int, tuple[str, int]]:
+def _key(entry: StepEntry) -> tuple[int, tuple[str, int]]:
     """The key of an entry: a message with several values of the shared property has several entries."""
     return entry[0], (entry[1], entry[3])
 
 
-def _bound(newest: list[Entry], window: int | None, thin: bool) -> None:
+def _bound(newest: list[StepEntry], window: int | None, thin: bool) -> None:
     if window is not None and newest[0][0] <= (frontier := newest[-1][0] - window):
         del newest[: bisect_left(newest, (frontier + 1,))]
     if len(newest) > ENTRIES_MAX:
@@ -78,9 +78,9 @@ def _bound(newest: list[Entry], window: int | None, thin: bool) -> None:
         del newest[:-ENTRIES_MAX]
 
 
-def _thinned(entries: list[Entry]) -> list[Entry]:
+def _thinned(entries: list[StepEntry]) -> list[StepEntry]:
     """Thin out runs of one value that can be the same steps, to as many of the newest as there are steps."""
-    newest: list[Entry] = []
+    newest: list[StepEntry] = []
     runs: dict[int, tuple[int, int]] = {}  # by value: the run's mask, how many of it are taken
     for entry in reversed(entries):
         mask, value = entry[2], entry[3]

@@ -23,17 +23,17 @@ from rules.times import DAY_MS
 
 ENTRIES_MAX = 256
 
-Entry = tuple[int, int, int]
+SumEntry = tuple[int, int, int]
 
 
 class Sum(msgspec.Struct, array_like=True, gc=False):
     """``entries``: (time, hashed message id, value in 10⁻⁶), ascending; ``days``: of the older ones."""
 
-    entries: list[Entry] = []
+    entries: list[SumEntry] = []
     days: Days = {}
 
 
-def add(contributions: Sum, entry: Entry, window: int | None) -> bool:
+def add(contributions: Sum, entry: SumEntry, window: int | None) -> bool:
     """Add a contribution in place; whether it was new."""
     if contributions.days and len(contributions.entries) == ENTRIES_MAX and entry[:2] < contributions.entries[0][:2]:
         return False
@@ -57,7 +57,7 @@ def leaving(contributions: Sum) -> list[tuple[int, int, int]]:
     return sorted([*days.leaving(contributions.days), *entries]) if contributions.days else entries
 
 
-def _key(entry: Entry) -> tuple[int, int]:
+def _key(entry: SumEntry) -> tuple[int, int]:
     return entry[:2]
 
 

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from rules.conditions import CONDITION_KINDS
 from rules.languages import english, persian
-from rules.languages.language import Language, Message
+from rules.languages.language import Language, SentenceTemplate
 
 
-def complete(language: Language, parts: Iterable[Mapping[str, Message]]) -> Language:
+def complete(language: Language, parts: Iterable[Mapping[str, SentenceTemplate]]) -> Language:
     """Add messages to a language. Raises `ValueError` for a message that it has already."""
     messages = dict(language.messages)
     for part in parts:

@@ -26,7 +26,7 @@ _WORKER = (
     *_RULES,
     "streams/kafka",
     "streams/runtime",
-    "streams/settings.py",
+    "streams/settings",
     "streams/state",
     "streams/wire",
     "streams/worker",

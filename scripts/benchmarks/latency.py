@@ -122,10 +122,10 @@ def _run_crowd(samples: Samples, customers: int, rate: int) -> None:
             raise RuntimeError(f"{customers:,} customers take more than {CROWD_AFTER_S} s to come: ask for fewer")
         time.sleep(wait_s)
         during = pace.delays_ms(settings.brokers, rate, 3 * BEFORE_S, "during")
-        told_ms = _crowd_told_ms(settings.brokers, due_ms)
+        published_ms = _crowd_published_ms(settings.brokers, due_ms)
         assert worker.exit_code is None
-    print(f"{customers:,} customers due at one instant, among {rate:,} events/s: {len(told_ms):,} changes,")
-    first, last = min(told_ms) - due_ms - settings.grace_ms, max(told_ms) - due_ms - settings.grace_ms
+    print(f"{customers:,} customers due at one instant, among {rate:,} events/s: {len(published_ms):,} changes,")
+    first, last = min(published_ms) - due_ms - settings.grace_ms, max(published_ms) - due_ms - settings.grace_ms
     print(f"  published {first:,} to {last:,} ms after it and the grace of {settings.grace_ms:,} ms")
     print(f"  event to change, {CALM_S:g} s before: {shares(calm)}")
     print(f"  event to change, the {3 * BEFORE_S:g} s around it: {shares(during)}", flush=True)
@@ -148,7 +148,7 @@ def _send_crowd(broker: str, customers: int, at_ms: int) -> None:
     producer.close()
 
 
-def _crowd_told_ms(broker: str, due_ms: int) -> list[int]:
+def _crowd_published_ms(broker: str, due_ms: int) -> list[int]:
     """When (ms) each change of that due time was published."""
     values: list[int] = []
 

@@ -47,6 +47,7 @@ def run(plan: Plan) -> Iterator[BenchmarkCase]:
 
 
 def _run(samples: Samples, stage: Stage, customers: int) -> None:
+    """Measure one number of customers: a backlog, memory, and how fast a worker is back after its end and its death."""
     events = EVENTS_EACH * customers
     print(f"{customers:,} customers: filling the topics with {events:,} events …", flush=True)
     prefix = stage.fill(load(events, customers, PROFILE))

@@ -103,6 +103,7 @@ def _compare(peer: Any, members: Members, right: Members, *, may_lose: bool) -> 
 
 
 def _print(profile: str, whole: StageLoad, runs_of: dict[Any, list[peers.Drained]], changes: dict[Any, int]) -> None:
+    """Print a table of all systems; ratios are those to the first segmenter among them."""
     hot = f", 1 in {whole.hot_every} of one customer" if whole.hot_every else ""
     print(f"\n{profile}: {whole.events:,} events of {whole.customers:,} customers{hot}; {machine()}")
     segmenters = [peer for peer in runs_of if isinstance(peer, SegmenterPeer)]

@@ -89,6 +89,7 @@ def _run(backlog: Samples, steady: Samples, messages: int) -> None:
 
 
 def _serve(port: int, answers: Queue[list[Came]], requests: Queue[bool]) -> None:
+    """Receive webhooks in a process of its own, so that the receiver takes no time from what is measured."""
     calls: list[Came] = []
 
     async def receive(request: web.Request) -> web.Response:

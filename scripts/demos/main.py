@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 
 from demos import triggers as demo_triggers
@@ -29,6 +29,7 @@ from local.environment import export_lines
 from local.processes import Worker
 from rules.engine import Engine
 from rules.times import DAY_MS, format_instant, parse_instant
+from streams.cli import terminal
 from streams.cli.publish import LinePublisher
 from streams.cli.tail import line
 from streams.definitions_file import load
@@ -46,7 +47,17 @@ LIVE_MS = 60_000
 SHOWN_OF_HISTORY = 12
 LAST_CHANGES_S = 4.0
 
-say = Console(highlight=False, soft_wrap=True).print
+console = terminal.console()
+
+
+def say(shown: RenderableType) -> None:
+    """Print for people: a terminal gets lines that fit, anything else gets each line whole."""
+    console.print(shown, soft_wrap=not console.is_terminal)
+
+
+def say_command(command: str) -> None:
+    """Print a line that a reader pastes, which is never broken."""
+    console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
 def events() -> list[dict[str, Any]]:
@@ -181,6 +192,7 @@ def percentiles(delays: Sequence[float]) -> str:
 
 
 def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Publish the history, then the last minute at its own pace. The worker starts in between and has to catch up."""
     settings = Settings(**parts, definitions=DEFINITIONS)
     admin.create(settings)
     original = events()
@@ -228,6 +240,7 @@ def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
 
 
 def hints(settings: Settings, keep: bool) -> None:
+    """Print commands for the next steps. Another shell needs the settings of this run to find the same servers."""
     if keep:
         say("\n[bold]left running; Ctrl-C ends it. In another terminal:[/]")
         names = ("brokers", "broker", "redis", "redis_password", "topic_prefix", "redis_prefix", "group", "definitions")
@@ -237,12 +250,14 @@ def hints(settings: Settings, keep: bool) -> None:
             ".venv/bin/segmenter tail --from-beginning --count 20",
             ".venv/bin/segmenter explain 550121407",
         ):
-            say(f"  {command}", markup=False)
+            say_command(command)
     else:
         say("\n[bold]try next[/]")
-        say("  scripts/demo --keep                 and then: segmenter tail, explain, publish")
-        say("  .venv/bin/segmenter check rules/segments.yaml")
-        say("  .venv/bin/python scripts/load/rees46.py data/rees46-2019-10-01.csv.gz | .venv/bin/segmenter replay -")
+        say_command("scripts/demo --keep  # and then: segmenter tail, explain, publish")
+        say_command(".venv/bin/segmenter check rules/segments.yaml")
+        say_command(
+            ".venv/bin/python scripts/load/rees46.py data/rees46-2019-10-01.csv.gz | .venv/bin/segmenter replay -"
+        )
 
 
 def main() -> None:

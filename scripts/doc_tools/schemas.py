@@ -33,8 +33,9 @@ from doc_tools import (
     triggers_schema,
 )
 from doc_tools.generated_blocks import BlockError
-from rules.changes import Kind
+from rules.changes import ChangeKind
 from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED, SHOP_NAMES, Origin
+from rules.forms.json_schema import Schema
 from rules.reasons import Observed, Reason
 from rules.times import _RFC3339  # the schema has the same pattern
 from streams import rights
@@ -52,8 +53,6 @@ from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 KAFKA_BINDING = "0.5.0"  # https://www.asyncapi.com/docs/reference/bindings/kafka
-
-Schema = dict[str, Any]  # JSON of any shape
 
 # Examples: only their values are made up, not their names and forms.
 EVENT: Schema = {
@@ -297,6 +296,7 @@ def _operation(topic: str, message: str) -> Schema:
 
 
 def _messages() -> Schema:
+    """The messages of all topics, with examples that the encoders of the code have written."""
     customer = {"$ref": "schemas/event.json#/$defs/Customer"}
     most = dead_letters.ORIGINAL_MAX_BYTES
     original = {
@@ -340,7 +340,7 @@ def _change_headers() -> Schema:
     """The schema of a change's headers: each repeats a field of the change, or is one of a few texts."""
     repeated = {name: name for name in ("change_id", "customer_id", "occurred_at")}
     descriptions: dict[str, set[str]] = {}
-    for kind in get_args(Kind):
+    for kind in get_args(ChangeKind):
         for name, value in changes.headers(msgspec.structs.replace(CHANGE, change=kind, **repeated)):
             descriptions.setdefault(name, set()).add(value.decode())
     field = "schemas/segment-change.json#/$defs/SegmentChange/properties/"

@@ -59,6 +59,7 @@ def schema() -> Schema:
 
 
 def _defs() -> Schema:
+    """The parts that conditions refer to. Their names are published, as editors and other schemas may refer to them."""
     return {
         "segment": _segment(),
         "condition": {

@@ -161,6 +161,7 @@ class AuditedCustomers(NamedTuple):
 
 
 def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], counts: Counter[str]) -> Iterator[str]:
+    """Compare all customers with the oracle. A change that was published twice counts once, as its id is the same."""
     definitions = yaml.safe_load(scene.definitions.read_text())
     keys = segments(definitions)
     changes_of: dict[str, list[Any]] = defaultdict(list)

@@ -30,9 +30,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["Event", "RowError", "events", "open_csv"]
+__all__ = ["JsonEvent", "RowError", "events", "open_csv"]
 
-Event = dict[str, Any]  # a JSON object; Any, because `properties` holds text, numbers and lists
+JsonEvent = dict[str, Any]  # a JSON object; Any, because `properties` holds text, numbers and lists
 
 NAMES = {"view": "Product Viewed", "cart": "Product Added", "purchase": "Order Completed"}
 TOPIC_ORDER = list(NAMES.values())  # the order of one instant: visits before carts before purchases
@@ -64,12 +64,12 @@ class Row:
     session: str
 
 
-def events(lines: Iterable[str], shift_ms: int = 0) -> list[Event]:
+def events(lines: Iterable[str], shift_ms: int = 0) -> list[JsonEvent]:
     """All events of a CSV file, sorted by (time, visits < carts < purchases, row), moved by `shift_ms`.
 
     Raises RowError at the first line that cannot be read.
     """
-    dated: list[tuple[int, int, int, Event]] = []
+    dated: list[tuple[int, int, int, JsonEvent]] = []
     orders: defaultdict[tuple[str, str | int], list[Row]] = defaultdict(list)
     for row in _rows(lines, shift_ms):
         if row.kind == "purchase":
@@ -114,6 +114,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 
 def _row(number: int, header: Sequence[str], values: Sequence[str], shift_ms: int) -> Row:
+    """A line of the file. Raises `ValueError` with the first thing in it that is wrong; nothing is guessed."""
     if len(values) != len(header):
         raise ValueError(f"{len(values)} columns, the header has {len(header)}")
     fields = dict(zip(header, values, strict=True))
@@ -138,7 +139,7 @@ def _row(number: int, header: Sequence[str], values: Sequence[str], shift_ms: in
     )
 
 
-def _dated(row: Row, properties: Event) -> tuple[int, int, int, Event]:
+def _dated(row: Row, properties: JsonEvent) -> tuple[int, int, int, JsonEvent]:
     """An event with its sort key."""
     name = NAMES[row.kind]
     event = {
@@ -152,19 +153,19 @@ def _dated(row: Row, properties: Event) -> tuple[int, int, int, Event]:
     return row.time_ms, TOPIC_ORDER.index(name), row.number, event
 
 
-def _product(row: Row) -> Event:
+def _product(row: Row) -> JsonEvent:
     properties = {"product_id": row.product_id, "category": row.category, "brand": row.brand}
     if row.kind == "cart":
         properties = {"cart_id": row.session, **properties}
     return {name: text for name, text in properties.items() if text} | {"price": float(row.price)}
 
 
-def _order(rows: Sequence[Row]) -> Event:
+def _order(rows: Sequence[Row]) -> JsonEvent:
     """Make one order; without a session it has no order_id, and its messageId replaces that."""
     session = rows[0].session
     products = [{"product_id": row.product_id, "price": float(row.price), "quantity": 1} for row in rows]
     total = sum((row.price for row in rows), Decimal())
-    order: Event = {"total": float(total), "currency": "USD", "products": products}
+    order: JsonEvent = {"total": float(total), "currency": "USD", "products": products}
     return {"order_id": session, **order} if session else order
 
 

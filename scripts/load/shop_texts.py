@@ -11,7 +11,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
-__all__ = ["Record", "Text", "TextKind", "record", "texts"]
+__all__ = ["Record", "ShopText", "TextKind", "record", "texts"]
 
 Record = tuple[str, bytes, bytes, int]  # topic, key, value, time_ms
 
@@ -33,7 +33,7 @@ class TextKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ShopText:
     """The texts of one kind; `opening` has a place for the cart, order or mail address that it names."""
 
     topic: str
@@ -47,7 +47,9 @@ ENVELOPE = (
 )
 
 
-def record(text: Text, customer: int, choice: int, campaign: int, uuid: bytes, stamp: bytes, time_ms: int) -> Record:
+def record(
+    text: ShopText, customer: int, choice: int, campaign: int, uuid: bytes, stamp: bytes, time_ms: int
+) -> Record:
     """One event; `stamp` is `time_ms` in ISO 8601 without offset, `choice` and `campaign` pick texts."""
     key = b"u%06d" % customer
     opening = text.opening
@@ -94,14 +96,14 @@ CAMPAIGNS = [b""] * 6 + [
 
 
 @cache
-def texts() -> tuple[Text, ...]:
+def texts() -> tuple[ShopText, ...]:
     """The texts of every kind, in the order of `TextKind`."""
     shelf = [_product(number) for number in range(SHELF_COUNT)]
     goods = [_body(product, f"/p/{product['product_id']}") for product in shelf]
     added = [_body({**product, "quantity": 1}, f"/p/{product['product_id']}") for product in shelf]
     baskets = [(shelf * 2)[first : first + 1 + first % 3] for first in range(SHELF_COUNT)]
     return (
-        Text("visits", b'"type":"page","name":"Home"', b'"properties":{', _pages()),
+        ShopText("visits", b'"type":"page","name":"Home"', b'"properties":{', _pages()),
         _track("visits", "Product Viewed", goods),
         _track(
             "visits",
@@ -115,13 +117,13 @@ def texts() -> tuple[Text, ...]:
         _track("carts", "Product Removed", added, "cart_id"),
         _track("carts", "Checkout Started", [_basket("value", basket) for basket in baskets], "cart_id"),
         _track("purchases", "Order Completed", [_basket("total", basket) for basket in baskets], "order_id"),
-        Text("profiles", b'"type":"identify"', b'"traits":{"email":"%b@mail.example",', _traits()),
+        ShopText("profiles", b'"type":"identify"', b'"traits":{"email":"%b@mail.example",', _traits()),
     )
 
 
-def _track(topic: str, event: str, bodies: list[bytes], id_name: str = "") -> Text:
+def _track(topic: str, event: str, bodies: list[bytes], id_name: str = "") -> ShopText:
     opening = b'"properties":{' + (b'"%b":"%%b",' % id_name.encode() if id_name else b"")
-    return Text(topic, b'"type":"track","event":"%b"' % event.encode(), opening, bodies)
+    return ShopText(topic, b'"type":"track","event":"%b"' % event.encode(), opening, bodies)
 
 
 def _body(properties: dict[str, Any], path: str, referrer: str = f"{SHOP}/") -> bytes:

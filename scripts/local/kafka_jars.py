@@ -70,6 +70,7 @@ def fetch(jars: Path = FOLDER) -> None:
 
 
 def _fetch(jars: Path) -> None:
+    """Fetch into a folder beside, and rename it at the end: a folder of that name is always complete."""
     print(f"fetching Apache Kafka {VERSION} with Maven (54 MB, once) …", file=sys.stderr, flush=True)
     pom, incoming = jars.parent / "pom.xml", jars.with_name(jars.name + ".incoming")
     pom.write_text(POM)

@@ -126,6 +126,7 @@ class Server(abc.ABC):
         """Whether the server is ready for clients; OSError counts as no."""
 
     def _wait_until_it_answers(self) -> None:
+        """Wait until the server is ready. Raises `StartError` with the end of its log if it ends or takes too long."""
         deadline = time.monotonic() + self.start_timeout_s
         while True:
             with contextlib.suppress(OSError):

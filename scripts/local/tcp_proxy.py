@@ -141,6 +141,7 @@ class Proxy:
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_lost: Callable[[], bool]
     ) -> None:
+        """Pass data on with the faults that are switched on. ``is_lost``: asked for each piece, as faults change."""
         with contextlib.suppress(OSError):
             while data := await reader.read(READ_BYTES):
                 self.spoilt += bool(self.latency_s or self.shreds)

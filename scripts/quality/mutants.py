@@ -110,20 +110,20 @@ BY_SIMULATION = (
     Mutant(
         "the clock waits for what is in hand",
         "streams/runtime/partition_clock.py",
-        "and not self._merge.in_hand(topic) and answer.end",
-        "and answer.end",
+        "            and not self._merge.in_hand(topic)\n",
+        "",
     ),
     Mutant(
         "the clock waits for what was not fetched",
         "streams/runtime/partition_clock.py",
-        " and answer.end == self._merge.fetched(topic)",
+        "            and answer.high_watermark == self._merge.fetched(topic)\n",
         "",
     ),
     Mutant(
         "grace of the clock",
         "streams/runtime/partition_clock.py",
-        "return answer.asked_ms - self._grace_ms",
-        "return answer.asked_ms",
+        "return answer.requested_ms - self._grace_ms",
+        "return answer.requested_ms",
     ),
     Mutant(
         "batches that were lost are read again",
@@ -388,7 +388,7 @@ BY_TESTS = (
     ),
     Mutant(
         "a session that is longer than Faust waits is refused",
-        "streams/settings.py",
+        "streams/settings/fields.py",
         "10.0, gt=0, le=90, description",
         "10.0, gt=0, description",
         "tests/unit/cli/test_commands.py::test_a_wrong_setting_is_named",
@@ -1294,7 +1294,7 @@ BY_TESTS = (
     Mutant(
         "so many former files stay",
         "streams/state/definition_versions.py",
-        "while first and len(self.versions) - first < KEPT_MAX:",
+        "while first and len(self.versions) - first < VERSIONS_MAX:",
         "while first:",
         "tests/integration/state/test_definition_documents.py",
     ),
@@ -1322,8 +1322,8 @@ BY_TESTS = (
     Mutant(
         "marks of linked ids outlast the longest wait",
         "streams/triggers/linked_ids.py",
-        "MARKS_KEPT_MS = 180_000",
-        "MARKS_KEPT_MS = 60_000",
+        "MARK_RETENTION_MS = 180_000",
+        "MARK_RETENTION_MS = 60_000",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
     Mutant(
@@ -2259,84 +2259,84 @@ BY_TESTS = (
     ),
     Mutant(
         "X-Forwarded-For is believed of trusted proxies alone",
-        "streams/http/addresses.py",
+        "streams/http/client_addresses.py",
         "if parsed is None or not any(parsed in network for network in proxies):",
         "if parsed is None:",
         "tests/unit/http/test_access.py",
     ),
     Mutant(
         "the newest hop of X-Forwarded-For counts",
-        "streams/http/addresses.py",
+        "streams/http/client_addresses.py",
         'reversed([hop for header in forwarded for hop in header.split(",")])',
         '[hop for header in forwarded for hop in header.split(",")]',
         "tests/unit/http/test_access.py::test_the_client_is_the_newest_address_that_no_proxy_has",
     ),
     Mutant(
         "an IPv6 host is counted as its network",
-        "streams/http/addresses.py",
+        "streams/http/client_addresses.py",
         "if isinstance(parsed, IPv6Address):",
         "if False:",
         "tests/unit/http/test_access.py::test_an_ipv6_host_is_counted_as_its_network",
     ),
     Mutant(
         "IPv4 within IPv6 is IPv4",
-        "streams/http/addresses.py",
+        "streams/http/client_addresses.py",
         'return getattr(address, "ipv4_mapped", None) or address',
         "return address",
         "tests/unit/http/test_access.py",
     ),
     Mutant(
         "a token of repetitions is weak",
-        "streams/http/tokens.py",
+        "streams/settings/tokens.py",
         "text = _without_repetition(text)",
         "pass",
         "tests/unit/http/test_access.py::test_tokens_that_can_be_guessed_are_weak",
     ),
     Mutant(
         "a token that counts upwards is weak",
-        "streams/http/tokens.py",
+        "streams/settings/tokens.py",
         "> 1 for before",
         "> 0 for before",
         "tests/unit/http/test_access.py",
     ),
     Mutant(
         "a short token is weak",
-        "streams/http/tokens.py",
+        "streams/settings/tokens.py",
         "len(token) < LENGTH_MIN or ",
         "",
         "tests/unit/http/test_access.py::test_tokens_that_can_be_guessed_are_weak",
     ),
     Mutant(
         "a token of common words is weak",
-        "streams/http/tokens.py",
+        "streams/settings/tokens.py",
         'text = text.replace(word, "")',
         "pass",
         "tests/unit/http/test_access.py::test_tokens_that_can_be_guessed_are_weak",
     ),
     Mutant(
         "a weak token is refused off the loopback",
-        "streams/settings.py",
+        "streams/settings/conflicts.py",
         "(is_exposed and tokens.is_weak(",
         "(False and tokens.is_weak(",
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
     ),
     Mutant(
         "a weak token is refused behind a proxy",
-        "streams/settings.py",
+        "streams/settings/conflicts.py",
         " or bool(settings.ops_proxies)",
         "",
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
     ),
     Mutant(
         "an empty token is refused",
-        "streams/settings.py",
+        "streams/settings/conflicts.py",
         '(not _given(token), f"{name}: is empty',
         '(False, f"{name}: is empty',
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
     ),
     Mutant(
         "not everybody is a trusted proxy",
-        "streams/settings.py",
+        "streams/settings/fields.py",
         "any(network.prefixlen == 0 for network in networks(proxies))",
         "networks(proxies) is None",
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
@@ -2576,6 +2576,7 @@ class Killed(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Check first that all tests pass unchanged, as a test that fails anyway would seem to miss the guard."""
     parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the simulation, for each mutant")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only the guards whose names hold this")

@@ -1,4 +1,4 @@
-"""Checks that the linters do not have: long modules, names, hosts of packages, paths of one machine.
+"""Checks that the linters do not have: long modules, names, chains of imports, hosts of packages, paths of one machine.
 
 Every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from quality.import_chains import chain_findings, imports_of
 from quality.local_names import local_name_findings
 
 __all__ = ["findings", "main"]
@@ -23,6 +24,8 @@ NAMED_PACKAGES = ("rules", "streams", "scripts")
 PARTICIPLE = re.compile(r"(?:ing|ed)$")
 # Words which look like participles, and are nouns or terms of the field.
 NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
+# A name in CamelCase: as an assignment at the top of a module it is an alias of a type, or a variable for one.
+TYPE_NAME = re.compile(r"_?[A-Z]\w*[a-z]\w*")
 # Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
 # Titles of published schemas, which may not change.
@@ -34,7 +37,13 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
 
 def main() -> int:
     paths = tracked()
-    lines = [*findings(paths), *name_findings(paths), *import_findings(paths), *local_name_findings(ROOT, paths)]
+    lines = [
+        *findings(paths),
+        *name_findings(paths),
+        *import_findings(paths),
+        *local_name_findings(ROOT, paths),
+        *chain_findings(ROOT, paths),
+    ]
     for line in lines:
         print(line)
     return 1 if lines else 0
@@ -63,7 +72,7 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
 
 
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:
-    """Find modules which are named by a participle, and class names which have two meanings.
+    """Find modules which are named by a participle, and names of classes or types which have two meanings.
 
     Tests may give a stand-in the name of the class that it replaces.
     """
@@ -79,12 +88,23 @@ def name_findings(paths: Sequence[Path]) -> Iterator[str]:
             yield f"{name}:1: a module is named by a noun or by a term of the field, not by a participle"
         if name.parts[0] == "tests":
             continue
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and node.name not in CONTRACT_NAMES:
-                places[node.name].append(f"{name}:{node.lineno}")
-    for class_name, (first, *others) in sorted(places.items()):
+        for type_name, line in types_of(path):
+            if type_name not in CONTRACT_NAMES:
+                places[type_name].append(f"{name}:{line}")
+    for type_name, (first, *others) in sorted(places.items()):
         for other in others:
-            yield f"{other}: the class name {class_name} is taken by {first}"
+            yield f"{other}: the name {type_name} of a class or type is taken by {first}"
+
+
+def types_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The classes of a module, and the names that it gives to types, each with its line."""
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if TYPE_NAME.fullmatch(name):
+                    yield name, node.lineno
 
 
 def import_findings(paths: Sequence[Path]) -> Iterator[str]:
@@ -98,16 +118,6 @@ def import_findings(paths: Sequence[Path]) -> Iterator[str]:
                 yield f"{name}:{line}: a test module is imported; what tests share stands in tests/support"
             if module in STARTERS and name.parts[1] == "unit":
                 yield f"{name}:{line}: tests/unit starts no server; what needs one stands in tests/integration"
-
-
-def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules which a module imports, and maybe names of theirs, each with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def text_findings(text: str) -> Iterator[str]:

@@ -21,14 +21,14 @@ from kafka.future import Future
 from streams.kafka.client import connect
 from streams.settings import Settings
 
-# As long as kafka-python waits for room in its buffer.
+# The longest wait for an acknowledgement. kafka-python waits for room in its buffer for the same time by default.
 ANSWER_MAX_S = 60.0
 _CLOSE_MAX_S = 5.0
 _POLL_S = 0.01
 
 
 class Sender:
-    """A producer of kafka-python; the command numbers its records, and learns of each what became of it."""
+    """Sends numbered records by kafka-python, and says which were acknowledged, refused or not answered."""
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         """``options``: further options of the producer."""

@@ -14,13 +14,22 @@ import numpy as np
 from rules.sentences import sentence
 from rules.times import format_instant
 from streams.cli.input_files import visible
-from streams.offline.definitions_comparison import HOUR_MS, NEW, OLD, DryRun, Kind, SegmentComparison, Side, Span
+from streams.offline.definitions_comparison import (
+    HOUR_MS,
+    NEW,
+    OLD,
+    DifferenceKind,
+    DryRun,
+    SegmentComparison,
+    Side,
+    Span,
+)
 
 CHART_COLUMNS = 48
 # Sizes are given by the hour for at most so many hours, else by the day.
 HOURLY_MAX = 72
 _BARS = " ▁▂▃▄▅▆▇█"
-_SIGNS: dict[Kind, str] = {"gained": "+", "lost": "-"}
+_SIGNS: dict[DifferenceKind, str] = {"gained": "+", "lost": "-"}
 
 Sizes = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -90,11 +99,11 @@ def _example(span: Span) -> str:
     )
 
 
-def _customers(spans: list[Span], kind: Kind) -> int:
+def _customers(spans: list[Span], kind: DifferenceKind) -> int:
     return len({span.customer for span in spans if span.kind == kind})
 
 
-def _lasting(spans: list[Span], kind: Kind) -> int:
+def _lasting(spans: list[Span], kind: DifferenceKind) -> int:
     """How many differences last to the end."""
     return sum(span.kind == kind and span.until is None for span in spans)
 

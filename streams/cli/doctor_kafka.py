@@ -8,7 +8,7 @@ from rules.events import INPUTS
 from rules.times import DAY_MS
 from streams.cli.findings import Finding, ok, problem, warning
 from streams.kafka import cluster_probe
-from streams.kafka.admin import BATCH_SIZE, CONFIGS, FoundTopics, TopicUse
+from streams.kafka.admin import BATCH_SIZE, CONFIGS, ClusterTopics, TopicUse
 from streams.kafka.cluster_probe import CLEANUP, RETENTION, ClusterReport
 from streams.settings import Settings
 from streams.stop import COPY, RIGHTS, Stop
@@ -20,7 +20,7 @@ _SLOW_MS = 500
 _RETENTION_LEAST_MS = 3 * DAY_MS
 
 
-def look(settings: Settings, use: TopicUse) -> tuple[list[Finding], FoundTopics | None]:
+def look(settings: Settings, use: TopicUse) -> tuple[list[Finding], ClusterTopics | None]:
     """The findings on Kafka, and the topics if all of them exist and may be used."""
     try:
         report = cluster_probe.examine(settings, use, settings.group)

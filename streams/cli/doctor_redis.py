@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from streams.cli.findings import Finding, ok, problem, warning
 from streams.errors import ClaimRefused, StoreFailed
-from streams.kafka.admin import FoundTopics
+from streams.kafka.admin import ClusterTopics
 from streams.rights import Needs
 from streams.settings import Settings, redis_urls
 from streams.state import redis_probe
@@ -23,7 +23,7 @@ _SLOW_MS = 20
 _FULL = 0.9
 
 
-def findings(given: Settings, own: Settings, needs: Needs, topics: FoundTopics | None) -> Iterator[Finding]:
+def findings(given: Settings, own: Settings, needs: Needs, topics: ClusterTopics | None) -> Iterator[Finding]:
     """The findings on Redis. ``own``: settings with the keys of the process itself; ``given``: with the worker's."""
     where = _address(own)
     reads = given.redis_prefix if needs.looks_at else None
@@ -49,6 +49,7 @@ def _address(settings: Settings) -> str:
 
 
 def _server(settings: Settings, server: RedisServer, where: str) -> Iterator[Finding]:
+    """Findings about one server. Of its kind and speed only the first problem is shown, as it explains the others."""
     info = server.info
     product = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version"))
@@ -113,7 +114,7 @@ def _rights(report: RedisReport) -> Iterator[Finding]:
         yield ok("Redis rights", "all that the process needs")
 
 
-def _identity(settings: Settings, report: RedisReport, topics: FoundTopics | None) -> Iterator[Finding]:
+def _identity(settings: Settings, report: RedisReport, topics: ClusterTopics | None) -> Iterator[Finding]:
     """Whether what is stored belongs to these topics; definitions may have changed."""
     if topics is None or not report.identity:
         return

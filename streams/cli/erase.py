@@ -21,7 +21,7 @@ from streams.cli.input_files import visible, with_progress
 from streams.cli.request import PROFILES, Request
 from streams.cli.terminal import show
 from streams.kafka import admin
-from streams.kafka.admin import FoundTopics, Retention
+from streams.kafka.admin import ClusterTopics, Retention
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.offline.customer_records import InRedis, everywhere, records
@@ -73,7 +73,7 @@ def _redirects_to(settings: Settings, former: str, customer_id: str, count: int)
     return any(into is not None and into[0] == customer_id for into in redirects)
 
 
-def _erase(settings: Settings, customer_id: str, topics: FoundTopics, count: int, wait_s: float) -> bool:
+def _erase(settings: Settings, customer_id: str, topics: ClusterTopics, count: int, wait_s: float) -> bool:
     """Send a request for one id, wait, and print what is gone and what is not; whether it was done in time."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     request = requests.send(settings, count, "erase", customer_id)
@@ -114,17 +114,19 @@ def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
     """The data that the segmenter still stores of a customer whose events up to ``since`` (ms) are erased."""
     has_customer = any(part.customer is not None for part in stored)
     has_profile = any(part.customer is not None and not part.is_gone(since) for part in stored)
+    has_due_times = any(part.due for part in stored)
+    waiting = sum(part.waiting for part in stored)
     parts = [
         "a profile" if has_profile else "no profile",
-        "due times" if any(part.due for part in stored) else "no due times",
-        f"{sum(part.waiting for part in stored) or 'no'} records to be published",
+        "due times" if has_due_times else "no due times",
+        f"{waiting} records to be published" if waiting else "no records to be published",
     ]
     # The customer had an event after its erasure, so it is stored again, from that event on.
     came = "; the customer came again since" if has_customer and not has_profile else ""
     return ", ".join(parts) + came
 
 
-def _of_topics(settings: Settings, request: Request, topics: FoundTopics) -> Iterator[str]:
+def _of_topics(settings: Settings, request: Request, topics: ClusterTopics) -> Iterator[str]:
     retention = admin.retention(settings, list(topics.partitions))
     with closing(Logs(settings)) as logs:
         for name, count in topics.partitions.items():

@@ -25,7 +25,7 @@ from streams import rights
 from streams.cli.input_files import visible, with_progress
 from streams.definitions_file import load
 from streams.kafka import admin
-from streams.kafka.admin import FoundTopics
+from streams.kafka.admin import ClusterTopics
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import places
@@ -58,7 +58,7 @@ def run(settings: Settings, customer_id: str) -> int:
     return 0
 
 
-def _on_topics(settings: Settings, customer_id: str, topics: FoundTopics) -> dict[str, list[Any]]:
+def _on_topics(settings: Settings, customer_id: str, topics: ClusterTopics) -> dict[str, list[Any]]:
     """The records of a customer by topic, without the topics that have none."""
     by_topic: dict[str, list[Any]] = {}
     with answering(settings), closing(Logs(settings)) as logs:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from streams.cli.terminal import console, width
 
-State = Literal["ok", "warning", "problem"]
+FindingState = Literal["ok", "warning", "problem"]
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _STATE_WIDTH = 9
 _SUBJECT_WIDTH = 15
@@ -19,7 +19,7 @@ _SUBJECT_WIDTH = 15
 class Finding(NamedTuple):
     """One line of the report."""
 
-    state: State
+    state: FindingState
     subject: str
     text: str
 

@@ -79,6 +79,7 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Create, copy or check topics. `create` ends with the check, as it leaves a topic that exists as it is."""
     from streams import rights  # noqa: PLC0415  # as above
     from streams.kafka import admin  # noqa: PLC0415  # as above
 
@@ -90,8 +91,8 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         for name in admin.create(settings, names):
             print(f"created {name}")
-    topics_found = admin.verify(settings, rights.NEEDS["topics"].topics.of(names))
-    for name, count in sorted(topics_found.partitions.items()):
+    cluster_topics = admin.verify(settings, rights.NEEDS["topics"].topics.of(names))
+    for name, count in sorted(cluster_topics.partitions.items()):
         print(f"{settings.topic_prefix}{name}: {count} partitions")
     return 0
 

@@ -3,7 +3,8 @@
 A right token is accepted before anything is counted, so that wrong tokens of others cannot lock its holder out, not
 even from the same address. Wrong tokens are counted by address, logged, and answered slowly once there are many.
 
-See also: `streams.http.tokens` (comparing tokens), `streams.http.addresses` (the client's address behind proxies).
+See also: `streams.http.bearer_tokens` (comparing tokens), `streams.http.client_addresses` (the client's address
+behind proxies).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from time import monotonic
 
 from aiohttp import web
 
-from streams.http import tokens
-from streams.http.addresses import Network, client_address, counted_as
+from streams.http import bearer_tokens
+from streams.http.client_addresses import client_address, counted_as
+from streams.settings.addresses import Network
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class TokenGate:
 
     def is_right(self, request: web.Request) -> bool:
         """Whether the request carries the token."""
-        return tokens.is_right(request.headers.get("Authorization", ""), self._token)
+        return bearer_tokens.is_right(request.headers.get("Authorization", ""), self._token)
 
     def address(self, request: web.Request) -> str:
         """The client's address, under which it is counted."""

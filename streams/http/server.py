@@ -27,7 +27,7 @@ from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 
 from streams import defects
-from streams.http.addresses import counted_as
+from streams.http.client_addresses import counted_as
 from streams.http.listeners import listening_sockets
 
 log = logging.getLogger(__name__)

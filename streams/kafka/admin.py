@@ -76,7 +76,7 @@ class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class FoundTopics(msgspec.Struct, frozen=True):
+class ClusterTopics(msgspec.Struct, frozen=True):
     """The id of a cluster, and the number of partitions of each topic that exists; names are without prefix."""
 
     cluster: str
@@ -105,7 +105,7 @@ def administration(settings: Settings, *, tries: int | None = None, request_ms: 
             admin.close()
 
 
-def find(settings: Settings, use: TopicUse) -> FoundTopics:
+def find(settings: Settings, use: TopicUse) -> ClusterTopics:
     """Look up which of these topics exist.
 
     Raises `Stop` when the cluster does not answer, or does not allow the use.
@@ -114,7 +114,7 @@ def find(settings: Settings, use: TopicUse) -> FoundTopics:
         return _find(admin, settings, use)
 
 
-def _find(admin: Any, settings: Settings, use: TopicUse) -> FoundTopics:
+def _find(admin: Any, settings: Settings, use: TopicUse) -> ClusterTopics:
     described = describe(admin, settings, use)
     _check_rights(settings, use, described)
     return existing(admin, settings, use, described)
@@ -125,7 +125,7 @@ def describe(admin: Any, settings: Settings, use: TopicUse) -> Mapping[str, Any]
     return {topic["name"]: topic for topic in admin.describe_topics(_full(settings, use.names))}
 
 
-def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> FoundTopics:
+def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[str, Any]) -> ClusterTopics:
     """The cluster's id, and those of these topics that exist."""
     partitions: dict[str, int] = {}
     for name in use.names:
@@ -134,7 +134,7 @@ def existing(admin: Any, settings: Settings, use: TopicUse, described: Mapping[s
             partitions[name] = len(topic["partitions"])
     # Every answer has brought the cluster's id. A request for it would need a right over the whole cluster, and
     # the broker's audit log would show it as refused.
-    return FoundTopics(str(admin._manager.cluster.cluster_id or ""), partitions)
+    return ClusterTopics(str(admin._manager.cluster.cluster_id or ""), partitions)
 
 
 def _full(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -248,7 +248,7 @@ def _create_topic(admin: Any, topic: NewTopic) -> bool:
     return True
 
 
-def verify(settings: Settings, use: TopicUse) -> FoundTopics:
+def verify(settings: Settings, use: TopicUse) -> ClusterTopics:
     """Check that a process with this use of topics can run, and give the topics. Raises `Stop`."""
     with administration(settings) as admin:
         topics = _find(admin, settings, use)

@@ -18,7 +18,7 @@ from kafka.protocol.consumer import HeartbeatRequest
 from kafka.protocol.producer import EndTxnRequest
 
 from streams.kafka import admin, transactional_ids
-from streams.kafka.admin import BATCH_SIZE, FoundTopics, TopicUse
+from streams.kafka.admin import BATCH_SIZE, ClusterTopics, TopicUse
 from streams.settings import Settings
 
 CLEANUP, RETENTION = "cleanup.policy", "retention.ms"
@@ -39,7 +39,7 @@ class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     is_tansu: bool
     latency_ms: float
-    topics: FoundTopics
+    topics: ClusterTopics
     missing: tuple[str, ...]
     lacking: tuple[str, ...]
     unread: str | None
@@ -109,7 +109,7 @@ def _answer(client: Any, request: Any) -> int:
 
 
 def _configs(
-    client: Any, settings: Settings, topics: FoundTopics, described: Mapping[str, Any]
+    client: Any, settings: Settings, topics: ClusterTopics, described: Mapping[str, Any]
 ) -> Mapping[str, Mapping[str, str]]:
     """The settings of the topics whose settings this user may read."""
     readable = [

@@ -46,15 +46,14 @@ class Batch(msgspec.Struct, frozen=True):
 class FetchResponse(msgspec.Struct, frozen=True):
     """The newest response to a fetch: the end of the log, how far it may be read, and when the request was sent.
 
-    Kafka calls them high watermark and last stable offset. The time is that of the request, not of the response: the
-    broker answered after it, so the response covers every record that was appended before it, however long it then
-    lay unread in a process that was suspended.
+    The time is that of the request, not of the response: the broker answered after it, so the response covers every
+    record that was appended before it, however long it then lay unread in a process that was suspended.
     """
 
-    end: int
-    readable: int
-    asked_ms: int
-    asked_monotonic: float
+    high_watermark: int
+    last_stable_offset: int
+    requested_ms: int
+    requested_monotonic: float
 
 
 class FetchStatus(msgspec.Struct, frozen=True):
@@ -132,23 +131,26 @@ class OutputReader(Protocol):
     def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
         """Read each partition from its position, or from the beginning (``None``), to its current end."""
 
-    def peek(self, places: Collection[Place], wanted: Callable[[Place], bool]) -> AsyncGenerator[OutputChunk, None]:
+    def peek(
+        self, places: Collection[TopicAndPartition], wanted: Callable[[TopicAndPartition], bool]
+    ) -> AsyncGenerator[OutputChunk, None]:
         """Read the first records of each partition, committed or not, until ``wanted`` is false or its end comes."""
 
 
 class Fetching(msgspec.Struct, frozen=True):
     """The progress of fetching an input, for watchdogs and metrics.
 
-    ``fetched``: the next offset awaited. ``end`` and ``readable``: the end of the log and of the part that may be
-    read (an open transaction holds the rest back), from the response to the request of ``requested_at``.
+    ``fetched``: the next offset awaited. ``high_watermark`` and ``last_stable_offset``: the end of the log and of the
+    part that may be read (an open transaction holds the rest back), from the response to the request at
+    ``requested_at``.
     ``heard``: when Kafka was last known to answer; both monotonic. ``full``: enough records are in memory, so
     no more are fetched.
     """
 
     name: str
     fetched: int
-    end: int
-    readable: int
+    high_watermark: int
+    last_stable_offset: int
     requested_at: float
     heard: float
     full: bool
@@ -156,8 +158,8 @@ class Fetching(msgspec.Struct, frozen=True):
     @property
     def waits(self) -> bool:
         """Whether there are records that should be fetched."""
-        return self.readable > self.fetched and not self.full
+        return self.last_stable_offset > self.fetched and not self.full
 
 
 # A partition of a topic.
-Place = tuple[str, int]
+TopicAndPartition = tuple[str, int]

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.kafka import aiokafka_hooks
-from streams.kafka.fetch import OutputChunk, Place
+from streams.kafka.fetch import OutputChunk, TopicAndPartition
 from streams.kafka.record_batches import bound_batches
 from streams.kafka.refusals import missing_right
 from streams.stop import Stop
@@ -43,7 +43,7 @@ class KafkaOutputReader:
         self._client = client
         self._prefix = prefix
 
-    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
+    async def read(self, positions: Mapping[TopicAndPartition, int | None]) -> AsyncGenerator[OutputChunk, None]:
         """Read from the positions to the end. Raises `KafkaError`, and `Stop` for a topic this user may not read."""
         consumer = self._consumer(isolation_level="read_committed")
         async with aclosing(self._chunks(consumer, positions, lambda _: True)) as chunks:
@@ -51,7 +51,7 @@ class KafkaOutputReader:
                 yield chunk
 
     async def peek(
-        self, places: Collection[Place], wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         """Read the first records, also those of open transactions. Raises as `read`."""
         consumer = self._consumer(isolation_level="read_uncommitted", max_partition_fetch_bytes=_PEEK_BYTES)
@@ -71,7 +71,10 @@ class KafkaOutputReader:
         )
 
     async def _chunks(
-        self, consumer: AIOKafkaConsumer, positions: Mapping[Place, int | None], wanted: Callable[[Place], bool]
+        self,
+        consumer: AIOKafkaConsumer,
+        positions: Mapping[TopicAndPartition, int | None],
+        wanted: Callable[[TopicAndPartition], bool],
     ) -> AsyncGenerator[OutputChunk, None]:
         places = {TopicPartition(self._prefix + topic, number): (topic, number) for topic, number in positions}
         try:

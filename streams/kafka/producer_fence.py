@@ -63,7 +63,7 @@ class _Instant(NamedTuple):
         return cls(time.monotonic(), time.time())
 
     def age_s(self) -> float:
-        """The time since then, by the clock that shows more."""
+        """The seconds since this instant, by whichever of the two clocks shows more."""
         now = self.now()
         return max(now.monotonic - self.monotonic, now.wall - self.wall)
 

@@ -93,11 +93,11 @@ def _spellings(customer_id: str) -> set[bytes]:
     return {text.encode() for text in {customer_id, *quoted, *with_slashes_escaped}}
 
 
-Progress = Callable[[Iterable[Any], str, str], Iterable[Any]]
+ProgressBar = Callable[[Iterable[Any], str, str], Iterable[Any]]
 
 
 def records(
-    settings: Settings, logs: Logs, topic: str, customer_id: str, count: int, progress: Progress
+    settings: Settings, logs: Logs, topic: str, customer_id: str, count: int, progress: ProgressBar
 ) -> Iterator[Any]:
     """The records of a customer which a topic of ``count`` partitions still holds. Raises `Stop`.
 

@@ -30,8 +30,8 @@ HOUR_MS = 3_600_000
 OLD, NEW = 1, 2
 
 Which = Literal["old", "new"]
-Kind = Literal["gained", "lost"]
-_KINDS: Mapping[int, Kind] = {OLD: "lost", NEW: "gained"}
+DifferenceKind = Literal["gained", "lost"]
+_KINDS: Mapping[int, DifferenceKind] = {OLD: "lost", NEW: "gained"}
 _SIDES: Mapping[int, Which] = {OLD: "old", NEW: "new"}
 
 
@@ -43,7 +43,7 @@ class Span(msgspec.Struct):
     """
 
     customer: str
-    kind: Kind
+    kind: DifferenceKind
     since: int
     until: int | None = None
     why: Change | None = None
@@ -97,7 +97,7 @@ class SegmentComparison:
         self.old, self.new = Side(), Side()
         self._sides = {OLD: self.old, NEW: self.new}
         self._examples = examples
-        self._examples_stored = Counter[Kind]()
+        self._examples_stored = Counter[DifferenceKind]()
         # By customer: `OLD`, `NEW`, or both added up; absent when it is in the segment under neither.
         self._member_under: dict[str, int] = {}
         self._open: dict[str, Span] = {}
@@ -115,7 +115,7 @@ class SegmentComparison:
         if kind is not None:
             self._begin(kind, change, _SIDES[by])
 
-    def _begin(self, kind: Kind, change: Change, by: Which) -> None:
+    def _begin(self, kind: DifferenceKind, change: Change, by: Which) -> None:
         is_example = self._examples_stored[kind] < self._examples
         self._examples_stored[kind] += is_example
         why = change if is_example else None
@@ -179,7 +179,7 @@ class DryRun:
 
     @property
     def days(self) -> float:
-        """From the first event to the end, at least an hour."""
+        """The number of days from the first event to the end of the comparison; an hour at least."""
         return max(self.last - self.first, HOUR_MS) / (24 * HOUR_MS)
 
     @property

@@ -37,7 +37,7 @@ QUIET_MS = 60_000
 PASS_MAX = 100_000
 
 
-class KnownPerson(msgspec.Struct, frozen=True):
+class StoredPerson(msgspec.Struct, frozen=True):
     """A customer to which other ids were linked, as stored in Redis at ``clock`` (ms)."""
 
     segments: frozenset[str]
@@ -84,7 +84,7 @@ class Persons:
         self.ended: set[str] = set()  # ids that were linked and then unlinked
         self._engine = engine
         self._redirects: dict[str, tuple[str, int]] = {}
-        self._persons: dict[str, KnownPerson] = {}
+        self._persons: dict[str, StoredPerson] = {}
         self._uncertain: set[str] = set()  # ids whose links depend on the order of reading
         self._clock = 0
 
@@ -106,7 +106,7 @@ class Persons:
         elif customer.links or customer.linkage is not None:
             moves = frozenset(customer.linkage.taken.values() if customer.linkage is not None else ())
             self._engine.fire(name, customer, clock)
-            self._persons[name] = KnownPerson(frozenset(self._engine.membership(customer)), clock, moves)
+            self._persons[name] = StoredPerson(frozenset(self._engine.membership(customer)), clock, moves)
 
     def differences(self, inputs: PersonInputs, uncompared: Collection[str]) -> Iterator[Difference]:
         """Yield what follows from the inputs otherwise than it is stored. Raises `Stop`.

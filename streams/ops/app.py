@@ -26,7 +26,6 @@ from rules.engine import Engine
 from streams import credentials, logs, rights
 from streams.definitions_file import load
 from streams.http.access import TokenGate
-from streams.http.addresses import is_loopback, networks
 from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
 from streams.ops.api import STATIC, Api
@@ -39,6 +38,7 @@ from streams.ops.worker_poller import WorkerPoller, addresses
 from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
 from streams.settings import Settings, host_of
+from streams.settings.addresses import is_loopback, networks
 from streams.state.redis import RedisStore
 from streams.stop import Stop
 from streams.wire.topics import CHANGES

@@ -128,7 +128,8 @@ class ChangeFeed:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
             partitions = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions)]
             consumer.assign(partitions)
-            ends = await consumer.end_offsets(partitions)  # before the look-up of times, so that nothing is skipped
+            # Ends are requested before offsets by time, so that a record which is appended in between is not skipped.
+            ends = await consumer.end_offsets(partitions)
             since_ms = max(self.since_ms, self.polled_ms)
             offsets = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
             for partition in partitions:

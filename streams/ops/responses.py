@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-State = Literal["green", "amber", "red"]
+StatusColour = Literal["green", "amber", "red"]
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ class Status(msgspec.Struct, frozen=True):
     """The state of everything. ``stale``: some of it may be older than it should be; the sentences say what."""
 
     at: str
-    state: State
+    state: StatusColour
     sentences: list[str]
     stale: bool
     rates: Rates

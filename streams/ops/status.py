@@ -14,7 +14,7 @@ import msgspec
 from rules.definitions.segments_file import Segment
 from rules.times import format_instant
 from streams.ops.change_feed import ChangeFeed
-from streams.ops.responses import CustomerState, Partition, Segments, SegmentState, State, Status, WorkerState
+from streams.ops.responses import CustomerState, Partition, Segments, SegmentState, Status, StatusColour, WorkerState
 from streams.ops.segment_activity import SegmentActivity
 from streams.ops.state_poller import StatePoller
 from streams.ops.worker_poller import WorkerPoller
@@ -140,7 +140,7 @@ class OpsStatus:
         )
 
 
-def _color(*, is_red: bool, is_amber: bool) -> State:
+def _color(*, is_red: bool, is_amber: bool) -> StatusColour:
     if is_red:
         return "red"
     return "amber" if is_amber else "green"

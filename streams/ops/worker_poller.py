@@ -38,8 +38,8 @@ _BY_EVENT, _BY_TIME = "segmenter_event_change_seconds_bucket", "segmenter_due_la
 # A label of workers alone: a process of triggers, which owns the same partitions, does not read this input.
 _WORKERS_ONLY = ("topic", INPUTS[1])
 
-Labels = frozenset[tuple[str, str]]
-Samples = Mapping[str, Mapping[Labels, float]]
+LabelSet = frozenset[tuple[str, str]]
+SampleValues = Mapping[str, Mapping[LabelSet, float]]
 # A histogram: by upper bound (s), how many values are at most that.
 Buckets = Mapping[float, float]
 
@@ -48,7 +48,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """The answers of one worker."""
 
     at_s: float
-    samples: Samples
+    samples: SampleValues
     ready: Ready
 
 
@@ -164,25 +164,30 @@ class WorkerPoller:
 
     def of_partition(self, partition: int) -> tuple[str | None, dict[str, int] | None, int | None]:
         """The address of the worker that owns a partition, its lag by input, and its outbox; `None` where not known."""
-        label = ("partition", str(partition))
         for address, report in self.reports.items():
-            lags = report.samples.get("segmenter_lag_records", {})
-            if any({label, _WORKERS_ONLY} <= labels for labels in lags):
-                lag_by_input = {dict(labels)["topic"]: int(value) for labels, value in lags.items() if label in labels}
-                outboxes = report.samples.get("segmenter_outbox_entries", {})
-                outbox = next((int(value) for labels, value in outboxes.items() if label in labels), None)
-                return address, lag_by_input, outbox
+            lags = _of_partition(report, "segmenter_lag_records", partition)
+            if any(_WORKERS_ONLY in labels for labels in lags):
+                lag_by_input = {dict(labels)["topic"]: int(lag) for labels, lag in lags.items()}
+                outboxes = _of_partition(report, "segmenter_outbox_entries", partition).values()
+                return address, lag_by_input, next(map(int, outboxes), None)
         return None, None, None
 
     def series(self) -> Series:
         """The rates of the last five minutes."""
+        rates = [rates for _, rates in self._points]
         return Series(
             at=[at for at, _ in self._points],
-            events=[rates.events_per_s for _, rates in self._points],
-            changes=[rates.changes_per_s for _, rates in self._points],
-            p99_ms=[rates.p99_ms for _, rates in self._points],
-            late_p99_ms=[rates.late_p99_ms for _, rates in self._points],
+            events=[rate.events_per_s for rate in rates],
+            changes=[rate.changes_per_s for rate in rates],
+            p99_ms=[rate.p99_ms for rate in rates],
+            late_p99_ms=[rate.late_p99_ms for rate in rates],
         )
+
+
+def _of_partition(report: WorkerReport, name: str, partition: int) -> Mapping[LabelSet, float]:
+    """The samples of a metric that are those of a partition."""
+    label = ("partition", str(partition))
+    return {labels: value for labels, value in report.samples.get(name, {}).items() if label in labels}
 
 
 async def resolved(addresses: Iterable[str]) -> dict[str, str]:
@@ -202,9 +207,9 @@ async def resolved(addresses: Iterable[str]) -> dict[str, str]:
     return hosts
 
 
-def parsed(text: str) -> Samples:
+def parsed(text: str) -> SampleValues:
     """Parse Prometheus's exposition format: samples by name and labels. Raises `ValueError`."""
-    samples: dict[str, dict[Labels, float]] = defaultdict(dict)
+    samples: dict[str, dict[LabelSet, float]] = defaultdict(dict)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples[sample.name][frozenset(sample.labels.items())] = sample.value
@@ -247,7 +252,7 @@ def _between(spans: Spans, name: str) -> Buckets:
     return added
 
 
-def _buckets(samples: Samples, name: str) -> Buckets:
+def _buckets(samples: SampleValues, name: str) -> Buckets:
     buckets: dict[float, float] = defaultdict(float)
     for labels, count in samples.get(name, {}).items():
         buckets[float(dict(labels)["le"])] += count

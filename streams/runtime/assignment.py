@@ -160,12 +160,14 @@ class Assignment:
         careful = [partition for partition, attempt in self._attempts.items() if attempt.needs_care]
         if careful:
             log.warning(
-                "the process died again and again where these partitions are; going record by record for a while",
+                "former owners died several times at the same positions of these partitions; their records are "
+                "processed one by one for a while, to find the one at fault",
                 extra={"partitions": careful, "generation": self._generation},
             )
         return Care(careful, 3 * self._config.pace.in_hand_max, self._config.monotonic)
 
     async def _claim(self, partition: int, offsets: Offsets, files_of: FilesOf, *, follows: bool) -> ClaimedPartition:
+        """Claim one partition, then begin at its positions. Raises `Fenced` if a newer owner comes in between."""
         config = self._config
         claim = Claim(partition, self._generation, secrets.token_hex(16), config.identity, follows=follows)
         tps = [TP(topic, partition) for topic in config.topics]

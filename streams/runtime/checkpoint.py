@@ -25,13 +25,13 @@ class Progress(msgspec.Struct, frozen=True):
     """The progress of a partition by one step.
 
     ``starts``: the positions from which the step was computed; ``positions``: those after it; ``clock`` (ms): the
-    partition's clock after it; ``caught_up`` (ms): see `streams.state.contract.Save`.
+    partition's clock after it; ``caught_up_until`` (ms): see `streams.state.contract.Save`.
     """
 
     starts: Mapping[str, int]
     positions: Mapping[str, int]
     clock: int
-    caught_up: int = 0
+    caught_up_until: int = 0
 
 
 class Checkpointer:
@@ -73,13 +73,13 @@ class Checkpointer:
         save = Save(
             fencing_token=self._fencing_token,
             number=self.save_number + 1,
-            digest=_digest(progress.positions, (clock, progress.caught_up), stored, entry),
+            digest=_digest(progress.positions, (clock, progress.caught_up_until), stored, entry),
             starts=progress.starts,
             positions=progress.positions,
             clock=clock,
             customers=stored,
             outbox=entry,
-            caught_up_until=progress.caught_up,
+            caught_up_until=progress.caught_up_until,
             definition_version=self.definition_version,
             files=files,
         )
@@ -90,11 +90,12 @@ class Checkpointer:
         dues = [customer.due for customer in stored if customer.due]
         self.next_due = min(filter(None, (self.next_due, *dues)), default=0)
 
-    async def save_time(self, clock: int, caught_up: int = 0) -> None:
+    async def save_time(self, clock: int, caught_up_until: int = 0) -> None:
         """Save the clock alone."""
-        await self.save((), (), Progress(self.positions, self.positions, clock, caught_up))
+        await self.save((), (), Progress(self.positions, self.positions, clock, caught_up_until))
 
     async def _write(self, save: Save) -> None:
+        """Write a save. It may be sent twice, as an answer may be lost; the store recognises it by its number."""
         reach("before_save")
         answer = await self.store.save(self.partition, save)
         if happens("lost_save_reply"):

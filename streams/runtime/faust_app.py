@@ -208,12 +208,17 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
         await inside.fetches.run()
 
     async def tell(_app: Any = None) -> None:
+        """Serve metrics and health until the end. Without them the process works on, so a failure is only logged."""
         try:
             server = await serve(inside, settings)
         except Exception as error:  # noqa: BLE001  # without metrics the worker still segments
             expected = isinstance(error, (OSError, Stop))
             reason = str(error) if expected else defects.report("the serving of metrics", error)
-            log.warning("metrics are not served", extra={"address": settings.http, "error": reason})
+            log.warning(
+                "metrics and health are not served: remove the error, or set another address in SEGMENTER_HTTP; "
+                "then start this process again",
+                extra={"address": settings.http, "error": reason},
+            )
             return
         try:
             await asyncio.Event().wait()

@@ -20,11 +20,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from streams import credentials
 from streams.http.access import TokenGate, refusal
-from streams.http.addresses import is_loopback, is_loopback_host
+from streams.http.client_addresses import is_loopback_host
 from streams.http.server import HttpServer, Limits
 from streams.runtime.readiness import Inside, Ready
 from streams.runtime.scraped_metrics import Exposition, ScrapedMetrics
 from streams.settings import Settings, host_of
+from streams.settings.addresses import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ async def serve(inside: Inside, settings: Settings) -> HttpServer:
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
-            log.info("serving metrics", extra={"address": where(*server.address)})
+            log.info("metrics and health are served", extra={"address": where(*server.address)})
             return server
     raise OSError(errno.EADDRINUSE, f"no port from {first} on is free")
 

@@ -96,6 +96,10 @@ class _Segments(dict[str, _Segment]):
         self._by_time = by_time
 
     def __missing__(self, key: str) -> _Segment:
+        return self.add(key)
+
+    def add(self, key: str) -> _Segment:
+        """Make the counters of a segment, at 0."""
         segment = self[key] = _Segment(self._by_event[key], self._by_time[key])
         return segment
 
@@ -126,7 +130,7 @@ class Metrics(Collector):
             self.spreads["segmenter_event_change_seconds"], self.spreads["segmenter_due_late_seconds"]
         )
         for segment in segments:
-            self.segments[segment]
+            self.segments.add(segment)
         self._calls = self.spreads["segmenter_redis_seconds"]
         self.counts["segmenter_link_refusals_total"].update({(reason,): 0 for reason in get_args(Refusal)})
         self.counts["segmenter_http_refusals_total"].update({(reason,): 0 for reason in REFUSALS})

@@ -7,10 +7,10 @@
 The one rule: the clock never passes a record that may be unread, as that record may change what is due after it. The
 clock never goes back, and never passes the wall clock less the grace.
 
-See also `streams.runtime.timers`, which fires due times on this clock, and `streams.runtime.input_merge`, which takes
-records only up to where other inputs cannot precede them.
+An event from behind the clock still counts, as late.
 
-An event from behind the clock still counts, as late: see `rules.engine`.
+See also: `rules.engine` (late events), `streams.runtime.timers` (fires due times on this clock),
+`streams.runtime.input_merge` (takes records only up to where other inputs cannot precede them).
 """
 
 from __future__ import annotations
@@ -69,13 +69,17 @@ class PartitionClock:
         answer's request waits for the next answer.
         """
         answer = self._fetch_status(topic).answer
-        if answer is None or answer.end != self._merge.fetched(topic):
+        if answer is None or answer.high_watermark != self._merge.fetched(topic):
             return -math.inf
-        return answer.asked_monotonic + self._answer_s
+        return answer.requested_monotonic + self._answer_s
 
     def _is_at_its_end(self, topic: str) -> bool:
         answer = self._fetch_status(topic).answer
-        return answer is not None and not self._merge.in_hand(topic) and answer.end == self._merge.fetched(topic)
+        return (
+            answer is not None
+            and not self._merge.in_hand(topic)
+            and answer.high_watermark == self._merge.fetched(topic)
+        )
 
     def _unread_from(self, topic: str) -> int:
         """The moment (ms) up to which everything of an input is read.
@@ -87,4 +91,4 @@ class PartitionClock:
         answer = self._fetch_status(topic).answer
         if answer is None or not self._is_at_its_end(topic):
             return self._merge.unread_from(topic)
-        return answer.asked_ms - self._grace_ms
+        return answer.requested_ms - self._grace_ms

@@ -80,7 +80,8 @@ class PartitionRunner:
                 "the worker again, it says what to do"
             )
         log.warning(
-            "a partition has a newer owner; letting go", extra={"partition": partition, "generation": generation}
+            "a newer owner has claimed a partition; this process works on it no more and waits for the rebalance",
+            extra={"partition": partition, "generation": generation},
         )
         await asyncio.sleep(NEWER_OWNER_WAIT_S)
         self._stop(

@@ -34,14 +34,14 @@ _IDLE_SAVE_MS = 1_000
 class Pace(msgspec.Struct, frozen=True):
     """Sizes of a step, and how far time lags.
 
-    ``batch_max``: records of a step. ``in_hand_max``: records of one input in memory. ``due_slice``: customers whose
-    due times fire in a turn. ``grace_ms``: how far the clock stays behind the wall clock. ``answer_s``: see
-    `PartitionClock`.
+    ``batch_max``: records of a step. ``in_hand_max``: records of one input in memory. ``timers_per_step``: customers
+    whose due times fire in a step of timers. ``grace_ms``: how far the clock stays behind the wall clock. ``answer_s``:
+    see `PartitionClock`.
     """
 
     batch_max: int
     in_hand_max: int
-    due_slice: int
+    timers_per_step: int
     grace_ms: int
     answer_s: float = 0.35
 
@@ -86,7 +86,7 @@ class PartitionTask:
             self.merge, self.saved, context.fetch_status, context.now_ms, context.pace.grace_ms, context.pace.answer_s
         )
         self._timers = Timers(
-            self.time, self.saved, processor, context.pace.due_slice, context.pace.grace_ms, context.now_ms
+            self.time, self.saved, processor, context.pace.timers_per_step, context.pace.grace_ms, context.now_ms
         )
         self._trials = context.trials
         self._inputs = InputBuffer(
@@ -123,9 +123,9 @@ class PartitionTask:
         return Fetching(
             name=f"{topic}-{self.partition}",
             fetched=fetched,
-            end=answer.end,
-            readable=answer.readable,
-            requested_at=answer.asked_monotonic,
+            high_watermark=answer.high_watermark,
+            last_stable_offset=answer.last_stable_offset,
+            requested_at=answer.requested_monotonic,
             heard=status.at,
             full=self.is_full(topic),
         )

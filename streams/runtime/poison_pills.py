@@ -40,7 +40,7 @@ CARE_MAX_S = 300.0
 # How long an exit with a known cause waits until the end of the trial is stored.
 EXCUSE_MAX_S = 2.0
 
-Place = tuple[str, int]  # the topic and offset of an input
+InputOffset = tuple[str, int]  # the topic and offset of an input
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,7 +52,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     positions: Mapping[str, int]
     deaths: int = 0
-    suspect: Place | None = None
+    suspect: InputOffset | None = None
     suspect_deaths: int = 0
     is_trying: bool = False
 
@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether to process record by record."""
         return self.deaths >= DEATHS_MAX or self.suspect_deaths > 0
 
-    def trying(self, place: Place) -> Attempt:
+    def trying(self, place: InputOffset) -> Attempt:
         """This attempt while a record is under trial."""
         deaths = self.suspect_deaths if place == self.suspect else 0
         return msgspec.structs.replace(self, suspect=place, suspect_deaths=deaths, is_trying=True)

@@ -52,11 +52,11 @@ def positions(tps: Sequence[TP], state: PartitionState, offsets: Offsets, terms:
                 f"back, or {REBUILD}"
             )
         next_offsets[tp] = state.positions.get(tp.topic, offsets.first[tp])
-    check_held(next_offsets, offsets, terms)
+    check_within_log(next_offsets, offsets, terms)
     return next_offsets
 
 
-def check_held(positions: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
+def check_within_log(positions: Mapping[TP, int], offsets: Offsets, terms: Terms) -> None:
     """Refuse positions that retention has passed, or that are beyond the end, as those of another topic are.
 
     Ends are requested, not taken from a fetch: a new leader answers only once its end cannot go back (KIP-207).

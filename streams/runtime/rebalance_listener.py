@@ -136,7 +136,7 @@ class PartitionOwner:
         missing = runner.task.receive(batch)
         if missing is not None:
             log.info(
-                "seeking back",
+                "a batch begins after the awaited offset; seeking back to read the missing records",
                 extra={
                     "topic": batch.topic,
                     "partition": batch.partition,
@@ -164,13 +164,13 @@ class PartitionOwner:
         """Seek back, if Kafka still has the awaited records. A seek that Kafka refuses is repeated at the next one."""
         try:
             offsets = await consumer.offsets(frozenset(positions))
-            preflight.check_held(positions, offsets, self._config)
+            preflight.check_within_log(positions, offsets, self._config)
             await consumer.seek_all(positions)
         except Stop as stopped:
             self._config.stop(str(stopped))
         except KafkaError as error:
             log.warning(
-                "could not read again",
+                "Kafka did not take a seek back to records that were not delivered; the next check repeats it",
                 extra={"positions": _by_name(positions), "error": repr(error), **self._generation_field()},
             )
 

@@ -56,7 +56,7 @@ class ScrapedMetrics(Collector):
         for tp, fetching in self._inside.ownership.fetching().items():
             runner = self._inside.ownership.runners[tp.partition]
             place = names.get(tp.topic, tp.topic), str(tp.partition)
-            lags.append((place, max(0, fetching.readable - runner.task.saved.positions[tp.topic])))
+            lags.append((place, max(0, fetching.last_stable_offset - runner.task.saved.positions[tp.topic])))
             in_hand.append((place, runner.task.in_hand(tp.topic)))
         yield _gauge("segmenter_lag_records", lags)
         yield _gauge("segmenter_in_hand_records", in_hand)

@@ -23,7 +23,7 @@ class StepProcessor(Protocol):
     def dead_letter_load(self) -> float:
         """How near the share of dead letters is to its limit; at 1 the process stops."""
 
-    async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         """Apply a merged batch, and save. Returns the records to publish."""
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:

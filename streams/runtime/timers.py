@@ -22,21 +22,21 @@ IDLE_WAIT_S = 0.05
 
 
 class Timers:
-    """Fires due times in slices. ``due_slice``: of how many customers at a time."""
+    """Fires due times in steps. ``timers_per_step``: of how many customers in one step."""
 
     def __init__(
         self,
         time: PartitionClock,
         saved: Checkpointer,
         processor: StepProcessor,
-        due_slice: int,
+        timers_per_step: int,
         grace_ms: int,
         now_ms: Callable[[], int],
     ) -> None:
         self._time = time
         self._saved = saved
         self._processor = processor
-        self._due_slice = due_slice
+        self._timers_per_step = timers_per_step
         self._grace_ms = grace_ms
         self._now_ms = now_ms
 
@@ -45,7 +45,7 @@ class Timers:
         clock = self._time.clock()
         if not 0 < self._saved.next_due <= clock:
             return None
-        return await self._processor.fire(clock, self._due_slice)
+        return await self._processor.fire(clock, self._timers_per_step)
 
     def wait_s(self) -> float:
         """How long to wait for records before the next look at the clock (s)."""

@@ -71,10 +71,10 @@ class LostFetchDetector:
         suspects: dict[TP, tuple[int, float, int]] = {}
         lost: dict[TP, int] = {}
         for tp, fetching in inputs.items():
-            if not fetching.waits and fetching.fetched <= fetching.end:
+            if not fetching.waits and fetching.fetched <= fetching.high_watermark:
                 continue
-            position, asked_at, count = self._suspects.get(tp, (-1, 0.0, 0))
-            is_answered = fetching.requested_at > asked_at
+            position, last_requested_at, count = self._suspects.get(tp, (-1, 0.0, 0))
+            is_answered = fetching.requested_at > last_requested_at
             count = 0 if position != fetching.fetched else count + is_answered
             if count < LOST_AFTER_ANSWERS:
                 suspects[tp] = (fetching.fetched, fetching.requested_at, count)

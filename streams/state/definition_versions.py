@@ -10,7 +10,7 @@ The list of the files is a field of the partition, and their documents, compress
 reader that needs only the number or the clock reads neither. Both are written in the step that changes them.
 
 While a backfill runs, every file stays. Once it is done, former files are needed only for profiles that other
-partitions sent under them, so only the newest of them stay: `KEPT_MAX` files, of `FORMER_MAX_BYTES` in all.
+partitions sent under them, so only the newest of them stay: `VERSIONS_MAX` files, of `FORMER_MAX_BYTES` in all.
 
 Each file is in force from an instant on: the partition's clock when it was first claimed under the file, or rebuilt. So
 the result of a change of files does not depend on when a customer is migrated: due times up to that instant fire under
@@ -46,7 +46,7 @@ from streams.stop import REBUILD, Stop
 from streams.wire import customer_codec
 
 # Limits of a settled partition: the files that it lists, and the bytes of former documents.
-KEPT_MAX = 50
+VERSIONS_MAX = 50
 FORMER_MAX_BYTES = 1 << 20
 
 
@@ -132,7 +132,7 @@ class DefinitionVersions:
     def _drop_former(self) -> None:
         """Drop the oldest files, by which no stored customer was decided, where there are too many of them."""
         first, room = len(self.versions) - 1, FORMER_MAX_BYTES
-        while first and len(self.versions) - first < KEPT_MAX:
+        while first and len(self.versions) - first < VERSIONS_MAX:
             document = self._documents.get(self.versions[first - 1].number)
             if document is None or len(document) > room:
                 break

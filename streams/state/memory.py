@@ -27,7 +27,7 @@ class _Partition:
         self.claim: Claim | None = None
         self.positions: dict[str, int] = {}
         self.clock = 0
-        self.caught_up = 0
+        self.caught_up_until = 0
         self.save_number = 0
         self.digest = b""
         self.customers: dict[str, bytes] = {}
@@ -134,7 +134,7 @@ class MemoryStore:
             self._set_files(state, save.files)
         state.positions.update(save.positions)
         state.clock = max(state.clock, save.clock)
-        state.caught_up = max(state.caught_up, save.caught_up_until)
+        state.caught_up_until = max(state.caught_up_until, save.caught_up_until)
         self._write(state, save.customers)
         state.outbox.extend(save.outbox)
         return "saved"

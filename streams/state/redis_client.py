@@ -76,6 +76,47 @@ FAILURES = (RedisError, RedisClusterException, OSError)  # TimeoutError is an OS
 Client: TypeAlias = redis.Redis | redis.RedisCluster
 
 
+class _PackingInC(AbstractConnection):
+    """A connection that packs commands in C.
+
+    redis-py does so on its synchronous connections alone; packing in Python took 5 % of a worker's time.
+    """
+
+    _serializer = HiredisRespSerializer()
+
+    def pack_command(self, *words: Any) -> list[bytes]:
+        # A command of two words, such as CONFIG GET, comes as one text, which redis-py's serializer splits.
+        if isinstance(words[0], str) and " " not in words[0]:
+            return [hiredis.pack_command(words)]
+        return cast("list[bytes]", self._serializer.pack(*words))
+
+    async def send_packed_command(self, *words: Any, **named: Any) -> None:
+        # uvloop raises RuntimeError on a transport that was closed meanwhile; asyncio silently drops what is written.
+        try:
+            await super().send_packed_command(*words, **named)
+        except RuntimeError as error:
+            await self.disconnect(nowait=True)
+            raise redis.ConnectionError("the connection was closed") from error
+
+
+class _PackingConnection(_PackingInC, redis.Connection): ...
+
+
+class _PackingSSLConnection(_PackingInC, redis.SSLConnection): ...
+
+
+class _PackingUnixDomainSocketConnection(_PackingInC, redis.UnixDomainSocketConnection): ...
+
+
+# For each class of connections that redis-py chooses by the URL, the one that takes its place.
+_PACKING: Mapping[type[AbstractConnection], type[AbstractConnection]] = {
+    redis.Connection: _PackingConnection,
+    redis.SSLConnection: _PackingSSLConnection,
+    redis.UnixDomainSocketConnection: _PackingUnixDomainSocketConnection,
+}
+assert hasattr(AbstractConnection, "pack_command"), "redis-py no longer packs where it did"
+
+
 def of(settings: Settings, timeout_s: float, retries: int = RETRIES) -> Client:
     """A client of the Redis that the settings name. Raises `Stop` for a file that cannot be used."""
     options = credentials.redis(settings)
@@ -90,34 +131,9 @@ def connect(url: str, timeout_s: float, retries: int = RETRIES, **options: Any) 
     The client may repeat calls by itself: a save that it sends twice is recognised by its number and digest.
     """
     client = redis.Redis.from_url(url, **_options(timeout_s, retries), **options)
-    client.connection_pool.connection_class = _packing(client.connection_pool.connection_class)
+    pool = client.connection_pool
+    pool.connection_class = _PACKING[pool.connection_class]
     return client
-
-
-def _packing(connection: type[AbstractConnection]) -> type[AbstractConnection]:
-    """A class of connections that packs commands in C.
-
-    redis-py does so on its synchronous connections alone; packing in Python took 5 % of a worker's time.
-    """
-    serializer = HiredisRespSerializer()
-
-    def pack_command(_: AbstractConnection, *words: Any) -> list[bytes]:
-        # A command of two words, such as CONFIG GET, comes as one text, which redis-py's serializer splits.
-        if isinstance(words[0], str) and " " not in words[0]:
-            return [hiredis.pack_command(words)]
-        return cast("list[bytes]", serializer.pack(*words))
-
-    async def send_packed_command(self: AbstractConnection, *words: Any, **named: Any) -> None:
-        # uvloop raises RuntimeError on a transport that was closed meanwhile; asyncio silently drops what is written.
-        try:
-            await connection.send_packed_command(self, *words, **named)
-        except RuntimeError as error:
-            await self.disconnect(nowait=True)
-            raise redis.ConnectionError("the connection was closed") from error
-
-    assert hasattr(connection, "pack_command"), "redis-py no longer packs where it did"
-    named = {"pack_command": pack_command, "send_packed_command": send_packed_command}
-    return type(f"Packing{connection.__name__}", (connection,), named)
 
 
 def connect_cluster(

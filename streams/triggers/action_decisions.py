@@ -13,8 +13,8 @@ import msgspec
 from streams.triggers import decision_log, policy, retries
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
-from streams.triggers.customer_state import Action, Person, Sent
-from streams.triggers.decision_log import Kind
+from streams.triggers.customer_state import Action, Person, SentMessage
+from streams.triggers.decision_log import DecisionKind
 from streams.triggers.endpoint import Endpoint
 from streams.triggers.intake import ERASED, TriggerIntake, contact
 from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
@@ -51,7 +51,7 @@ class Begun(msgspec.Struct, frozen=True):
     action: Action
     message: Message
     endpoint: Endpoint
-    before: Sent | None
+    before: SentMessage | None
 
 
 class ActionDecisions:
@@ -83,7 +83,7 @@ class ActionDecisions:
         return self.now_ms() - time > self._fresh_ms
 
     def ended(
-        self, customer: str, person: Person, action: Action, result: AttemptResult, before: Sent | None = None
+        self, customer: str, person: Person, action: Action, result: AttemptResult, before: SentMessage | None = None
     ) -> list[OutRecord]:
         """Decide what becomes of an action after an attempt; ``before``: see `Begun`."""
         now = self.now_ms()
@@ -91,7 +91,7 @@ class ActionDecisions:
         if not channel:
             return self.decide(customer, person, action, "failed", "the trigger was removed during an attempt")
         action.uncertain = action.uncertain or result.outcome is Outcome.UNKNOWN
-        end = retries.of(self._endpoints[channel].way, action, result, now)
+        end = retries.of(self._endpoints[channel].config, action, result, now)
         if end.kind == "deferred":
             person.gives_back(action, before)
             self.counts.given_back[action.trigger,] += 1
@@ -107,7 +107,7 @@ class ActionDecisions:
         return self.ended(customer, person, action, _CRASHED)
 
     def decide(
-        self, customer: str, person: Person, action: Action, kind: Kind, reason: str | None, until: int = 0, *,
+        self, customer: str, person: Person, action: Action, kind: DecisionKind, reason: str | None, until: int = 0, *,
         dead: bool = False,
     ) -> list[OutRecord]:  # fmt: skip
         """Make a decision: the records to publish. A final decision removes the action from the customer."""
@@ -194,7 +194,8 @@ class DueStep:
 
     ``flying``: keys of attempts that are under way here. ``changed``: customers to be saved; ``begun``:
     attempts to be made; ``parked``: customers which wait for a place at an endpoint or for a decision, and until when
-    (ms), as far as there is ``room``: these are not saved. ``held_up``: customers that wait for a decision.
+    (ms), as far as there is ``room``: these are not saved. ``waiting_customers``: those which wait for a
+    decision.
     """
 
     def __init__(
@@ -209,7 +210,7 @@ class DueStep:
         self.changed: list[str] = []
         self.out: list[OutRecord] = []
         self.begun: list[Begun] = []
-        self.held_up: set[str] = set()
+        self.waiting_customers: set[str] = set()
 
     def customer(self, customer: str, person: Person) -> None:
         """Decide all due actions of a customer, the oldest first; an attempt that begins counts for those after it."""
@@ -234,6 +235,7 @@ class DueStep:
                 self.parked[customer] = min(self.parked[customer], now + action.due - self._reached)
 
     def _act(self, customer: str, person: Person, action: Action, standing: MembershipAnswer) -> None:
+        """Do what the verdict on a due action says: decide it for good, put it off, wait, or begin an attempt."""
         deciding, now = self._deciding, self._deciding.now_ms()
         verdict = deciding.judged(customer, person, action, standing, now)
         match verdict:
@@ -249,7 +251,7 @@ class DueStep:
             case policy.Occupied():
                 self._wait(customer, action, Waiting.ATTEMPT, now, now + policy.RIVAL_LOOK_MS)
             case Wait(waiting):
-                self.held_up.add(customer)
+                self.waiting_customers.add(customer)
                 most = WAIT_LINKED_MOST_MS if waiting is Waiting.LINKED_ID else WAIT_MOST_MS
                 after = min(max((now - action.next_at) // 8, WAIT_FIRST_MS), most)
                 self._wait(customer, action, waiting, now, now + after)

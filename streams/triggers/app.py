@@ -65,7 +65,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
         stop=partial(_stop, own_settings.redis_prefix),
         file=file,
         placeholders=definitions.placeholders,
-        endpoints={key: Endpoint(way, channels[key]) for key, way in file.channels.items()},
+        endpoints={key: Endpoint(channel_config, channels[key]) for key, channel_config in file.channels.items()},
         memberships=_memberships(settings, definitions, identity.partitions),
         counts=counts,
         fresh_ms=settings.grace_ms + FRESH_MS,
@@ -99,6 +99,6 @@ def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
     async def log_counts(_app: Any = None) -> None:
         if fields := counts.log_fields:
-            log.info("decided since the start", extra=fields)
+            log.info("decisions on actions since the process started", extra=fields)
 
     return log_counts

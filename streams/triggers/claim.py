@@ -78,6 +78,7 @@ async def claim_partitions(
 
 
 def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition) -> OwnedTriggersPartition:
+    """The parts of a claimed partition. The outbox sends only entries which the checkpointer has saved."""
     claim, state, store = claimed.claim, claimed.state, assignment.store
     dispatcher = Dispatcher(
         config.file, config.endpoints, config.memberships, store, claim.partition, claim.fencing_token, state,
@@ -136,7 +137,7 @@ class TriggersTask(PartitionTask):
     async def _fire(self) -> bool:
         await self._settle()
         self._read_to = max(self._read_to, self.time.caught_up_until())
-        begun = await self.dispatcher.fire(self._read_to, self._pace.due_slice)
+        begun = await self.dispatcher.fire(self._read_to, self._pace.timers_per_step)
         if begun:
             await self._outbox.put(begun)
         return False

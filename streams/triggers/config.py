@@ -65,13 +65,13 @@ def _clock_time(value: object) -> time:
 
 
 # Types of the file's values: each is written as text (`WithJsonSchema`) and read into milliseconds, a time or a test.
-Duration = Annotated[
+TriggerDuration = Annotated[
     int,
     BeforeValidator(value_test_parsing.duration),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
 ]
 # A duration that is compared with former messages.
-KeptDuration = Annotated[Duration, AfterValidator(_within_look_back)]
+LookBackDuration = Annotated[TriggerDuration, AfterValidator(_within_look_back)]
 Delay = Annotated[
     int,
     BeforeValidator(_delay),
@@ -141,22 +141,22 @@ class Retry(Model):
     """How often and for how long failed attempts are repeated: after ``first``, then twice as long, up to ``most``."""
 
     attempts: int = Field(10, ge=1, le=100)
-    first: Duration = 5 * SECOND_MS
-    most: Duration = HOUR_MS
-    budget: Duration = DAY_MS
+    first: TriggerDuration = 5 * SECOND_MS
+    most: TriggerDuration = HOUR_MS
+    budget: TriggerDuration = DAY_MS
 
 
-class _Way(Model):
+class _ChannelKeys(Model):
     """The keys that all kinds of channels have. ``concurrency``: attempts at one time, per worker."""
 
     caps: Caps = Caps()
     quiet: Quiet | None = None
     concurrency: int = Field(8, ge=1, le=256)
-    timeout: Duration = 15 * SECOND_MS
+    timeout: TriggerDuration = 15 * SECOND_MS
     retry: Retry = Retry()
 
 
-class EmailWay(_Way):
+class EmailWay(_ChannelKeys):
     """E-mail over SMTP. ``after_crash``: what becomes of an attempt whose outcome is unknown."""
 
     kind: Literal["email"]
@@ -173,7 +173,7 @@ class EmailWay(_Way):
     after_crash: Literal["drop", "send"] = "drop"
 
 
-class WebhookWay(_Way):
+class WebhookWay(_ChannelKeys):
     """A call over HTTPS, signed. With ``allow_private``, http and private addresses are allowed, too."""
 
     kind: Literal["webhook"]
@@ -184,14 +184,15 @@ class WebhookWay(_Way):
     after_crash: Literal["drop", "send"] = "send"
 
 
-class ConsoleWay(_Way):
+class ConsoleWay(_ChannelKeys):
     """A line on standard output, for trying out."""
 
     kind: Literal["console"]
     after_crash: Literal["drop", "send"] = "send"
 
 
-Way: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
+# The classes are called ways, as their names are titles of the published schema.
+ChannelConfig: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
 
 
 def _text(value: object) -> object:
@@ -200,15 +201,15 @@ def _text(value: object) -> object:
     raise ValueError("expected a text, or {file: PATH}")
 
 
-Text: TypeAlias = Annotated[str | dict[Literal["file"], Path] | None, BeforeValidator(_text)]
+TemplateText: TypeAlias = Annotated[str | dict[Literal["file"], Path] | None, BeforeValidator(_text)]
 
 
 class Template(Model):
     """The text of a message: Jinja templates, each written here or, as ``{file: …}``, in a file beside this one."""
 
     subject: str | None = None
-    text: Text = None
-    html: Text = None
+    text: TemplateText = None
+    html: TemplateText = None
 
 
 class Where(Model):
@@ -223,7 +224,7 @@ class Where(Model):
 class Again(Model):
     """The least time since the last message of this trigger to the customer."""
 
-    after: KeptDuration
+    after: LookBackDuration
 
 
 def _reentry(value: object) -> object:
@@ -247,9 +248,9 @@ class Trigger(Model):
     where: Where = Where()
     backfill: bool = False
     template: Template = Template()
-    expires: Duration = DAY_MS
+    expires: TriggerDuration = DAY_MS
     priority: int = Field(0, ge=-1_000, le=1_000)
-    cool_down: KeptDuration | None = None
+    cool_down: LookBackDuration | None = None
     quiet: Quiet | None = None
     reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
 
@@ -270,7 +271,7 @@ class TriggersFile(Model):
     hold_out: HoldOut | None = None
     caps: Caps = Caps()
     window: Delay = 0
-    channels: dict[Annotated[str, Field(pattern=KEY)], Way] = Field(min_length=1)
+    channels: dict[Annotated[str, Field(pattern=KEY)], ChannelConfig] = Field(min_length=1)
     triggers: dict[Annotated[str, Field(pattern=KEY)], Trigger] = Field(min_length=1)
 
     @property

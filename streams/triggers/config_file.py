@@ -139,24 +139,24 @@ def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     for channel in file.consent:
         if channel not in file.channels:
             yield Problem(f"consent.{channel}", "there is no such channel", _nearest(file.channels, channel))
-    for key, way in file.channels.items():
-        yield from (problem.under(f"channels.{key}") for problem in _of_way(way, file))
+    for key, channel_config in file.channels.items():
+        yield from (problem.under(f"channels.{key}") for problem in _of_channel(channel_config, file))
     keys = [segment.key for segment in definitions.segments]
     for key, trigger in file.triggers.items():
         yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, file, keys))
 
 
-def _of_way(way: config.Way, file: TriggersFile) -> Iterator[Problem]:
-    if way.retry.first > way.retry.most:
+def _of_channel(channel: config.ChannelConfig, file: TriggersFile) -> Iterator[Problem]:
+    if channel.retry.first > channel.retry.most:
         yield Problem("retry.first", "is longer than most", "write a shorter one")
-    if isinstance(way, EmailWay):
+    if isinstance(channel, EmailWay):
         if "email" not in file.contact:
             yield Problem("kind", "an e-mail needs contact: {email: NAME}, the trait that holds the address")
-        if (way.user is None) != (way.password is None):
+        if (channel.user is None) != (channel.password is None):
             yield Problem("user", "user and password go together", "give both, or none")
-        if way.user is not None and way.tls == "none":
+        if channel.user is not None and channel.tls == "none":
             yield Problem("tls", "a password would go over the network as it is", "write starttls or tls")
-    if isinstance(way, WebhookWay) and urlsplit(way.url).scheme == "http" and not way.allow_private:
+    if isinstance(channel, WebhookWay) and urlsplit(channel.url).scheme == "http" and not channel.allow_private:
         yield Problem("url", "expected https://…, or allow_private: true")
 
 
@@ -175,15 +175,15 @@ def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> It
         yield from _of_template(trigger, file.channels[trigger.channel])
 
 
-def _of_template(trigger: Trigger, way: config.Way) -> Iterator[Problem]:
+def _of_template(trigger: Trigger, channel: config.ChannelConfig) -> Iterator[Problem]:
     template = trigger.template
-    if isinstance(way, EmailWay):
+    if isinstance(channel, EmailWay):
         for part in ("subject", "text"):
             if getattr(template, part) is None:
                 yield Problem(f"template.{part}", _MISSING, "an e-mail has a subject and a text")
     elif template.html is not None:
         yield Problem("template.html", "only an e-mail has one", f"{trigger.channel} takes text")
-    if isinstance(way, WebhookWay) and template.subject is not None:
+    if isinstance(channel, WebhookWay) and template.subject is not None:
         yield Problem("template.subject", "only an e-mail has one", f"{trigger.channel} takes text")
 
 

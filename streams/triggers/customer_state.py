@@ -84,7 +84,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
         return round_key(self.key, self.redelivery)
 
 
-class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SentMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message that counts for caps and cool-downs: under way, or it has reached or may have reached the customer.
 
     ``time``: of its newest attempt. ``is_failed``: all attempts have failed, so the message may be redelivered.
@@ -110,7 +110,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     sequence: int = 0
     traits: dict[str, Trait] = {}
     actions: list[Action] = []
-    sent: list[Sent] = []
+    sent: list[SentMessage] = []
     acted: list[str] = []
     awaited: list[str] = []
     erased: int = 0
@@ -177,13 +177,13 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     def sends(self, action: Action, channel: str, now: int) -> None:
         """Begin an attempt: it counts as a message of ``now`` (ms), once for all attempts of an action."""
         others = [sent for sent in self.sent if sent.key != action.key and sent.time > now - LOOK_BACK_MAX_MS]
-        self.sent = [*others[-SENT_MAX + 1 :], Sent(now, action.trigger, channel, action.key)]
+        self.sent = [*others[-SENT_MAX + 1 :], SentMessage(now, action.trigger, channel, action.key)]
 
-    def sent_as(self, key: str) -> Sent | None:
+    def sent_as(self, key: str) -> SentMessage | None:
         """The message of an action, if one counts."""
         return next((sent for sent in self.sent if sent.key == key), None)
 
-    def counts(self, sent: Sent) -> None:
+    def counts(self, sent: SentMessage) -> None:
         """Add a message that counts from now on, once for all attempts of an action."""
         self.sent = [*(other for other in self.sent if other.key != sent.key), sent][-SENT_MAX:]
         if sent.trigger not in self.acted:
@@ -198,7 +198,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """Mark a message as failed. One that still counts goes on to count, as one of its attempts may have arrived."""
         self.sent = [msgspec.structs.replace(sent, is_failed=True) if sent.key == key else sent for sent in self.sent]
 
-    def gives_back(self, action: Action, before: Sent | None) -> None:
+    def gives_back(self, action: Action, before: SentMessage | None) -> None:
         """Take back the newest attempt of an action, which was not made.
 
         ``before``: the message of the action that counted until the attempt began.

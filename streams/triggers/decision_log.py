@@ -21,7 +21,7 @@ from streams.wire import changes
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
 
-Kind = Literal[
+DecisionKind = Literal[
     "sent", "skipped", "failed", "unknown, not sent", "deferred", "retried", "unknown, sent again",
 ]  # fmt: skip
 Unsent = Literal["skipped", "unknown, not sent"]
@@ -45,7 +45,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     customer_id: str
     sequence: Annotated[int, Meta(ge=1)]
     channel: str
-    decision: Kind
+    decision: DecisionKind
     at: Instant
     occurred_at: Instant
     reason: str | None = None
@@ -73,7 +73,7 @@ _decoder = msgspec.json.Decoder(Decision)
 
 
 def of(
-    customer: str, action: Action, channel: str, kind: Kind, now: int, reason: str | None = None, until: int = 0
+    customer: str, action: Action, channel: str, kind: DecisionKind, now: int, reason: str | None = None, until: int = 0
 ) -> Decision:
     """A decision on an action at ``now`` (ms)."""
     identity_text = f"{action.round_key}\0{kind}\0{action.attempts}\0{until}"

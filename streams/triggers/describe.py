@@ -14,11 +14,11 @@ _THEN = {"defer": "deferred", "drop": "dropped"}
 def sentences(file: TriggersFile) -> Iterator[str]:
     """One sentence for each trigger, in the order of the file."""
     for key, trigger in file.triggers.items():
-        way = file.channels[trigger.channel]
+        config = file.channels[trigger.channel]
         after = "on" if not trigger.delay else f"{words(trigger.delay)} after"
         doing = "entering" if trigger.on == "entered" else "leaving"
-        clauses = [f"{after} {doing} {trigger.segment}, {_WAYS[way.kind]} over {trigger.channel}"]
-        clauses += _limits(trigger, way.caps, trigger.quiet or way.quiet)
+        clauses = [f"{after} {doing} {trigger.segment}, {_WAYS[config.kind]} over {trigger.channel}"]
+        clauses += _limits(trigger, config.caps, trigger.quiet or config.quiet)
         yield f"{key}: {', '.join(clauses)}"
 
 

@@ -43,7 +43,7 @@ from streams.wire.topics import TRIGGER_REPLAYS
 PARKED_MAX = 1_000
 
 # Customers of one step, each with the due time that it was loaded with.
-Loaded = dict[str, tuple[Person, int]]
+LoadedPersons = dict[str, tuple[Person, int]]
 
 
 class Dispatcher:
@@ -83,7 +83,7 @@ class Dispatcher:
         self.made: list[EndedAttempt] = []
         self.is_released = False  # attempts under way go on, but the customers' events are no longer read here
 
-    async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         """Apply a batch, and save. Returns the decisions to publish."""
         events = [what for _, _, _, what, _ in batch.readings if not isinstance(what, str)]
         loaded = await self._load({event.customer for event in events})
@@ -93,7 +93,7 @@ class Dispatcher:
             self._parked.pop(event.customer, None)  # an action that begins now does not wait for one that waits
         self.counts.decisions.update((decision.trigger, decision.decision) for decision in decisions)
         out = [decision_log.record(decision) for decision in decisions]
-        progress = Progress(batch.starts, batch.positions, clock, caught_up)
+        progress = Progress(batch.starts, batch.positions, clock, caught_up_until)
         await self.checkpointer.save(_stored(loaded), out, progress)
         return out
 
@@ -124,7 +124,7 @@ class Dispatcher:
         for customer, (person, _) in loaded.items():
             step.customer(customer, person)
         self._parked |= step.parked
-        self._undecided = len(step.held_up)
+        self._undecided = len(step.waiting_customers)
         return await self._begin(step, loaded)
 
     async def _look(self, ids: Iterable[str]) -> LookupResult:
@@ -153,7 +153,7 @@ class Dispatcher:
             self.checkpointer.next_due = await self._store.next_due(self._partition)
         return ready[:limit]
 
-    async def _begin(self, step: DueStep, loaded: Loaded) -> list[OutRecord]:
+    async def _begin(self, step: DueStep, loaded: LoadedPersons) -> list[OutRecord]:
         if step.changed:
             await self._keep({name: loaded[name] for name in step.changed}, step.out)
         for begun in step.begun:
@@ -225,7 +225,7 @@ class Dispatcher:
         """Take in final decisions that are on the topic, and save those that the store does not know."""
         loaded = await self._load(published)
         replays_read, now = self._replays_read, self._now_ms()
-        changed: Loaded = {}
+        changed: LoadedPersons = {}
         for customer, (person, due) in loaded.items():
             # Each of them is applied, also after one has changed the customer.
             applied = [
@@ -246,7 +246,7 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _load(self, ids: Iterable[str]) -> Loaded:
+    async def _load(self, ids: Iterable[str]) -> LoadedPersons:
         wanted = list(ids)
         absent = [name for name in wanted if name not in self._persons]
         stored = await self._store.load(self._partition, absent) if absent else []
@@ -254,11 +254,11 @@ class Dispatcher:
         persons = {name: self._persons.get(name) or loaded[name] for name in wanted}
         return {name: (person, person.due) for name, person in persons.items()}
 
-    async def _keep(self, loaded: Loaded, out: list[OutRecord]) -> None:
+    async def _keep(self, loaded: LoadedPersons, out: list[OutRecord]) -> None:
         await self.checkpointer.save(_stored(loaded), out)
 
 
-def _stored(loaded: Loaded) -> list[StoredCustomer]:
+def _stored(loaded: LoadedPersons) -> list[StoredCustomer]:
     stored = []
     for name, (person, before) in loaded.items():
         due = person.due

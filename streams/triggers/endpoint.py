@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams import defects
-from streams.triggers.config import Way
+from streams.triggers.config import ChannelConfig
 from streams.triggers.messages import AttemptResult, Channel, Message, Outcome
 
 # This many failed attempts in a row open the breaker, for a second at first and then twice as long each time.
@@ -32,11 +32,11 @@ class EndedAttempt(msgspec.Struct, frozen=True):
 class Endpoint:
     """One channel with its places and its breaker. Times are in ms by the wall clock."""
 
-    def __init__(self, way: Way, channel: Channel) -> None:
-        self.way = way
+    def __init__(self, config: ChannelConfig, channel: Channel) -> None:
+        self.config = config
         self.is_gone = False
         self._channel = channel
-        self._free = way.concurrency
+        self._free = config.concurrency
         self._failed = 0
         self._closed_until = 0
         self._line_until = 0
@@ -49,10 +49,10 @@ class Endpoint:
         """
         if now < self._closed_until:
             return self._closed_until
-        if self._free and not (self._failed >= BREAKS_AFTER and self._free < self.way.concurrency):
+        if self._free and not (self._failed >= BREAKS_AFTER and self._free < self.config.concurrency):
             self._free -= 1
             return 0
-        self._line_until = max(self._line_until, now + _COME_BACK_MS) + int(self._took_ms / self.way.concurrency)
+        self._line_until = max(self._line_until, now + _COME_BACK_MS) + int(self._took_ms / self.config.concurrency)
         self._line_until = min(self._line_until, now + _LINE_MOST_MS)
         return self._line_until
 
@@ -76,7 +76,7 @@ class Endpoint:
         try:
             result = await self._channel.send(message)
         except Exception as error:  # noqa: BLE001  # a defect of a channel ends one attempt, not the partition
-            defects.report(f"a {self.way.kind} channel", error)
+            defects.report(f"a {self.config.kind} channel", error)
             result = AttemptResult(Outcome.UNKNOWN, "a defect of the channel")
         self._took_ms += 0.1 * (now_ms() - began - self._took_ms)
         self._note(result, now_ms())

@@ -28,7 +28,7 @@ from streams.wire import customer_codec
 
 # Marks are kept for this long beyond the grace. It must be longer than the time between two looks at a customer
 # (`streams.triggers.action_decisions`), else the marks of the look before would never count.
-MARKS_KEPT_MS = 180_000
+MARK_RETENTION_MS = 180_000
 # The least time between two marks of a partition.
 MARKS_APART_MS = 100
 # The most ids of one customer that are followed, over all steps.
@@ -47,8 +47,8 @@ class LookStore(Protocol):
 class PartitionMarks:
     """Marks of one partition: pairs of a wall-clock time (ms) and up to when (ms) it had published by then."""
 
-    def __init__(self, kept_ms: int) -> None:
-        self._kept_ms = kept_ms
+    def __init__(self, retention_ms: int) -> None:
+        self._retention_ms = retention_ms
         self._marks: deque[tuple[int, int]] = deque()
         self._reached = 0
         self._fencing_token: str | None = None
@@ -77,7 +77,7 @@ class PartitionMarks:
         if self._marks and now < self._marks[-1][0] + MARKS_APART_MS:
             return
         self._marks.append((now, reached))
-        while self._marks[0][0] < now - self._kept_ms:
+        while self._marks[0][0] < now - self._retention_ms:
             self._marks.popleft()
 
     def decided(self, read: int) -> int:
@@ -101,7 +101,7 @@ class LinkedIds:
         self._store = store
         self._partition_of = partition_of
         self._now_ms = now_ms
-        self._kept_ms = MARKS_KEPT_MS + grace_ms
+        self._retention_ms = MARK_RETENTION_MS + grace_ms
         self._marks: dict[int, PartitionMarks] = {}
         self._closures: dict[str, Closure] = {}
 
@@ -130,7 +130,7 @@ class LinkedIds:
         looks = await asyncio.gather(*(self._store.look(number, names) for number, names in by_partition.items()))
         now = self._now_ms()
         for number, look in zip(by_partition, looks, strict=True):
-            self._marks.setdefault(number, PartitionMarks(self._kept_ms)).note(look, now)
+            self._marks.setdefault(number, PartitionMarks(self._retention_ms)).note(look, now)
         return {name: customer_codec.decode(value) for look in looks for name, value in look.values.items()}
 
     def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:

@@ -78,6 +78,7 @@ def decide(file: TriggersFile, customer: str, person: Person, action: Action, no
 
 
 def _decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
+    """The first rule that objects decides: what ends the action for good, then priority, quiet hours and caps."""
     trigger = file.triggers.get(action.trigger)
     reason = over(trigger, action, now)
     if trigger is None or reason is not None:
@@ -100,7 +101,7 @@ def _against(
     file: TriggersFile, trigger: Trigger, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
     yield _suppressed(file, trigger, person)
-    yield "hold-out" if is_held_out(file, customer) else None
+    yield "hold-out" if is_in_hold_out(file, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
 
@@ -128,7 +129,7 @@ def _trait(person: Person, name: str) -> Json:
     return resolve_path(person.trait(first), tuple(rest))
 
 
-def is_held_out(file: TriggersFile, customer: str) -> bool:
+def is_in_hold_out(file: TriggersFile, customer: str) -> bool:
     """Whether the customer is in the hold-out. See also `rules.conditions.sample.Sample`, which draws the same way."""
     if file.hold_out is None:
         return False
@@ -212,11 +213,11 @@ def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
 def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
     of_all = [message for message in person.sent if message.key != action.key]
     of_channel = [message for message in of_all if message.channel == trigger.channel]
-    way = file.channels[trigger.channel]
+    config = file.channels[trigger.channel]
     full = _full(file.caps, [message.time for message in of_all], now)
     if full:
         return f"{full} to one customer"
-    full = _full(way.caps, [message.time for message in of_channel], now)
+    full = _full(config.caps, [message.time for message in of_channel], now)
     return f"{full} over {trigger.channel}" if full else None
 
 

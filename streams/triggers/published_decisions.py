@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from rules.times import parse_instant
 from streams.triggers import decision_log
-from streams.triggers.customer_state import Person, Sent
+from streams.triggers.customer_state import Person, SentMessage
 from streams.triggers.decision_log import Decision
 
 # This long after a read-back, everything that was on the inputs then counts as read: clocks of owners differ by less.
@@ -31,7 +31,7 @@ def apply(person: Person, decision: Decision, replays_read: int, now: int) -> bo
         if not is_news and person.was_sent(decision.key):
             return False
         sent_at = parse_instant(decision.at) or 0
-        person.counts(Sent(sent_at, decision.trigger, decision.channel, decision.key))
+        person.counts(SentMessage(sent_at, decision.trigger, decision.channel, decision.key))
         return True
     if is_news and decision.decision == "failed":
         person.fails(decision.key)

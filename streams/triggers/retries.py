@@ -13,9 +13,9 @@ from hashlib import sha256
 
 import msgspec
 
-from streams.triggers.config import Retry, Way
+from streams.triggers.config import ChannelConfig, Retry
 from streams.triggers.customer_state import Action
-from streams.triggers.decision_log import Kind
+from streams.triggers.decision_log import DecisionKind
 from streams.triggers.messages import AttemptResult, Outcome
 
 
@@ -25,13 +25,13 @@ class End(msgspec.Struct, frozen=True):
     ``is_dead``: the message becomes a dead letter.
     """
 
-    kind: Kind
+    kind: DecisionKind
     reason: str | None = None
     until: int = 0
     is_dead: bool = False
 
 
-def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
+def of(config: ChannelConfig, action: Action, result: AttemptResult, now: int) -> End:
     """The decision after the newest attempt of an action."""
     match result.outcome:
         case Outcome.SENT:
@@ -41,25 +41,25 @@ def of(way: Way, action: Action, result: AttemptResult, now: int) -> End:
         case Outcome.GONE:
             return End("failed", "the endpoint is gone", is_dead=True)
         case Outcome.UNKNOWN:
-            return uncertain(way, action, result, now)
+            return uncertain(config, action, result, now)
         case Outcome.FAILED:
-            return _again(way, action, "retried", result, now)
+            return _again(config, action, "retried", result, now)
         case Outcome.GIVEN_BACK:
             return End("deferred", f"given back: {result.detail}", now)
 
 
-def uncertain(way: Way, action: Action, result: AttemptResult, now: int) -> End:
+def uncertain(config: ChannelConfig, action: Action, result: AttemptResult, now: int) -> End:
     """The decision after an attempt that may have arrived: after a crash, or a lost connection."""
-    if way.after_crash == "drop":
+    if config.after_crash == "drop":
         return End("unknown, not sent", result.detail)
-    return _again(way, action, "unknown, sent again", result, now)
+    return _again(config, action, "unknown, sent again", result, now)
 
 
-def _again(way: Way, action: Action, kind: Kind, result: AttemptResult, now: int) -> End:
-    wait = max(wait_ms(way.retry, action), result.retry_after_ms or 0)
-    if action.attempts >= way.retry.attempts:
+def _again(config: ChannelConfig, action: Action, kind: DecisionKind, result: AttemptResult, now: int) -> End:
+    wait = max(wait_ms(config.retry, action), result.retry_after_ms or 0)
+    if action.attempts >= config.retry.attempts:
         return End("failed", f"{action.attempts} attempts: {result.detail}", is_dead=True)
-    if now + wait > action.first_at + way.retry.budget:
+    if now + wait > action.first_at + config.retry.budget:
         return End("failed", f"out of time: {result.detail}", is_dead=True)
     return End(kind, result.detail or None, now + wait)
 

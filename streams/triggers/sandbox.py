@@ -38,7 +38,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(undefined=StrictUndefined, **options)
-        del self.globals["lipsum"]  # gives text of any length
+        del self.globals["lipsum"]  # a template could fill the memory with it, as it returns text of any length
         for name in _SIZED_FILTERS:
             self.filters[name] = _checked(self.filters[name], _check_widths)
         self.filters["format"] = _checked(self.filters["format"], _check_percent)

@@ -152,6 +152,7 @@ def _compiled(
     folder: Path,
     environment: BoundedEnvironment = _plain,
 ) -> Template | None:
+    """Compile a part of a message. Raises `ValueError` with the part's name, as its author reads it."""
     if source is None:
         return None
     try:

@@ -244,7 +244,8 @@ def _message_id(fields: Envelope) -> str:
     return fields.messageId if len(fields.messageId) <= MESSAGE_ID_MAX_CHARS else short_id(fields.messageId)
 
 
-def _event(  # so many arguments: an object that holds them would cost as much as the event itself
+# It has eight parameters, since an object that holds the values would cost as much as the event itself.
+def _event(
     customer: str,
     name: str,
     time: int,

@@ -11,7 +11,7 @@ from streams import rights
 from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.kafka import admin
-from streams.kafka.admin import FoundTopics
+from streams.kafka.admin import ClusterTopics
 from streams.kafka.partitioner import belonging_of_each, partitions_of_each
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
@@ -29,7 +29,8 @@ def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     return assemble(settings, config, partial(claim_partitions, config))
 
 
-def _config(settings: Settings, engine: Engine, topics: FoundTopics, *, rebuild: bool) -> WorkerConfig:
+def _config(settings: Settings, engine: Engine, topics: ClusterTopics, *, rebuild: bool) -> WorkerConfig:
+    """The worker's configuration. Ids are linked only where Kafka's own partitioner says where the other id lives."""
     identity = topics.identity(settings, engine.definitions.fingerprint)
     return WorkerConfig(
         topics=[settings.topic_prefix + name for name in READ],

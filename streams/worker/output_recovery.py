@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 
 # The output topics that are read back; the table of memberships is not among them, see above.
 OUTPUTS = (CHANGES, DEAD_LETTERS)
-Identity = tuple[bytes, ...]
+RecordIdentity = tuple[bytes, ...]
 
 
 class OwnedWorkerPartition(msgspec.Struct):
@@ -225,7 +225,7 @@ async def mark_published(
     return marked
 
 
-def _identity(topic: str, headers: Sequence[Header]) -> Identity:
+def _identity(topic: str, headers: Sequence[Header]) -> RecordIdentity:
     return (topic.encode(), *(changes.identity(headers) if topic == CHANGES else dead_letters.identity(headers)))
 
 

@@ -25,7 +25,7 @@ from contextlib import aclosing
 import msgspec
 
 from rules.events import INPUTS
-from streams.kafka.fetch import OutputReader, Place
+from streams.kafka.fetch import OutputReader, TopicAndPartition
 from streams.stop import COPY, Stop
 
 # The most customers and records that are looked at, in each partition of an input.
@@ -76,11 +76,12 @@ async def _check(outputs: OutputReader, partitions: Collection[int], belong: Bel
     return any(head.count for head in heads.values())
 
 
-async def _heads(outputs: OutputReader, places: Collection[Place]) -> Mapping[Place, _Head]:
+async def _heads(outputs: OutputReader, places: Collection[TopicAndPartition]) -> Mapping[TopicAndPartition, _Head]:
+    """Read the head of each partition; the time limit begins with the first record of any."""
     heads = {place: _Head() for place in places}
     until = float("inf")
 
-    def is_wanted(place: Place) -> bool:
+    def is_wanted(place: TopicAndPartition) -> bool:
         head = heads[place]
         is_late = time.monotonic() > until
         return not head.is_enough and not (is_late and head.count)

@@ -117,8 +117,8 @@ class Segmenter:
         """How near the share of dead letters is to its limit; at 1 the process stops."""
         return self._dead_letter_ratio.near
 
-    async def process_batch(self, batch: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
-        """Apply a merged batch, and save. Returns the records to publish. ``caught_up``: see `Save`."""
+    async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
+        """Apply a merged batch, and save. Returns the records to publish. ``caught_up_until``: see `Save`."""
         began = time.perf_counter()
         loaded = await self._loader.load(
             {what.customer for _, _, _, what, _ in batch.readings if self._has_effect(what)}
@@ -135,7 +135,7 @@ class Segmenter:
             del loaded[customer_id]
         reach("after_compute")
         self._dead_letter_ratio.read(len(batch.readings), len(result.dead_letters))
-        progress = Progress(batch.starts, batch.positions, clock, caught_up)
+        progress = Progress(batch.starts, batch.positions, clock, caught_up_until)
         out = await self._writer.write(loaded, result.decided, self._others(result), result.erased, progress)
         self._published_dead_letters.difference_update(_place(record) for record, _ in result.dead_letters)
         self._meter_step(batch, result, time.perf_counter() - began)

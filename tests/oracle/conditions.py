@@ -13,11 +13,11 @@ from typing import NamedTuple
 from tests.oracle.dates import (
     birthday,
     completed_years,
-    date_told,
     day_end,
-    is_asked_day,
+    is_matching_day,
     local_day,
     midnight,
+    stated_date,
     timezone_of,
     utc_day,
 )
@@ -49,7 +49,7 @@ from tests.oracle.values import (
 )
 
 GROUPS = ("all", "any", "not")
-SUMS_KEPT = 256  # the newest contributions, which leave a window at their own time
+SUMS_MAX = 256  # the newest contributions, which leave a window at their own time
 MONEY = {"total", "revenue", "subtotal", "value", "price", "tax", "shipping", "discount"}
 OLD_NAMES = {
     "Viewed Product": "Product Viewed",
@@ -122,10 +122,10 @@ def happened(form: Json, history: History) -> list[Fact]:
     facts = [what for what in history.facts if what.name in names - {COMPLETED}]
     facts += [order.completion for order in history.orders if COMPLETED in names]
     where = mapping(form.get("where"))
-    return sorted((what for what in facts if is_as_asked(what, where)), key=moment_of)
+    return sorted((what for what in facts if meets_all_tests(what, where)), key=moment_of)
 
 
-def is_as_asked(what: Fact, where: Json) -> bool:
+def meets_all_tests(what: Fact, where: Json) -> bool:
     return all(meets_test(lookup(what.properties, name), test) for name, test in where.items())
 
 
@@ -200,7 +200,7 @@ def values(facts: list[Fact], form: Json, history: History) -> list[int]:
 def summed_values(facts: list[Fact], form: Json, history: History) -> list[int]:
     """The values in the window of the newest 256; the older ones leave it at the end of their UTC day."""
     contributing = [what for what in facts if value_of(what, form, history) is not None]
-    older, newest = contributing[:-SUMS_KEPT], contributing[-SUMS_KEPT:]
+    older, newest = contributing[:-SUMS_MAX], contributing[-SUMS_MAX:]
     older = [what for what in older if stays_with_its_day(what.time, form.get("within"), history.now)]
     return values(older + in_the_window(newest, form, history.now), form, history)
 
@@ -328,7 +328,7 @@ def trait_meets(value: object, test: object, now: int) -> bool:
     if "age" not in mapping(test):
         return meets_test(value, test)
     others = {key: limit for key, limit in mapping(test).items() if key != "age"}
-    return meets_test(value, others) and is_of_age(date_told(value), mapping(mapping(test)["age"]), now)
+    return meets_test(value, others) and is_of_age(stated_date(value), mapping(mapping(test)["age"]), now)
 
 
 def is_of_age(since: int | None, age: Json, now: int) -> bool:
@@ -365,7 +365,7 @@ def in_segment(form: object, history: History) -> bool:
 
 
 def calendar(form: object, history: History) -> bool:
-    return is_asked_day(mapping(form), local_day(history.now, timezone_of(mapping(form))))
+    return is_matching_day(mapping(form), local_day(history.now, timezone_of(mapping(form))))
 
 
 def sample(form: object, history: History) -> bool:
@@ -408,7 +408,7 @@ def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Itera
     """Each date told for a trait, its birthdays, and where the ages that are asked begin and end."""
     for name, test in mapping(form).items():
         age = mapping(mapping(test).get("age"))
-        for since in dates_told(name, facts) if age else ():
+        for since in stated_dates(name, facts) if age else ():
             yield since
             if are_durations(age):
                 yield from (since + duration_ms(age_bound) for age_bound in age.values())
@@ -416,8 +416,8 @@ def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Itera
                 yield from yearly(since, after, to)
 
 
-def dates_told(name: str, facts: Sequence[Fact]) -> list[int]:
-    dates = [date_told(lookup(what.traits, name)) for what in facts if what.name == "identify"]
+def stated_dates(name: str, facts: Sequence[Fact]) -> list[int]:
+    dates = [stated_date(lookup(what.traits, name)) for what in facts if what.name == "identify"]
     return [since for since in dates if since is not None]
 
 

@@ -50,7 +50,7 @@ def day_end(instant: int) -> int:
 # --- ages --------------------------------------------------------------------------------------
 
 
-def date_told(value: object) -> int | None:
+def stated_date(value: object) -> int | None:
     """The instant that a trait tells: a date is its midnight in UTC; None if it is no date."""
     if not isinstance(value, str):
         return None
@@ -91,7 +91,7 @@ def timezone_of(form: Json) -> str:
     return str(form.get("timezone", "UTC"))
 
 
-def is_asked_day(form: Json, day: date) -> bool:
+def is_matching_day(form: Json, day: date) -> bool:
     """Whether a day lies in the range and is such a weekday: what of both a calendar condition names."""
     if "between" in form and not in_range(month_day(form, day), listed(form["between"])):
         return False
@@ -120,7 +120,7 @@ def turns(form: Json, after: int, to: int) -> Iterator[int]:
     last = local_day(to, timezone)
     while day < last:
         before, day = day, day + timedelta(days=1)
-        if is_asked_day(form, before) != is_asked_day(form, day):
+        if is_matching_day(form, before) != is_matching_day(form, day):
             yield local_midnight(day, timezone)
 
 

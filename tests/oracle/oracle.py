@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.oracle.conditions import (
     OLD_NAMES,
-    SUMS_KEPT,
+    SUMS_MAX,
     History,
     birthdays,
     current_name,
@@ -29,7 +29,7 @@ from tests.oracle.shop import (
     BROWSE,
     CARTS,
     COMPLETED,
-    ORDERS_KEPT_MS,
+    ORDER_RETENTION_MS,
     PURCHASES,
     REMOVING,
     REPLACING,
@@ -101,7 +101,7 @@ class Rules(NamedTuple):
     conditions: dict[str, Json]  # what is named in another comes before it
     holds: dict[str, int]  # of the segments that are held, in milliseconds
     currency: object
-    orders_kept: int | None
+    order_retention_ms: int | None
     durations: frozenset[int]
     others: list[tuple[str, Json]]  # the conditions that time changes without an event
 
@@ -250,7 +250,7 @@ class Run:
             self.leave(late)
         else:
             before = history_of(self.history.customer_id, remaining(facts[:-1]), self.rules).facts
-            is_new = is_new_order(what, order_messages(before, self.rules.orders_kept))
+            is_new = is_new_order(what, order_messages(before, self.rules.order_retention_ms))
             self.decide(late, ordered=what.time if is_new else None)
 
     def leave(self, late: bool) -> None:
@@ -303,8 +303,8 @@ def decide(history: History, now: int, rules: Rules, before: Standing, ordered: 
     for key, when in rules.conditions.items():
         since = before.get(key, now)
         is_bought = ordered is not None and ordered >= since
-        is_held = not is_bought and key in before and now < since + rules.holds.get(key, 0)
-        if is_held or holds(when, history._replace(now=now, members=frozenset(members))):
+        has_minimum_stay = not is_bought and key in before and now < since + rules.holds.get(key, 0)
+        if has_minimum_stay or holds(when, history._replace(now=now, members=frozenset(members))):
             members[key] = since
     return members
 
@@ -312,7 +312,7 @@ def decide(history: History, now: int, rules: Rules, before: Standing, ordered: 
 def history_of(customer_id: str, facts: Iterable[Fact], rules: Rules) -> History:
     """What is known of a customer: a function of the set of events."""
     ordered = sorted({what.message_id: what for what in facts}.values(), key=moment_of)
-    return History(customer_id, ordered, standing_orders(ordered, rules.orders_kept), rules.currency)
+    return History(customer_id, ordered, standing_orders(ordered, rules.order_retention_ms), rules.currency)
 
 
 def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
@@ -320,7 +320,7 @@ def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[
     if not facts:
         return []
     moments = {what.time + duration for what in facts for duration in rules.durations}
-    if len(facts) > SUMS_KEPT:
+    if len(facts) > SUMS_MAX:
         moments |= {day_end(what.time) + duration for what in facts for duration in rules.durations}
     for kind, form in rules.others:
         moments |= set(turns(form, after, to) if kind == "calendar" else birthdays(form, facts, after, to))
@@ -337,7 +337,7 @@ def read_rules(definitions: Json) -> Rules:
         conditions=conditions,
         holds=holds_of(definitions),
         currency=definitions.get("currency"),
-        orders_kept=orders_kept(definitions),
+        order_retention_ms=order_retention_ms(definitions),
         durations=frozenset(duration for kind, form in all_leaves for duration in durations(kind, form)),
         others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait")],
     )
@@ -384,13 +384,13 @@ def depth(key: str, conditions: dict[str, Json]) -> int:
     return max((depth(segment_key, conditions) + 1 for segment_key in named), default=0)
 
 
-def orders_kept(definitions: Json) -> int | None:
+def order_retention_ms(definitions: Json) -> int | None:
     """How far back from the newest order message such messages count; None without a limit."""
     all_leaves = [leaf for when in conditions_of(definitions).values() for leaf in leaves(when)]
     windows = [window for kind, form in all_leaves for window in windows_over_orders(kind, mapping(form))]
     # A minimum stay looks at orders as well: a repeated one does not end it.
     longest = [*map(duration_ms, windows), *holds_of(definitions).values()] if None not in windows else []
-    return max(longest) + ORDERS_KEPT_MS if longest else None
+    return max(longest) + ORDER_RETENTION_MS if longest else None
 
 
 def windows_over_orders(kind: str, form: Json) -> list[object]:

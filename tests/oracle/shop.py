@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from tests.oracle.values import DAY_MS, MILLION, Json, identifier, listed, lookup, mapping, millionths
 
-ITEMS_KEPT_MS = 90 * DAY_MS  # DESIGN, fine print, Cart
-ORDERS_KEPT_MS = 90 * DAY_MS  # the product's stated bound, beyond the longest window over orders
+ITEM_RETENTION_MS = 90 * DAY_MS  # DESIGN, fine print, Cart
+ORDER_RETENTION_MS = 90 * DAY_MS  # the product's stated bound, beyond the longest window over orders
 
 COMPLETED, REFUNDED, CANCELLED = "Order Completed", "Order Refunded", "Order Cancelled"
 PURCHASES = {COMPLETED, REFUNDED, CANCELLED}
@@ -88,7 +88,7 @@ def since_purchase(facts: Sequence[Fact]) -> list[Fact]:
 
 def still_counting(touches: list[Fact]) -> list[Fact]:
     """The touches that are not more than 90 days older than the newest."""
-    return [what for what in touches if what.time >= touches[-1].time - ITEMS_KEPT_MS]
+    return [what for what in touches if what.time >= touches[-1].time - ITEM_RETENTION_MS]
 
 
 def contents(touches: list[Fact]) -> dict[str | None, int]:
@@ -137,14 +137,14 @@ def prices(touches: list[Fact]) -> dict[str | None, int]:
     """The last price told of each product, in millionths."""
     price_of: dict[str | None, int] = {}
     for what in still_counting(touches):
-        for properties in items_told(what):
+        for properties in stated_items(what):
             price = millionths(properties.get("price"))
             if price is not None:
                 price_of[product(properties)] = price
     return price_of
 
 
-def items_told(what: Fact) -> list[Json]:
+def stated_items(what: Fact) -> list[Json]:
     """The products that an item event speaks of, in its order."""
     if what.name in ADDING | REMOVING:
         return [what.properties]
@@ -159,23 +159,23 @@ def at_checkout(touches: list[Fact]) -> bool:
 # --- orders ------------------------------------------------------------------------------------
 
 
-def standing_orders(facts: Sequence[Fact], kept_ms: int | None) -> list[Order]:
+def standing_orders(facts: Sequence[Fact], retention_ms: int | None) -> list[Order]:
     """Each order that is neither cancelled nor fully refunded."""
     orders: dict[tuple[str, str], list[Fact]] = {}
-    for message in order_messages(facts, kept_ms):
+    for message in order_messages(facts, retention_ms):
         orders.setdefault(order_key(message), []).append(message)
     standing = [order_of(messages) for messages in orders.values()]
     return [order for order in standing if order is not None]
 
 
-def order_messages(facts: Sequence[Fact], kept_ms: int | None) -> list[Fact]:
-    """The messages about an order that still count: none older than `kept_ms` before the newest.
+def order_messages(facts: Sequence[Fact], retention_ms: int | None) -> list[Fact]:
+    """The messages about an order that still count: none older than `retention_ms` before the newest.
 
     A refund or cancel without an order id is about no order.
     """
     messages = [what for what in facts if what.name in PURCHASES]
     messages = [what for what in messages if what.name == COMPLETED or order_key(what)[0] == "order"]
-    return [what for what in messages if kept_ms is None or what.time >= messages[-1].time - kept_ms]
+    return [what for what in messages if retention_ms is None or what.time >= messages[-1].time - retention_ms]
 
 
 def order_key(message: Fact) -> tuple[str, str]:

@@ -122,7 +122,7 @@ def test_a_change_by_definition() -> None:
     """The change has its cause, its mark, an instant of the customer or the file, and always the same id."""
     old = engine_of(buyer=BOUGHT, twice=TWICE)
     new = engine_of(twice=BOUGHT)
-    migrations = [told_of(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
+    migrations = [migrated_changes(old, new, at) for at in (T + 5_000, T + 5_000, T - 5_000)]
     assert migrations[0] == migrations[1]
     (gone, came), (gone_early, _) = migrations[0], migrations[2]
     assert (gone.segment, gone.kind, came.segment, came.kind) == ("buyer", "exited", "twice", "entered")
@@ -142,7 +142,7 @@ def test_a_change_by_definition() -> None:
 T = 1_772_359_200_000
 
 
-def told_of(old: Engine, new: Engine, at: int) -> list[Change]:
+def migrated_changes(old: Engine, new: Engine, at: int) -> list[Change]:
     """The changes of a customer who bought once at T."""
     replay = Replay(old)
     order = {

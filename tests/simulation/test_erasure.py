@@ -77,7 +77,7 @@ def test_in_any_order_the_oracle_says_the_same() -> None:
     def fails(seed: int) -> object:
         world = drawn(seed)
         replay = Replay(world.plain)
-        by_customer = worlds.told_per_customer(list(replay.run(world.late, world.until)))
+        by_customer = worlds.plain_changes_per_customer(list(replay.run(world.late, world.until)))
         members = {
             customer_id: frozenset(world.plain.membership(customer))
             for customer_id, customer in replay.customers.items()
@@ -198,7 +198,7 @@ def test_nothing_stays_but_that_there_was_somebody() -> None:
 
 def test_everything_read_again() -> None:
     """On an empty store, from the first record, no change comes for erased customers, and nothing is kept of them."""
-    told_again = 0
+    erased_count = 0
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
@@ -215,8 +215,8 @@ def test_everything_read_again() -> None:
         assert lives.outputs.table() == {**table, **since}, "also of those who came back"
         for customer_id in gone:
             assert traces(lives, customer_id) == [], seed
-        told_again += len(gone)
-    assert told_again > 40
+        erased_count += len(gone)
+    assert erased_count > 40
 
 
 def test_everything_read_again_with_deaths_on_the_way() -> None:

@@ -147,14 +147,16 @@ def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
         assert folded == lives.members() == only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
         own = [change for change in lives.outputs.changes()[len(before) :] if change.customer_id in lost]
         gone_on += sum(change.backfill and change.sequence > 1 for change in own)
-        assert kept_dues(lives) == lives.store._partitions[0].dues, seed
+        assert stored_dues(lives) == lives.store._partitions[0].dues, seed
     assert gone_on > 10
 
 
-def kept_dues(lives: Lives) -> dict[str, int]:
+def stored_dues(lives: Lives) -> dict[str, int]:
     """The due times of the stored customers."""
     return {
-        customer_id: due for customer_id, value in kept_of(lives).items() if (due := customer_codec.decode(value).due)
+        customer_id: due
+        for customer_id, value in stored_values(lives).items()
+        if (due := customer_codec.decode(value).due)
     }
 
 
@@ -170,19 +172,21 @@ def test_whom_redis_lost_while_it_went_on() -> None:
         asyncio.run(lives.live(world.until, world.rng.choice((0, 5, 20, None))))
         lives.engine = world.after
         asyncio.run(rebuilt(lives, world))
-        told_last = newest_of(lives)
+        last_published = newest_of(lives)
         right = only(oracle.membership(world.sent, world.new, lives.wall - GRACE_MS), None)
         assert lives.members() == right, seed
         assert {
             customer_id: frozenset(published.segments)
-            for customer_id, published in told_last.items()
+            for customer_id, published in last_published.items()
             if published.segments
         } == right, seed
-        stored = {customer_id: customer_codec.decode(value).sequence for customer_id, value in kept_of(lives).items()}
-        assert {customer_id: published.sequence for customer_id, published in told_last.items()} == {
-            customer_id: stored[customer_id] for customer_id in told_last
+        stored = {
+            customer_id: customer_codec.decode(value).sequence for customer_id, value in stored_values(lives).items()
+        }
+        assert {customer_id: published.sequence for customer_id, published in last_published.items()} == {
+            customer_id: stored[customer_id] for customer_id in last_published
         }, seed
-        assert kept_dues(lives) == lives.store._partitions[0].dues, seed
+        assert stored_dues(lives) == lives.store._partitions[0].dues, seed
 
 
 def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
@@ -208,7 +212,7 @@ def test_rows_of_whom_redis_lost_while_it_went_on() -> None:
     assert put_right > 5
 
 
-def kept_of(lives: Lives) -> dict[str, bytes]:
+def stored_values(lives: Lives) -> dict[str, bytes]:
     return lives.store._partitions[0].customers
 
 

@@ -41,7 +41,7 @@ class ShortTime(Topics):
                 yield OutputChunk(topic, partition, cast(Any, records[index:end]), end)
 
 
-def decided(number: int, kind: decision_log.Kind = "sent") -> decision_log.Decision:
+def decided(number: int, kind: decision_log.DecisionKind = "sent") -> decision_log.Decision:
     action = Action("call", f"c{number}", 1, START, b"{}", START, START)
     return decision_log.of(f"u{number}", action, "bot", kind, START)
 

@@ -111,7 +111,7 @@ def in_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     return {"when": {"in_segment": pick(others)}}
 
 
-def held_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
+def segment_with_hold(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     kind = pick(("performed", "cart", "last", "sessions"))
     return {"when": {kind: FORMS[kind](pick, of)}, "hold": pick(of.durations)}
 
@@ -151,7 +151,7 @@ KINDS: dict[str, Kind] = {
     # The first event makes a customer, who is in at once on such a day.
     "calendar": Kind("calendar", ALL_WAYS - {(OUT, "event")}, form("calendar")),
     "sample": Kind("sample", {(IN, "event")}, form("sample")),
-    "hold": Kind("cart", ALL_WAYS, held_segment),
+    "hold": Kind("cart", ALL_WAYS, segment_with_hold),
     "bands": Kind("total", ALL_WAYS, banded),
     "all": group("all"),
     "any": group("any"),

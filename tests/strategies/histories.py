@@ -15,14 +15,26 @@ from hypothesis import strategies as st
 
 from tests.strategies.events import OWN_NAMES, body
 from tests.strategies.language import definitions_by
-from tests.strategies.scene import DAY, DURATIONS, HOUR, ITEMS_KEPT, MINUTE, SECOND, START, Pick, Scene, scene, steps
+from tests.strategies.scene import (
+    DAY,
+    DURATIONS,
+    HOUR,
+    ITEM_RETENTION,
+    MINUTE,
+    SECOND,
+    START,
+    Pick,
+    Scene,
+    scene,
+    steps,
+)
 from tests.strategies.values import Event
 
 __all__ = [
     "DAY",
     "DURATIONS",
     "HOUR",
-    "ITEMS_KEPT",
+    "ITEM_RETENTION",
     "MINUTE",
     "OWN_NAMES",
     "SECOND",

@@ -25,7 +25,7 @@ T = TypeVar("T")
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 DURATIONS = {"10s": 10 * SECOND, "1m": MINUTE, "30m": 30 * MINUTE, "1h": HOUR, "1d": DAY, "30d": 30 * DAY}
-ITEMS_KEPT = 90 * DAY  # the bound of items, and what the bound of orders is beyond the longest window
+ITEM_RETENTION = 90 * DAY  # the bound of items, and what the bound of orders is beyond the longest window
 TO_MIDNIGHT = (20 * HOUR + 30 * MINUTE, 23 * HOUR, DAY)  # of Tehran, of Berlin in winter, and again
 
 VISITS = ("page", "browse", "cart", "other")
@@ -42,8 +42,8 @@ NAMES = (
     "page", "Product Viewed", "Product Viewed", "Product Added", "Signed Up", "NPS Submitted", "NPS Submitted",
     "Order Completed", "Checkout Started", "Webinar Registered",
 )  # fmt: skip
-CONTEXTS_TOLD = (*CONTEXTS, "referrer", "referrer", "page", "page", "campaign")  # what makes a channel
-TRAITS_TOLD = (*TRAITS, *("birth_date",) * 4)  # the one that time changes
+CONTEXT_CHOICES = (*CONTEXTS, "referrer", "referrer", "page", "page", "campaign")  # what makes a channel
+TRAIT_CHOICES = (*TRAITS, *("birth_date",) * 4)  # the one that time changes
 LONG = ("1h", "1d", "1d", "30d")
 ALL = tuple(DURATIONS)
 
@@ -126,8 +126,8 @@ def scene(pick: Pick, about: str | None = None) -> Scene:
         theme=theme,
         names=tuple(pick(of.names) for _ in range(pick((1, 2, 3)))),
         fields=(pick(of.fields), *(pick(tuple(PROPERTIES)) for _ in range(pick((0, 1))))),
-        traits=tuple(pick(TRAITS_TOLD) for _ in range(pick((1, 2)))),
-        contexts=tuple(pick(CONTEXTS_TOLD) for _ in range(pick((1, 2, 3)))),
+        traits=tuple(pick(TRAIT_CHOICES) for _ in range(pick((1, 2)))),
+        contexts=tuple(pick(CONTEXT_CHOICES) for _ in range(pick((1, 2, 3)))),
         context_parts=of.contexts,
     )
 
@@ -140,7 +140,9 @@ def steps(of: Scene) -> tuple[int, ...]:
     """Nothing and the durations often, the bounds now and then; midnights where days count."""
     durations = tuple(DURATIONS[name] for name in of.durations)
     options = (
-        (0,) * 2 * len(durations) + durations * 3 + (ITEMS_KEPT, *(ITEMS_KEPT + duration for duration in durations))
+        (0,) * 2 * len(durations)
+        + durations * 3
+        + (ITEM_RETENTION, *(ITEM_RETENTION + duration for duration in durations))
     )
     return options + TO_MIDNIGHT * len(durations) if of.theme == "calendar" else options
 

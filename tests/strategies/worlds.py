@@ -74,7 +74,7 @@ def per_customer(changes: Sequence[Change]) -> dict[str, list[Change]]:
     return own
 
 
-def told_per_customer(changes: Sequence[Change]) -> dict[str, list[PlainChange]]:
+def plain_changes_per_customer(changes: Sequence[Change]) -> dict[str, list[PlainChange]]:
     return {customer_id: list(map(plain_change, own)) for customer_id, own in per_customer(changes).items()}
 
 
@@ -88,7 +88,7 @@ def right(sent: Sequence[Json], definitions: Json, until: int | None = None) -> 
 
 def wrong_in_time_order(world: World) -> object:
     """The changes of a replay and the right ones, where these are not the same."""
-    actual = told_per_customer(list(Replay(world.engine).run(world.events, world.until)))
+    actual = plain_changes_per_customer(list(Replay(world.engine).run(world.events, world.until)))
     expected = right(world.sent, world.definitions, world.until)
     return actual != expected and (actual, expected)
 
@@ -96,7 +96,7 @@ def wrong_in_time_order(world: World) -> object:
 def wrong_in_any_order(world: World) -> object:
     """The same of the shuffled events, and of the memberships in the end."""
     replay = Replay(world.plain)
-    actual = told_per_customer(list(replay.run(world.late, world.until)))
+    actual = plain_changes_per_customer(list(replay.run(world.late, world.until)))
     expected = right(world.shuffled, world.plain_definitions, world.until)
     members = {
         customer_id: frozenset(world.plain.membership(customer)) for customer_id, customer in replay.customers.items()

@@ -72,7 +72,7 @@ class Customer:
             self.right.append(AuditedChange(change.segment, change.change, change.occurred_at, change.late, cause))
 
 
-def asked_before(evidence: Evidence) -> dict[str, list[int]]:
+def early_erasures(evidence: Evidence) -> dict[str, list[int]]:
     """Customers whose erasure may have been known before anything was read, and up to when (ms) nothing is told.
 
     Several times where several requests were there at about the moment of that look: any of them may be the last known.
@@ -120,7 +120,7 @@ def customers(evidence: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[st
 
 def erased(evidence: Evidence) -> dict[str, int | None]:
     """The erased customers and when they were erased; `None`: what was late, or lost, leaves the time open."""
-    open_ = evidence.forgotten | asked_before(evidence).keys()
+    open_ = evidence.forgotten | early_erasures(evidence).keys()
     return {
         name: None if name in open_ else customer.erased
         for name, customer in customers(evidence).items()
@@ -134,7 +134,7 @@ def changes(evidence: Evidence) -> Iterator[str]:
     for record in once(evidence, CHANGES):
         body = json.loads(record.value or b"")
         bodies[body["customer_id"]].append(body)
-    read_customers, hidden = customers(evidence), asked_before(evidence)
+    read_customers, hidden = customers(evidence), early_erasures(evidence)
     if strangers := bodies.keys() - read_customers.keys():
         yield f"told of {sorted(strangers)}, of whom nothing was read"
     for name in read_customers:

@@ -1,7 +1,7 @@
 """The auditor of orders: whether records were read, and due times fired, as the contract allows.
 
 The one rule: what Kafka would have given away in time is never passed over. An input counts as
-read to its end for what others give up to `TOLD_MS` after it was asked; the clock moves only over
+read to its end for what others give up to `REPORTED_WITHIN_MS` after it was asked; the clock moves only over
 what every input was asked for.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.support.evidence import Evidence, In, Read, Saved, steps
 
-TOLD_MS = 350
+REPORTED_WITHIN_MS = 350
 
 
 def order(evidence: Evidence) -> Iterator[str]:
@@ -51,10 +51,10 @@ def _passed_over(
     """A step takes nothing behind a record that could be had long before what it takes."""
     newest_ms = max((taken.record.given_ms for taken in reads), default=0)
     for read in unread:
-        if not reads or read.order > reads[-1].order or read.record.visible_ms + TOLD_MS >= newest_ms:
+        if not reads or read.order > reads[-1].order or read.record.visible_ms + REPORTED_WITHIN_MS >= newest_ms:
             continue
         for taken in reads:
-            if read.order < taken.order and read.record.visible_ms + TOLD_MS < taken.record.given_ms:
+            if read.order < taken.order and read.record.visible_ms + REPORTED_WITHIN_MS < taken.record.given_ms:
                 yield f"order: p{partition} read {taken.record[:3]} at {step.stepped:.3f}, before {read.record[:3]}"
                 break
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from streams.kafka.fetch import OutputChunk, Place
+from streams.kafka.fetch import OutputChunk, TopicAndPartition
 from streams.state.contract import Claim, EncodedVersions, Save
 from streams.state.memory import MemoryStore
 from streams.wire import changes
@@ -53,7 +53,7 @@ class Outputs:
                 start = end
 
     async def peek(
-        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], _wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         """Read all that is there of the inputs."""
         for topic, partition in places:

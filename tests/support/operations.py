@@ -48,7 +48,9 @@ def running() -> Iterator[Parts]:
         admin.create(Settings(**settings))
         with Worker(settings) as worker:
             worker.wait_ready()
-            eventually(lambda: "serving metrics" in worker.log.read_text(), 10, "the worker serves its metrics")
+            eventually(
+                lambda: "metrics and health are served" in worker.log.read_text(), 10, "the worker serves its metrics"
+            )
             looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
                 ops.wait_ready()

@@ -49,7 +49,7 @@ COMMANDS = sorted(rights.NEEDS["worker"].commands | rights.NEEDS["verify"].comma
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
 
 
-def assert_told_nothing(*texts: str) -> None:
+def assert_reveals_no_secret(*texts: str) -> None:
     """No secret, whole or encoded, stands in the text."""
     for text in texts:
         assert not [secret for secret in SECRETS if secret in text]

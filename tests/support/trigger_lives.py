@@ -198,9 +198,9 @@ class TriggerLives:
         return Offsets(dict.fromkeys(tps, 0), ends, dict.fromkeys(tps, 1) if self.generation > 1 else {})
 
     def heard(self, tp: TP) -> FetchStatus:
-        ends, asked_ms = self._fetched
+        ends, requested_ms = self._fetched
         end = ends[tp.topic]
-        return FetchStatus(FetchResponse(end, end, asked_ms, asked_ms / 1000), asked_ms / 1000)
+        return FetchStatus(FetchResponse(end, end, requested_ms, requested_ms / 1000), requested_ms / 1000)
 
     def append(self, topic: str, customer: str, value: bytes) -> None:
         """Append a record of now."""

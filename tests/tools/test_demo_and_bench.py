@@ -5,6 +5,7 @@ The one rule: they run whole, on real parts; what they measure here is not looke
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from urllib.parse import quote
 
 import pytest
 import redis as redis_client
+from rich.console import Console
 
+from demos import main as demo
 from demos.main import hints
 from local.environment import export_lines
 from local.servers import Redis, Tansu
@@ -65,6 +68,21 @@ def test_the_lines_for_another_terminal(tansu: Tansu, redis_server: Redis, capsy
     shop = given["topic_prefix"]
     output = in_another_terminal(f"{folder}\n{export}\n{sys.executable} -m streams topics verify")
     assert f"{shop}segment-changes: {given['partitions']} partitions" in output
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_only_what_is_pasted_is_never_wrapped(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets lines that fit, but commands stay whole; a file gets each line whole."""
+    screen = io.StringIO()
+    narrow = Console(file=screen, force_terminal=is_terminal, width=60, color_system=None, highlight=False)
+    monkeypatch.setattr(demo, "console", narrow)
+    demo.say("12:00:00.000Z  + abandoned_cart  u1  " + "because " * 14)
+    assert len(screen.getvalue().splitlines()) == (3 if is_terminal else 1)
+    for keep in (True, False):
+        hints(Settings(), keep)
+    pasted = [line.strip() for line in screen.getvalue().splitlines() if line.startswith("  ")]
+    assert any(line.endswith("segmenter replay -") and len(line) > 60 for line in pasted)
+    assert all(line.startswith(("cd ", "export ", ".venv/bin/", "scripts/demo ")) for line in pasted)
 
 
 def test_the_lines_hold_no_password(tansu: Tansu) -> None:

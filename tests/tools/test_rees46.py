@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from load import rees46
-from load.rees46 import Event, RowError, events, open_csv
+from load.rees46 import JsonEvent, RowError, events, open_csv
 
 FILE = Path(__file__).parents[2] / "data" / "rees46-2019-10-01.csv.gz"
 HEADER = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"
@@ -23,7 +23,7 @@ def line(kind: str, second: int = 0, price: str = "10.00", user: str = "u", sess
     return f"2019-10-01 00:00:{second:02} UTC,{kind},p1,9,a.b,acme,{price},{user},{session}"
 
 
-def events_of(*lines: str, shift_ms: int = 0) -> list[Event]:
+def events_of(*lines: str, shift_ms: int = 0) -> list[JsonEvent]:
     return events([HEADER, *lines], shift_ms)
 
 
@@ -35,16 +35,16 @@ def rows() -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def real() -> list[Event]:
+def real() -> list[JsonEvent]:
     with open_csv(str(FILE)) as lines:
         return events(lines)
 
 
-def named(history: list[Event], name: str) -> list[Event]:
+def named(history: list[JsonEvent], name: str) -> list[JsonEvent]:
     return [event for event in history if event["event"] == name]
 
 
-def test_real_counts(real: list[Event], rows: list[dict[str, str]]) -> None:
+def test_real_counts(real: list[JsonEvent], rows: list[dict[str, str]]) -> None:
     """Each view and cart addition is an event, each session with purchases an order; the torn last row is nothing."""
     assert len(rows) == 17_434
     assert Counter(event["event"] for event in real) == {
@@ -56,7 +56,7 @@ def test_real_counts(real: list[Event], rows: list[dict[str, str]]) -> None:
     assert "52040330" not in {event["userId"] for event in real}
 
 
-def test_real_order_totals_are_exact(real: list[Event], rows: list[dict[str, str]]) -> None:
+def test_real_order_totals_are_exact(real: list[JsonEvent], rows: list[dict[str, str]]) -> None:
     """Each total, as written in the JSON, is the decimal sum of the session's purchase rows."""
     expected: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
@@ -72,7 +72,7 @@ def test_real_order_totals_are_exact(real: list[Event], rows: list[dict[str, str
     assert sum(len(order["properties"]["products"]) for order in written) == 214
 
 
-def test_real_order_is_dated_by_its_last_row(real: list[Event], rows: list[dict[str, str]]) -> None:
+def test_real_order_is_dated_by_its_last_row(real: list[JsonEvent], rows: list[dict[str, str]]) -> None:
     """The order of a session with three purchase rows has the time and messageId of the third."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows, 1):
@@ -84,20 +84,20 @@ def test_real_order_is_dated_by_its_last_row(real: list[Event], rows: list[dict[
         assert order["timestamp"][:19].replace("T", " ") + " UTC" == rows[last - 1]["event_time"]
 
 
-def test_real_is_sorted(real: list[Event]) -> None:
+def test_real_is_sorted(real: list[JsonEvent]) -> None:
     """Events are sorted by (time, visits < carts < purchases, row)."""
     keys = [(event["timestamp"], RANK[event["event"]], int(event["messageId"])) for event in real]
     assert keys == sorted(keys)
 
 
-def test_real_rows_tell_what_they_told(real: list[Event], rows: list[dict[str, str]]) -> None:
+def test_real_rows_tell_what_they_told(real: list[JsonEvent], rows: list[dict[str, str]]) -> None:
     """The row that a messageId names has the event's customer, product, price, category and brand."""
     assert len({event["messageId"] for event in real}) == len(real)
     for event in real:
         row = rows[int(event["messageId"]) - 1]
         assert event["userId"] == row["user_id"]
         if event["event"] != "Order Completed":
-            properties = cast("Event", event["properties"])
+            properties = cast("JsonEvent", event["properties"])
             assert properties["product_id"] == row["product_id"]
             assert Decimal(repr(properties["price"])) == Decimal(row["price"])
             assert properties.get("category", "") == row["category_code"]
@@ -227,7 +227,7 @@ def test_a_torn_last_line_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     assert "line 3: the file ends in the middle" in caplog.text
 
 
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], real: list[Event]) -> None:
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], real: list[JsonEvent]) -> None:
     """The command prints one JSON object a line; the same from .csv and .csv.gz."""
     assert rees46.main([str(FILE)]) == 0
     written = capsys.readouterr().out

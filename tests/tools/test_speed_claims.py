@@ -10,7 +10,7 @@ from quality import speed_claims
 from tests.support.measured_trees import ROOT
 
 
-def found_in(text: str, root: Path, name: str = "docs/page.md") -> list[str]:
+def findings_of(text: str, root: Path, name: str = "docs/page.md") -> list[str]:
     path = root / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -40,7 +40,7 @@ def found_in(text: str, root: Path, name: str = "docs/page.md") -> list[str]:
 def test_a_measured_figure_is_found(text: str, claim: str, tmp_path: Path) -> None:
     """A figure is found in README as in docs, with its line and what to do."""
     for name in ("docs/page.md", "README.md"):
-        (finding,) = found_in(f"# A page\n\n{text}", tmp_path, name)
+        (finding,) = findings_of(f"# A page\n\n{text}", tmp_path, name)
         assert finding.startswith(f"{name}:3: measured, and nothing draws it: {claim}")
         assert "docs/benchmarks.md" in finding
         (tmp_path / name).unlink()
@@ -63,33 +63,33 @@ def test_a_measured_figure_is_found(text: str, claim: str, tmp_path: Path) -> No
 )
 def test_limits_settings_code_and_drawn_blocks_pass(text: str, tmp_path: Path) -> None:
     """What does not go stale with the code, or is drawn, passes."""
-    assert found_in(f"# A page\n\n{text}\n", tmp_path) == []
+    assert findings_of(f"# A page\n\n{text}\n", tmp_path) == []
 
 
 def test_a_page_that_is_drawn_as_a_whole_passes(tmp_path: Path) -> None:
     """A page drawn from the code passes, and a × there is no ratio."""
-    assert found_in("<!-- Drawn from the code: so -->\n\nAt least 1 × Order Completed.\n", tmp_path) == []
+    assert findings_of("<!-- Drawn from the code: so -->\n\nAt least 1 × Order Completed.\n", tmp_path) == []
 
 
 def test_what_stands_behind_a_block_is_looked_at(tmp_path: Path) -> None:
     """Text after a block or a piece of code is checked."""
     block = "<!-- figures: rules -->\n1 ms\n<!-- end of figures -->\n"
-    (finding,) = found_in(f"{block}````\n```\n2 ms\n````\n3 ms\n", tmp_path)
+    (finding,) = findings_of(f"{block}````\n```\n2 ms\n````\n3 ms\n", tmp_path)
     assert finding.startswith("docs/page.md:8: measured, and nothing draws it: 3 ms;")
 
 
 def test_a_block_that_does_not_end_is_a_finding(tmp_path: Path) -> None:
     """An unended block is a finding: it would hide the rest of the page."""
-    assert found_in("<!-- figures: rules -->\n1 ms\n", tmp_path) == [
+    assert findings_of("<!-- figures: rules -->\n1 ms\n", tmp_path) == [
         "docs/page.md:1: the block does not end: end it with <!-- end of figures -->"
     ]
 
 
 def test_the_exit_code_says_whether_there_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is as scripts/check takes it."""
-    assert found_in("Nothing.\n", tmp_path) == []
+    assert findings_of("Nothing.\n", tmp_path) == []
     assert speed_claims.main(tmp_path) == 0
-    assert found_in("17 ms\n", tmp_path) != []
+    assert findings_of("17 ms\n", tmp_path) != []
     assert speed_claims.main(tmp_path) == 1
     assert capsys.readouterr().out.startswith("docs/page.md:1: ")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quality import local_names, tidy
+from quality import import_chains, local_names, tidy
 
 LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
 
@@ -27,17 +27,20 @@ def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: 
 
 
 def test_a_name_has_one_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two classes of one name, and a module named by what it does, are findings."""
+    """Two classes or types of one name, and a module named by what it does, are findings."""
     (tmp_path / "streams").mkdir()
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(tidy, "ROOT", tmp_path)
     paths = [tmp_path / "streams" / "clock.py", tmp_path / "streams" / "noting.py", tmp_path / "tests" / "noting.py"]
     for path in paths:
-        path.write_text("class Clock:\n    pass\n")
+        path.write_text("class Clock:\n    pass\nLIMIT = 1\n")
+    paths.append(tmp_path / "streams" / "watch.py")
+    paths[-1].write_text("Clock = int\nLimit: TypeAlias = int\nLIMIT = 2\n")
     assert list(tidy.name_findings(paths)) == [
         "streams/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
         "tests/noting.py:1: a module is named by a noun or by a term of the field, not by a participle",
-        "streams/noting.py:1: the class name Clock is taken by streams/clock.py:1",
+        "streams/noting.py:1: the name Clock of a class or type is taken by streams/clock.py:1",
+        "streams/watch.py:1: the name Clock of a class or type is taken by streams/clock.py:1",
     ]
 
 
@@ -77,11 +80,50 @@ def test_what_is_tidy_passes(name: str, text: str, tmp_path: Path) -> None:
     assert list(tidy.findings([tmp_path / name])) == []
 
 
+def package(folder: Path, texts: dict[str, str]) -> list[Path]:
+    paths = [folder / "streams" / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return paths
+
+
+def test_a_chain_of_imports_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form of import counts, and a package is one unit; the finding names the longest chain."""
+    texts = {
+        "__init__.py": "",
+        "cli/__init__.py": "",
+        "cli/main.py": "from streams.cli import parser\nfrom streams import kafka\n",
+        "cli/parser.py": "from streams.stop import Stop\n",
+        "kafka/client.py": "def f():\n    import streams.wire.records\n",
+        "wire/records.py": "from streams import stop\n",
+        "stop.py": "import os\n",
+    }
+    paths = package(tmp_path, texts)
+    monkeypatch.setattr(import_chains, "CHAIN_MAX", 4)
+    monkeypatch.setattr(import_chains, "UNITS_MAX", 4)
+    assert list(import_chains.chain_findings(tmp_path, paths)) == []
+    monkeypatch.setattr(import_chains, "CHAIN_MAX", 3)
+    monkeypatch.setattr(import_chains, "UNITS_MAX", 3)
+    assert list(import_chains.chain_findings(tmp_path, paths)) == [
+        "streams/__init__.py:1: 4 modules and packages at the top; at most 3",
+        "streams/__init__.py:1: 4 units import each other in a chain; at most 3: cli → kafka → wire → stop",
+    ]
+
+
+def test_a_circle_of_imports_is_left_to_the_contracts(tmp_path: Path) -> None:
+    """The check ends, and lint-imports names the circle."""
+    paths = package(tmp_path, {"a.py": "import streams.b\n", "b.py": "import streams.a\n"})
+    assert list(import_chains.chain_findings(tmp_path, paths)) == []
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "told = 1", "def f(who): ...", "def asked(): ...", "self.kept = 1", "[one for one in x]", "with x as held: ...",
         "import y as found", "if (known := 1): ...", "_seen: int = 1", "Told = 1", "class Said: ...",
+        "told_ms = 1", "topics_found = 1", "def check_held(): ...", "class StepAsked: ...", "class FoundTopics: ...",
+        "class KnownPerson: ...", "KEPT_MAX = 1", "self._kept_ms = 1",
         "[at for at, y in enumerate(x)]", "for at in range(9): ...", "x[at]", "x[at + 1:]", "1 << at", "y >> at & 1",
     ],
 )  # fmt: skip
@@ -92,11 +134,28 @@ def test_a_name_that_says_nothing(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1"]
-)
+    "line",
+    [
+        "f(known=1)", "x.kept", "{'told': 1}", "known_views = 1", "def f(at): return x <= at", "at = now + 1",
+        "is_known = True", "KNOWN_MAX = 1", "foundation = 1", "def test_what_is_kept(): ...",
+    ],
+)  # fmt: skip
 def test_a_name_that_says_what_it_is(line: str) -> None:
     """Names that others gave are not judged where they are used, nor is `at` for a time."""
     assert list(local_names.module_findings("rules/a.py", line)) == []
+
+
+def test_a_module_or_package_whose_name_says_nothing(tmp_path: Path) -> None:
+    """The name is a finding, alone or in a compound; that of a package is one finding."""
+    names = ["rules/kept.py", "rules/told_times.py", "rules/seen/a.py", "rules/seen/b.py", "rules/clock.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    assert list(local_names.local_name_findings(tmp_path, [tmp_path / name for name in names])) == [
+        "rules/kept.py:1: the module name kept says nothing; name what the module has",
+        "rules/told_times.py:1: the module name told_times says nothing; name what the module has",
+        "rules/seen/a.py:1: the module name seen says nothing; name what the module has",
+    ]
 
 
 def test_only_some_folders_are_judged_by_their_names(tmp_path: Path) -> None:

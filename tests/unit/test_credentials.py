@@ -26,7 +26,7 @@ from tests.support.secure_servers import (
     USER,
     WRONG,
     Certificates,
-    assert_told_nothing,
+    assert_reveals_no_secret,
     certificates,
 )
 
@@ -71,7 +71,7 @@ def test_settings_that_do_not_fit_together(
     out, err = capsys.readouterr()
     commands.assert_one_line(err)
     assert message in err
-    assert_told_nothing(out, err)
+    assert_reveals_no_secret(out, err)
 
 
 @pytest.mark.parametrize("userinfo", [f":{PASSWORD}", f"{USER}:34/{PASSWORD}", f"{USER}:34?{PASSWORD}", ":p#x"])
@@ -81,7 +81,7 @@ def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: st
         Settings(redis=f"redis://{userinfo}@redis:6379/0")
     (complaint,) = complaints(refused.value)
     assert "in a password / ? # @ % are written %2F" in complaint
-    assert_told_nothing(complaint, str(refused.value))
+    assert_reveals_no_secret(complaint, str(refused.value))
     assert "34" not in complaint
 
 
@@ -89,9 +89,9 @@ def test_secrets_are_shown_by_nobody() -> None:
     """Neither the settings nor the options made of them tell a secret in their representation."""
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@h:1/0"
     settings = Settings(**SASL, redis=url, kafka_key_password=KEY_PASSWORD)
-    assert_told_nothing(repr(settings), str(settings), settings.model_dump_json())
+    assert_reveals_no_secret(repr(settings), str(settings), settings.model_dump_json())
     options = credentials.kafka(settings)
-    assert_told_nothing(repr(options))
+    assert_reveals_no_secret(repr(options))
     assert options["sasl_plain_password"] == PASSWORD
 
 
@@ -144,4 +144,4 @@ def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[
     settings = Settings(**given)
     with pytest.raises(Stop, match=f"^{message}") as stopped:
         use(settings)
-    assert_told_nothing(str(stopped.value))
+    assert_reveals_no_secret(str(stopped.value))

@@ -38,15 +38,15 @@ def main(brokers: str, redis_url: str, prefix: str, count: int, partitions: int)
             now = datetime.fromisoformat(event["timestamp"])
             times = [datetime.fromisoformat(at) for at in customer["orders"].values()]
             before = set(customer["segments"])
-            holding = {
+            members = {
                 segment for segment, (least, age) in SEGMENTS.items() if sum(now - age < at for at in times) >= least
             }
-            customer["segments"] = sorted(holding)
+            customer["segments"] = sorted(members)
             await store.set(name, msgspec.json.encode(customer))
-            for segment in sorted(holding ^ before):
+            for segment in sorted(members ^ before):
                 change = {
-                    "customer_id": event["userId"], "segment": segment, "segments": sorted(holding),
-                    "change": "entered" if segment in holding else "exited", "occurred_at": event["timestamp"],
+                    "customer_id": event["userId"], "segment": segment, "segments": sorted(members),
+                    "change": "entered" if segment in members else "exited", "occurred_at": event["timestamp"],
                 }  # fmt: skip
                 await changes.send(key=event["userId"].encode(), value=msgspec.json.encode(change))
             counted[0] += 1

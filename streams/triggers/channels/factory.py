@@ -14,7 +14,7 @@ from rules.forms.problems import Problem
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
-from streams.triggers.config import EmailWay, TriggersFile, Way, WebhookWay
+from streams.triggers.config import ChannelConfig, EmailWay, TriggersFile, WebhookWay
 from streams.triggers.messages import Channel
 from streams.triggers.secrets import opened
 from streams.triggers.templates import MessageTemplates
@@ -24,9 +24,9 @@ def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], str
     """The channels by key. ``path``: of the file; paths in it are relative to it. Raises `DefinitionsError`."""
     templates_of, problems = words(file, path)
     made: dict[str, Channel] = {}
-    for key, way in file.channels.items():
+    for key, config in file.channels.items():
         try:
-            made[key] = _channel(way, templates_of, environment, path.parent, stream)
+            made[key] = _channel(config, templates_of, environment, path.parent, stream)
         except ValueError as error:
             problems.append(Problem(f"channels.{key}", str(error)))
     if problems:
@@ -40,8 +40,8 @@ def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], 
     problems: list[Problem] = []
     templates_of: dict[str, MessageTemplates] = {}
     for key, trigger in file.triggers.items():
-        way = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
-        unsubscribe = way.list_unsubscribe if isinstance(way, EmailWay) else None
+        config = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
+        unsubscribe = config.list_unsubscribe if isinstance(config, EmailWay) else None
         try:
             templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
         except ValueError as error:
@@ -51,11 +51,15 @@ def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], 
 
 
 def _channel(
-    way: Way, templates_of: Mapping[str, MessageTemplates], environment: Mapping[str, str], folder: Path, stream: TextIO
+    config: ChannelConfig,
+    templates_of: Mapping[str, MessageTemplates],
+    environment: Mapping[str, str],
+    folder: Path,
+    stream: TextIO,
 ) -> Channel:
-    if isinstance(way, EmailWay):
-        password = None if way.password is None else opened(way.password, environment, folder)
-        return Smtp(way, password, templates_of)
-    if isinstance(way, WebhookWay):
-        return Webhook(way, [opened(secret, environment, folder) for secret in way.secrets], templates_of)
+    if isinstance(config, EmailWay):
+        password = None if config.password is None else opened(config.password, environment, folder)
+        return Smtp(config, password, templates_of)
+    if isinstance(config, WebhookWay):
+        return Webhook(config, [opened(secret, environment, folder) for secret in config.secrets], templates_of)
     return Console(templates_of, stream)

@@ -43,7 +43,7 @@ class Smtp:
 
     def __init__(
         self,
-        way: EmailWay,
+        config: EmailWay,
         password: str | None,
         words: Mapping[str, MessageTemplates],
         ssl_context: ssl.SSLContext | None = None,
@@ -52,17 +52,17 @@ class Smtp:
 
         Raises `ValueError` for an address of the channel that is none.
         """
-        name, self._sender = parseaddr(way.from_)
+        name, self._sender = parseaddr(config.from_)
         if not mime.is_address(self._sender):
             raise ValueError("from: expected an address such as Shop <shop@example.com>")
         self._from = mime.address_field("From", [(name, self._sender)])
         self._reply_to: list[mime.Field] = []
-        if way.reply_to is not None:
+        if config.reply_to is not None:
             try:
-                self._reply_to.append(mime.address_field("Reply-To", getaddresses([way.reply_to])))
+                self._reply_to.append(mime.address_field("Reply-To", getaddresses([config.reply_to])))
             except ValueError as error:
                 raise ValueError(f"reply_to: {error}") from None
-        self._way = way
+        self._config = config
         self._password = password
         self._words = words
         self._ssl_context = ssl_context
@@ -89,7 +89,7 @@ class Smtp:
         client, may_have_arrived = self._client(), False
         try:
             # The time limit of the whole attempt; the client's own is of each command.
-            async with asyncio.timeout(self._way.timeout / 1000) as bound:
+            async with asyncio.timeout(self._config.timeout / 1000) as bound:
                 options = await self._enter(client, mail)
                 encoding = "utf-8" if options else "ascii"
                 await client.mail(mail.sender, options=options, encoding=encoding)
@@ -117,8 +117,8 @@ class Smtp:
         """Connect and log in. Returns the options of MAIL that this mail's addresses need (RFC 6531)."""
         await client.connect()
         await client.ehlo()
-        if self._way.user is not None and self._password is not None:
-            await client.login(self._way.user, self._password)
+        if self._config.user is not None and self._password is not None:
+            await client.login(self._config.user, self._password)
         if not mail.needs_utf8:
             return []
         if not client.supports_extension("smtputf8"):
@@ -126,14 +126,14 @@ class Smtp:
         return ["SMTPUTF8"]
 
     def _client(self) -> aiosmtplib.SMTP:
-        way = self._way
+        config = self._config
         return aiosmtplib.SMTP(
-            hostname=way.host,
-            port=way.port,
-            use_tls=way.tls == "tls",
-            start_tls=way.tls == "starttls",
+            hostname=config.host,
+            port=config.port,
+            use_tls=config.tls == "tls",
+            start_tls=config.tls == "starttls",
             tls_context=self._ssl_context,
-            timeout=way.timeout / 1000,
+            timeout=config.timeout / 1000,
         )
 
     def compose(self, message: Message, address: str) -> OutgoingMail:

@@ -40,16 +40,16 @@ class Webhook:
     """One endpoint. ``words``: the templates by trigger, whose text goes along as ``message``."""
 
     def __init__(
-        self, way: WebhookWay, secrets: Sequence[str], words: Mapping[str, MessageTemplates], **connector: Any
+        self, config: WebhookWay, secrets: Sequence[str], words: Mapping[str, MessageTemplates], **connector: Any
     ) -> None:
         """Raises `ValueError` for an invalid secret, or a URL that may not be called."""
-        self._way = way
+        self._config = config
         self._signers = [_signer(secret) for secret in secrets]
         self._words = words
         self._options = connector
         self._session: aiohttp.ClientSession | None = None
         try:
-            self._url = ssrf.check_url(way.url, allow_private=way.allow_private)
+            self._url = ssrf.check_url(config.url, allow_private=config.allow_private)
         except ssrf.NotAllowed as error:
             raise ValueError(f"url: expected {error}") from None
 
@@ -89,10 +89,10 @@ class Webhook:
     def _open(self) -> aiohttp.ClientSession:
         """The session, made at first use, as it belongs to the event loop that runs then."""
         if self._session is None:
-            limit_s = self._way.timeout / 1000
+            limit_s = self._config.timeout / 1000
             self._session = aiohttp.ClientSession(
                 connector=ssrf.connector(
-                    allow_private=self._way.allow_private, limit=self._way.concurrency, **self._options
+                    allow_private=self._config.allow_private, limit=self._config.concurrency, **self._options
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
@@ -113,7 +113,7 @@ class Webhook:
 
     def _body(self, message: Message) -> bytes:
         rendered = self._words[message.trigger].say(message)[0].text
-        audience = self._way.body == "audience"
+        audience = self._config.body == "audience"
         body = audience_of(message, rendered) if audience else change_of(message, rendered)
         return msgspec.json.encode(body)
 

@@ -72,8 +72,8 @@ def test_a_customer_is_erased_and_stays_so(shop: Shop) -> None:
         assert "gone      Redis: no profile, no due times, no records to be published" in done.out
         assert "gone      segment-memberships: no row" in done.out
         unwrapped = re.sub(r"\n {10}", " ", done.out)
-        said_of = {line.split(":")[0].split()[1]: line for line in unwrapped.splitlines()}
-        carts, purchases = said_of["carts"], said_of["purchases"]
+        line_of_topic = {line.split(":")[0].split()[1]: line for line in unwrapped.splitlines()}
+        carts, purchases = line_of_topic["carts"], line_of_topic["purchases"]
         assert "2 records" in carts
         assert "retention (7d) removes the last one some time after" in carts
         assert "keeps records for ever: delete them there if they must go" in purchases

@@ -106,7 +106,7 @@ def started(settle: Settle, certificates: Certificates) -> Iterator[Started]:
     with Worker(settings) as worker, Worker(settle(http=f"{HOST}:99999")) as without_port:
         worker.wait_ready()
         without_port.wait_ready()
-        eventually(lambda: "serving metrics" in worker.log.read_text(), 10, "the port is served")
+        eventually(lambda: "metrics and health are served" in worker.log.read_text(), 10, "the port is served")
         yield Started(settings, worker, without_port)
 
 
@@ -237,7 +237,7 @@ def test_whatever_is_wrong_with_a_port_stops_no_worker(settle: Settle, wrong: di
 
 
 def goes_on_without_port(worker: Worker) -> None:
-    eventually(lambda: "metrics are not served" in worker.log.read_text(), 10, "it is told")
+    eventually(lambda: "metrics and health are not served" in worker.log.read_text(), 10, "it is told")
     time.sleep(0.5)
     assert worker.exit_code is None
     assert "Traceback" not in worker.log.read_text()

@@ -22,7 +22,7 @@ from tests.support.secure_servers import (
     WRONG,
     Certificates,
     SecureRedis,
-    assert_told_nothing,
+    assert_reveals_no_secret,
     certificates,
 )
 
@@ -60,7 +60,7 @@ async def failure(settings: Settings) -> str:
         await store.meta(0, ["clock"])
     await store.close()
     assert time.monotonic() - began < 3
-    assert_told_nothing(str(failed.value), repr(failed.value))
+    assert_reveals_no_secret(str(failed.value), repr(failed.value))
     return str(failed.value)
 
 

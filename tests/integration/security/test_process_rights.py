@@ -112,7 +112,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
     with worker, triggers:
         worker.wait_ready()
         triggers.wait_ready()
-        eventually(lambda: "serving metrics" in worker.log.read_text(), 10)
+        eventually(lambda: "metrics and health are served" in worker.log.read_text(), 10)
         looks = {"ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
         with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
             ops.wait_ready()

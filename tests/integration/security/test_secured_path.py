@@ -32,7 +32,7 @@ from tests.support.secure_servers import (
     Certificates,
     SecureKafka,
     SecureRedis,
-    assert_told_nothing,
+    assert_reveals_no_secret,
 )
 
 pytestmark = pytest.mark.kafka
@@ -153,7 +153,7 @@ class Commands:
                 root.removeHandler(logged)
         out, err = self._capsys.readouterr()
         assert logged.lines
-        assert_told_nothing(out, err, *logged.lines)
+        assert_reveals_no_secret(out, err, *logged.lines)
         return code, out, err
 
 
@@ -185,7 +185,7 @@ def test_the_whole_path(
     assert worker.stop() == 0
     log = worker.log.read_text()
     assert "generation 1" in log
-    assert_told_nothing(log)
+    assert_reveals_no_secret(log)
     assert CUSTOMER not in log
 
 
@@ -201,7 +201,7 @@ def test_a_worker_that_may_not(what: str, right: str, workers: Mapping[str, Work
     log = worker.log.read_text()
     (stopped,) = [line for line in log.splitlines() if line.startswith("segmenter stopped: ")]
     assert f"Kafka does not allow this user {right}" in stopped
-    assert_told_nothing(log)
+    assert_reveals_no_secret(log)
 
 
 # --- Kafka that refuses us ---------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_used(changed: Mapping[str, Any], sentence: str, w
     settings = workers["certificate"].settings
     done = commands.segmenter("topics", "verify", **{**settings, **changed})
     commands.assert_stopped(done, f"segmenter stopped: {sentence}")
-    assert_told_nothing(done.err)
+    assert_reveals_no_secret(done.err)
     assert commands.segmenter("topics", "verify", **settings).code == 0
 
 

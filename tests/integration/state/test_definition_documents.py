@@ -24,7 +24,7 @@ from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Claim, PartitionState
 from streams.state.definition_list import DefinitionVersion
-from streams.state.definition_versions import FORMER_MAX_BYTES, KEPT_MAX, DefinitionVersions
+from streams.state.definition_versions import FORMER_MAX_BYTES, VERSIONS_MAX, DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire import customer_codec
@@ -115,7 +115,7 @@ async def test_the_size_is_bounded_whatever_the_number_of_changes(
     for engine in engines:
         files = await partition.changed(engine)
     meta, documents, size = await sizes(client, partition.store)
-    assert documents == min(count, KEPT_MAX)
+    assert documents == min(count, VERSIONS_MAX)
     assert meta < 12_000
     assert size < 30_000
     assert [version.number for version in files.versions] == list(range(count - documents, count))
@@ -138,7 +138,7 @@ async def test_large_files_stay_by_their_bytes(partition: Partition, client: red
 
 async def test_every_file_stays_until_everybody_is_brought_over(partition: Partition, client: redis.Redis) -> None:
     """Files stay until a step has migrated the last customer; the same step sent twice removes no more."""
-    count = KEPT_MAX + 5
+    count = VERSIONS_MAX + 5
     first = await partition.begun(numbered(0))
     await partition.saved(first, "oldest")
     for number in range(1, count):
@@ -154,7 +154,7 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
 
     files.migrate("oldest", customer)
     await partition.saved(files, "oldest", is_last=True)
-    assert (await sizes(client, partition.store))[1] == KEPT_MAX
+    assert (await sizes(client, partition.store))[1] == VERSIONS_MAX
     again = step(
         partition.saves,
         fencing_token=f"t{partition.generation}",
@@ -162,7 +162,7 @@ async def test_every_file_stays_until_everybody_is_brought_over(partition: Parti
         files=files.listing(),
     )
     assert await partition.store.save(0, again) == "already"
-    assert (await sizes(client, partition.store))[1] == KEPT_MAX
+    assert (await sizes(client, partition.store))[1] == VERSIONS_MAX
 
 
 async def test_a_worker_dies_between_any_two_calls_of_a_change(partition: Partition, client: redis.Redis) -> None:

@@ -77,7 +77,7 @@ def meta(shop: Shop) -> str:
     return f"{shop.settings['redis_prefix']}{{p0}}:meta"
 
 
-def said_once(shop: Shop) -> None:
+def assert_published_once(shop: Shop) -> None:
     """No change is on the topic twice."""
     records = live.committed(shop.settings["brokers"], shop.prefix + "segment-changes", shop.settings["partitions"])
     ids = [json.loads(record.value)["change_id"] for record in records]
@@ -258,7 +258,7 @@ def test_the_worker_is_started_again(kafka: Kafka, tmp_path: Path) -> None:
             stop_sentence = step(world, shop, own)
             assert all(part in stop_sentence for part in parts), (step.__name__, stop_sentence)
         goes_on(shop, world, "--rebuild")
-        said_once(shop)
+        assert_published_once(shop)
 
 
 # --- a Kafka that is set right, or answers again -------------------------------------------------
@@ -344,7 +344,7 @@ def test_kafka_answers_again(redis_server: Redis, tmp_path: Path) -> None:
             stop_sentence = step(world, shop, mortal)
             assert all(part in stop_sentence for part in parts), (step.__name__, stop_sentence)
         goes_on(shop, world)
-        said_once(shop)
+        assert_published_once(shop)
 
 
 # --- groups --------------------------------------------------------------------------------------

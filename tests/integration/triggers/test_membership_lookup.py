@@ -16,7 +16,7 @@ from streams.state.redis_reader import LOOK_FIELDS, PartitionLook
 from streams.stop import Stop, created_anew
 from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers
-from streams.triggers.linked_ids import MARKS_KEPT_MS, LinkedIds, PartitionMarks
+from streams.triggers.linked_ids import MARK_RETENTION_MS, LinkedIds, PartitionMarks
 from streams.triggers.membership_lookup import MembershipLookup, Waiting
 from streams.wire import customer_codec
 from tests.support.store_steps import IDENTITY, claim, step, stored_customer
@@ -283,7 +283,7 @@ def test_marks_after_a_loss_of_entries_that_others_replace(
 
 def test_the_look_before_counts_however_long_a_message_waits() -> None:
     """The look before counts after an outage, too, where looks are rarest: else a message would wait for ever."""
-    marks = PartitionMarks(MARKS_KEPT_MS)
+    marks = PartitionMarks(MARK_RETENTION_MS)
     for now in (0, WAIT_MOST_MS + 2_000):
         marks.note(PartitionLook({"clock": str(now + 1), "caught_up": str(now + 1)}, 0, {}, {}), now)
     assert marks.decided(WAIT_MOST_MS) == 1

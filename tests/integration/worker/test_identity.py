@@ -36,7 +36,6 @@ from tests.support.patience import eventually
 pytestmark = pytest.mark.kafka
 
 PREFIX = "people-"
-PERSONS = 150
 # More facts, and in other places than those of the four.
 OTHER = """
 version: 1
@@ -182,12 +181,13 @@ def out_of_sequence(settings: dict[str, Any]) -> list[str]:
     return [customer for customer, numbers in sequences.items() if numbers != list(range(1, len(numbers) + 1))]
 
 
-def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("persons", [150, pytest.param(300, marks=pytest.mark.nightly)])
+def test_every_person_is_where_their_events_say(persons: int, settings: dict[str, Any]) -> None:
     """With deaths while ids are linked, each person is a member once, the device not, and verify agrees."""
     rng = random.Random(11)
     now = datetime.now(UTC)
     whole, sent = busy(now)
-    for number in range(PERSONS):
+    for number in range(persons):
         events = history(rng, number, now)
         whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
         sent += cut(rng, number, events)
@@ -214,13 +214,13 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
         compared = re.search(r"(\d+) persons of several ids compared", segmenter("verify", **settings).out)
         assert compared is not None
-        assert int(compared[1]) > PERSONS // 2
+        assert int(compared[1]) > persons // 2
         assert all(worker.exit_code is None for worker in workers)
     finally:
         repeater.end()
         for worker in workers:
             worker.stop()
-    assert repeater.count > PERSONS
+    assert repeater.count > persons
     assert out_of_sequence(settings) == []
     moved = live.read_topic(settings["brokers"], settings["topic_prefix"] + "merges")
     assert {type(identity_records.read(record.value, record.key)) for record in moved} >= {
@@ -238,11 +238,12 @@ def test_every_person_is_where_their_events_say(settings: dict[str, Any], tmp_pa
         assert "busy  viewed_401, by all ids" in report.out
 
 
-def test_everybody_is_made_again(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("persons", [50, pytest.param(100, marks=pytest.mark.nightly)])
+def test_everybody_is_made_again(persons: int, settings: dict[str, Any], tmp_path: Path) -> None:
     """A rebuild by the same file publishes nothing; by another one all is equal."""
     rng, now = random.Random(12), datetime.now(UTC)
     whole, sent = busy(now)
-    for number in range(PERSONS // 3):
+    for number in range(persons):
         events = history(rng, number, now)
         whole += [{**event, "userId": f"مشتری-{number}"} for event in events]
         sent += cut(rng, number, events)

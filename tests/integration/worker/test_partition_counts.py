@@ -128,7 +128,7 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
     shop.publish("carts", carts(0, CUSTOMERS))
     shop.publish("purchases", orders(0, CUSTOMERS))
     assert "equal" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
-    said_before = shop.changes(shop.settings)
+    changes_before = shop.changes(shop.settings)
     shop.grow(now)
     shop.publish("purchases", orders(0, CUSTOMERS + 20, timedelta(hours=1)))  # of most customers on two partitions
 
@@ -152,7 +152,7 @@ def test_partitions_are_added(before: int, now: int, kafka: Kafka, redis_server:
     assert "\nequal\n" in shop.run(tmp_path, moved, CUSTOMERS + 20).out
     counted = Counter(shop.changes(moved))
     assert set(counted.values()) == {1}
-    assert counted.keys() > set(said_before), "what was said is not said again, nor forgotten"
+    assert counted.keys() > set(changes_before), "what was said is not said again, nor forgotten"
     letters = live.committed(shop.settings["brokers"], prefix + "dead-letters", now)
     assert letters == []
     assert_stopped(segmenter("topics", "copy", "--to", prefix, **shop.settings), "are there already", "another prefix")

@@ -262,10 +262,10 @@ def test_tail(language: str, shop: dict[str, Any]) -> None:
         for segment in entered():
             (line,) = [line for line in lines if f"+ {segment:<20} {visitor}  " in line]
             assert "�" not in line
-            assert all(word in line for word in seen_in(segment)), line
+            assert all(word in line for word in words_of_reason(segment)), line
 
 
-def seen_in(segment: str) -> list[str]:
+def words_of_reason(segment: str) -> list[str]:
     """The words that a reason must show: the event or attribute, and its value."""
     return {
         "called": ["نام.کوچک", "مُحَمَّد"],
@@ -303,7 +303,7 @@ def test_explain_in_words(language: str, shop: dict[str, Any]) -> None:
     assert text.startswith(f"customer   {VISITORS[1]}\n")
     for segment, title in TITLES.items():
         assert f"{segment} ({title}): in since" in text
-        assert all(word in text for word in seen_in(segment))
+        assert all(word in text for word in words_of_reason(segment))
 
 
 def test_a_spelling_that_nobody_has_is_unknown(shop: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ from tests.support.patience import PATIENCE
 SCHEMAS = Path(__file__).parents[3] / "docs" / "reference" / "schemas"
 PREFIX = "pipeline-"
 PARTITIONS = 2
-KEPT_BYTES = 64 * 1024  # of a dead letter
+LETTER_VALUE_BYTES = 64 * 1024  # of a dead letter
 IDLE_MS, GRACE_MS = 3_000, 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLACK_MS = 1_500
@@ -254,8 +254,8 @@ def bad_records() -> list[Bad]:
         Bad("not_json", None),
         Bad("not_json", b"{", key=None),
         Bad("not_json", b'{"userId": "\xff"}', key=b"\xff\x00"),
-        Bad("not_json", b" " * KEPT_BYTES),
-        Bad("not_json", b"x" * (KEPT_BYTES + 1)),
+        Bad("not_json", b" " * LETTER_VALUE_BYTES),
+        Bad("not_json", b"x" * (LETTER_VALUE_BYTES + 1)),
         Bad("not_object", b"[1]"),
         Bad("no_customer", changed(userId="")),
         Bad("bad_id", changed(userId=7)),
@@ -315,12 +315,12 @@ def assert_whole(letter: Any, bad: Bad) -> None:
     place, original = place_of(letter), bad.value
     wanted = {"reason": bad.reason, "topic": place.topic}
     wanted |= {"partition": str(place.partition), "offset": str(place.offset)}
-    if original is not None and len(original) > KEPT_BYTES:
+    if original is not None and len(original) > LETTER_VALUE_BYTES:
         wanted |= {"size": str(len(original)), "sha256": sha256(original).hexdigest()}
     assert {name: text.decode() for name, text in letter.headers} == wanted
     assert len(letter.headers) == len(wanted)
     assert (letter.key, letter.partition) == (bad.key, place.partition)
-    assert letter.value == (None if original is None else original[:KEPT_BYTES])
+    assert letter.value == (None if original is None else original[:LETTER_VALUE_BYTES])
 
 
 # --- where everybody stands ----------------------------------------------------------------------

@@ -142,7 +142,7 @@ class Consumer:
             await asyncio.sleep(pace_s)
             if sim.happens("an old seek comes late", self._rates.seek):
                 self._positions[tp] = max(log.first, self._positions[tp] - sim.rng.randint(1, 3))
-            position, asked_at = self._positions[tp], (self._now_ms(), sim.now)
+            position, requested_at = self._positions[tp], (self._now_ms(), sim.now)
             fetched = await log.fetch(position, sim.pick((1, 3, 50)))
             if fetched is None:
                 self._answers.failed(tp)
@@ -152,7 +152,7 @@ class Consumer:
                 self._answers.failed(tp)
                 sim.reached("answer came after a seek")
                 continue
-            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *asked_at))
+            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *requested_at))
             if fetched.position == position:
                 continue
             while not self._flows or self.ownership.is_full(tp):

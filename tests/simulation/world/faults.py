@@ -142,7 +142,7 @@ class Storm:
 
     def change_leader(self) -> bool:
         log = self._sim.pick(list(self._site.kafka.logs.values()))
-        if log.told_end is not None:
+        if log.reported_end is not None:
             return False
         log.regress(self._sim.pick((0, 1, 3)), self._sim.now + self._lasts(0.1, 1.0, 5.0))
         return True

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from streams.kafka.fetch import Offsets, OutputChunk, Place
+from streams.kafka.fetch import Offsets, OutputChunk, TopicAndPartition
 from streams.kafka.partitioner import partition_of
 from streams.wire.records import OutRecord
 from tests.simulation.world.sim import Sim, answer
@@ -54,7 +54,7 @@ class Log:
         self.end = first
         self.is_reachable = True
         self.gives_up_s = 3.0  # how long who asks then waits for nothing
-        self.told_end: int | None = None  # a new leader that has not caught up tells of less
+        self.reported_end: int | None = None  # a new leader that has not caught up tells of less
         self._sim = sim
         self._visible_at = 0.0
         self._open: int | None = None
@@ -134,7 +134,7 @@ class Log:
                 return
 
     def _readable_now(self) -> int:
-        return self.readable if self.told_end is None else min(self.readable, self.told_end)
+        return self.readable if self.reported_end is None else min(self.readable, self.reported_end)
 
     def _read(self, position: int, limit: int) -> Fetched:
         readable = self._readable_now()
@@ -145,7 +145,7 @@ class Log:
             offset += 1
             if entry.is_read:
                 records.append(entry)
-        end = self.end if self.told_end is None else min(self.end, self.told_end)
+        end = self.end if self.reported_end is None else min(self.end, self.reported_end)
         return Fetched(records, offset, end, readable)
 
     def committed(self) -> Fetched:
@@ -156,8 +156,8 @@ class Log:
 
     def regress(self, back: int, until_s: float) -> None:
         """A new leader tells of a lower end for a while; what lies beyond is hidden that long."""
-        self.told_end = max(self.first, self.end - back)
-        for entry in self.entries[self.told_end - self.first :]:
+        self.reported_end = max(self.first, self.end - back)
+        for entry in self.entries[self.reported_end - self.first :]:
             if entry.given_at > self._sim.now:
                 entry.given_at = max(entry.given_at, until_s)
             entry.visible_at = max(entry.visible_at, until_s)
@@ -170,7 +170,7 @@ class Log:
         self._wake()
 
     def _catch_up(self) -> None:
-        self.told_end = None
+        self.reported_end = None
         self._wake()
 
 
@@ -234,7 +234,7 @@ class Kafka:
         self.out[topic, partition] += [Out(self._sim.now, None)] * 2
 
     async def peek(
-        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], _wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         """Read the inputs; see `streams.kafka.fetch.OutputReader`."""
         for topic, partition in places:
@@ -242,7 +242,7 @@ class Kafka:
             committed = self.logs[TP(topic, partition)].committed()
             yield OutputChunk(topic, partition, committed.records, committed.position)  # type: ignore[arg-type]  # no headers
 
-    async def read(self, positions: Mapping[Place, int | None]) -> AsyncGenerator[OutputChunk, None]:
+    async def read(self, positions: Mapping[TopicAndPartition, int | None]) -> AsyncGenerator[OutputChunk, None]:
         """Read each topic to its end when its reading begins; see `streams.kafka.fetch.OutputReader`."""
         for (topic, partition), position in positions.items():
             await asyncio.sleep(self._sim.delay())

@@ -119,10 +119,10 @@ class Client:
     def _begun(self, claim: Claim, positions: Mapping[str, int], files: EncodedVersions | None, number: int) -> bool:
         """The first of all is durable at once: a Redis that holds nothing at all asks for an operator."""
         is_first = not self._medium.memory._of(claim.partition).positions
-        is_held = self._write(claim.partition, self._medium.memory.begin(claim, positions, files, number))
-        if is_first and is_held:
+        is_written = self._write(claim.partition, self._medium.memory.begin(claim, positions, files, number))
+        if is_first and is_written:
             self._medium.sync()
-        return is_held
+        return is_written
 
     def _saved(self, partition: int, save: Save, stepped: float) -> SaveAnswer:
         medium, sim = self._medium, self._sim

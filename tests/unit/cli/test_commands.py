@@ -225,7 +225,7 @@ def replayed(*arguments: str, stdin: bytes = b"") -> Done:
     return segmenter("replay", *arguments, stdin=stdin, definitions=live.FOUR)
 
 
-STORY_TOLD = [
+STORY_CHANGES = [
     ("entered", "abandoned_cart", "10:30"),
     ("entered", "returning_visitor", "10:40"),
     ("exited", "abandoned_cart", "10:50"),
@@ -240,7 +240,7 @@ def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(STORY))
     file = replayed(str(plain))
     assert (file.code, file.err) == (0, "")
-    assert printed_changes(file) == STORY_TOLD
+    assert printed_changes(file) == STORY_CHANGES
     assert replayed("-", stdin=STORY) == file
     assert replayed(str(packed)) == file
 
@@ -271,7 +271,7 @@ def test_replay_until(until: str, changes: int) -> None:
     done = replayed("-", "--until", until, stdin=STORY)
     assert (done.code, done.err) == (0, "")
     later = [("exited", "returning_visitor", "10:00"), ("exited", "recently_purchased", "10:50")]
-    assert printed_changes(done) == [*STORY_TOLD, *later][:changes]
+    assert printed_changes(done) == [*STORY_CHANGES, *later][:changes]
 
 
 def test_replay_with_other_definitions(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
     content = b"\n".join([line(CART), b"", b"{", line(PAGE), line(bad), b"[]", line(ORDER)])
     done = replayed("-", stdin=content)
     assert done.code == 1
-    assert printed_changes(done) == STORY_TOLD
+    assert printed_changes(done) == STORY_CHANGES
     assert re.findall(r"^line (\d+): (\w+): (.*)$", done.err, re.MULTILINE) == [
         ("3", "not_json", "{"),
         ("5", "no_message_id", line(bad).decode()[:200]),

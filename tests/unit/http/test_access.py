@@ -15,12 +15,13 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from streams.http import access, tokens
+from streams.http import access, bearer_tokens
 from streams.http.access import RateLimit, TokenGate
-from streams.http.addresses import client_address, counted_as, is_loopback_host, networks
+from streams.http.client_addresses import client_address, counted_as, is_loopback_host
 from streams.http.server import HttpServer, Limits
 from streams.ops.auth import guard
-from streams.settings import Settings
+from streams.settings import Settings, tokens
+from streams.settings.addresses import networks
 
 HOST = "127.0.0.1"
 TOKEN = "the-right-one-of-this-run"
@@ -59,7 +60,7 @@ def test_drawn_tokens_are_not_weak() -> None:
     ],
 )  # fmt: skip
 def test_the_token_is_right_whole_or_not_at_all(given: str, is_right: bool) -> None:
-    assert tokens.is_right(given, TOKEN) is is_right
+    assert bearer_tokens.is_right(given, TOKEN) is is_right
 
 
 STRONG = secrets.token_urlsafe(24)

@@ -119,7 +119,7 @@ async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: A
     aiokafka_hooks.report_responses(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
     await fetcher._proc_fetch_request(fetcher, 1, request)
-    ends = {tp: response.end if (response := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
+    ends = {tp: response.high_watermark if (response := answers.of(tp).answer) else None for tp in (CARTS, VISITS)}
     assert ends == {CARTS: None, VISITS: 9 if answered else None}
 
 

@@ -32,8 +32,8 @@ from tests.strategies.worlds import (
     failing,
     made,
     per_customer,
+    plain_changes_per_customer,
     right,
-    told_per_customer,
     wrong_in_any_order,
     wrong_in_time_order,
 )
@@ -96,7 +96,7 @@ def test_drawn_worlds_in_time_order(drawn: tuple[list[histories.Event], historie
     """Drawn worlds agree, too, with cases that shrink; `until` is the last event's time."""
     sent, definitions = drawn
     engine = Engine(build(definitions, "world.yaml"))
-    assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
+    assert plain_changes_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
 
 
 @QUICK
@@ -105,7 +105,7 @@ def test_drawn_worlds_in_any_order(drawn: tuple[list[histories.Event], histories
     """Drawn worlds with late events agree, too."""
     sent, definitions = drawn
     engine = Engine(build(definitions, "world.yaml"))
-    assert told_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
+    assert plain_changes_per_customer(list(Replay(engine).run(decoded(sent)))) == right(sent, definitions)
 
 
 def test_the_worlds_have_late_changes() -> None:
@@ -168,7 +168,7 @@ def test_cuts_and_storage_do_not_matter() -> None:
         expected = {
             customer_id: [change.id for change in own] for customer_id, own in per_customer(replayed(seed)).items()
         }
-        return actual != expected and told_per_customer(worker.changes)
+        return actual != expected and plain_changes_per_customer(worker.changes)
 
     assert failing(FEW, differs) == {}
 
@@ -203,8 +203,8 @@ def test_a_repeat_changes_nothing() -> None:
         for event in rng.sample(events, 5):
             again.insert(rng.randint(again.index(event) + 1, len(again)), event)
         once, twice = Replay(world.plain), Replay(world.plain)
-        actual = told_per_customer(list(twice.run(again, world.until)))
-        expected = told_per_customer(list(once.run(events, world.until)))
+        actual = plain_changes_per_customer(list(twice.run(again, world.until)))
+        expected = plain_changes_per_customer(list(once.run(events, world.until)))
         profiles = [
             {customer_id: customer.profile for customer_id, customer in run.customers.items()} for run in (once, twice)
         ]
@@ -225,8 +225,8 @@ def test_alias_and_group_have_no_effect() -> None:
             links = event | {"type": rng.choice(("alias", "group")), "messageId": f"link{len(more)}"}
             more += [links] * rng.randint(0, 1)
         with_links, without = Replay(world.engine), Replay(world.engine)
-        actual = told_per_customer(list(with_links.run(decoded(more), world.until)))
-        expected = told_per_customer(list(without.run(world.events, world.until)))
+        actual = plain_changes_per_customer(list(with_links.run(decoded(more), world.until)))
+        expected = plain_changes_per_customer(list(without.run(world.events, world.until)))
         for customer in (*with_links.customers.values(), *without.customers.values()):
             customer.identified = True
         return (actual, with_links.customers) != (expected, without.customers) and (actual, expected)

@@ -258,7 +258,7 @@ def test_order_messages_count_for_the_longest_window_and_ninety_days() -> None:
         assert in_every_order(events, orders_of(None)) == []
 
 
-def messages_kept(definitions: Definitions, events: Iterable[Event]) -> int:
+def message_count(definitions: Definitions, events: Iterable[Event]) -> int:
     stored_orders = profile_of(definitions, events).orders
     return 0 if stored_orders is None else len(stored_orders.messages)
 
@@ -268,10 +268,10 @@ def test_the_longest_window_of_all_segments_holds() -> None:
     one_day, thirty_days, ever = (performed("Order Completed", 1, within) for within in ("1d", "30d", None))
     old = [order(0), order(100 * DAY)]
     very_old = [order(0), order(500 * DAY)]
-    assert messages_kept(wanting(one_day), old) == 1
-    assert messages_kept(wanting(one_day, thirty_days), old) == 2
-    assert messages_kept(wanting(one_day), very_old) == 1
-    assert messages_kept(wanting(one_day, ever), very_old) == 2
+    assert message_count(wanting(one_day), old) == 1
+    assert message_count(wanting(one_day, thirty_days), old) == 2
+    assert message_count(wanting(one_day), very_old) == 1
+    assert message_count(wanting(one_day, ever), very_old) == 2
 
 
 @pytest.mark.parametrize("ever", [
@@ -282,7 +282,7 @@ def test_the_longest_window_of_all_segments_holds() -> None:
 ], ids=lambda when: next(iter(when)))  # fmt: skip
 def test_what_has_no_window_keeps_all_orders(ever: dict[str, object]) -> None:
     """The first and last order may be of any age, as may one of a total or sequence without a window."""
-    assert messages_kept(wanting(performed("Order Completed", 1, "1d"), ever), [order(0), order(500 * DAY)]) == 2
+    assert message_count(wanting(performed("Order Completed", 1, "1d"), ever), [order(0), order(500 * DAY)]) == 2
 
 
 @pytest.mark.parametrize("name", ["Order Refunded", "Order Cancelled"])

@@ -199,11 +199,11 @@ def expected_of(node: Reason, now: int) -> bool | None:
     if kind == "sequence":
         return lies(observed.first_at, now, at_most=node.within)
     if kind == "cart":
-        return cart_is_as_asked(observed, test, now)
+        return cart_meets_test(observed, test, now)
     if kind == "in_segment":
         return observed.since is not None
     if kind == "calendar":
-        return oracle_dates.is_asked_day(test, oracle_dates.local_day(now, test["timezone"]))
+        return oracle_dates.is_matching_day(test, oracle_dates.local_day(now, test["timezone"]))
     return None
 
 
@@ -217,7 +217,7 @@ def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str
     )
 
 
-def cart_is_as_asked(observed: Observed, test: Mapping[str, Any], now: int) -> bool | None:
+def cart_meets_test(observed: Observed, test: Mapping[str, Any], now: int) -> bool | None:
     """Whether the cart is not empty, as asked, and touched long enough but not too long ago."""
     plain = bool(
         observed.items

@@ -95,9 +95,15 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer an input counts as fetched to its end; then Kafka's answer counts."""
     silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
-    assert (silent.fetched, silent.end, silent.readable, silent.requested_at, silent.heard) == (5, 5, 5, -math.inf, 7.0)
+    assert (silent.fetched, silent.high_watermark, silent.last_stable_offset) == (5, 5, 5)
+    assert (silent.requested_at, silent.heard) == (-math.inf, 7.0)
     answered = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
-    assert (answered.name, answered.fetched, answered.end, answered.readable) == ("carts-0", 5, 9, 8)
+    assert (answered.name, answered.fetched, answered.high_watermark, answered.last_stable_offset) == (
+        "carts-0",
+        5,
+        9,
+        8,
+    )
     assert (answered.requested_at, answered.heard) == (6.5, 7.0)
 
 
@@ -123,8 +129,8 @@ def clocked(heard: dict[str, FetchStatus], now_ms: int) -> PartitionTask:
     return task(clock=NOON_MS, fetch_status=heard.__getitem__, now_ms=lambda: now_ms, monotonic=lambda: 100.0)
 
 
-def at_its_end(asked_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
-    return FetchStatus(FetchResponse(end, end, asked_ms, 100.0 - age_s), 100.0)
+def at_its_end(requested_ms: int, end: int = 5, age_s: float = 0.1) -> FetchStatus:
+    return FetchStatus(FetchResponse(end, end, requested_ms, 100.0 - age_s), 100.0)
 
 
 def with_a_visit(heard: dict[str, FetchStatus], now_ms: int, ago_ms: int) -> PartitionTask:

@@ -110,10 +110,10 @@ class Steps:
     def checkpointer(self) -> Any:
         return self
 
-    async def save_time(self, clock: int, caught_up: int = 0) -> None:
+    async def save_time(self, clock: int, caught_up_until: int = 0) -> None:
         """Nothing is decided by time."""
 
-    async def process_batch(self, taken: MergedBatch, clock: int, caught_up: int = 0) -> list[OutRecord]:
+    async def process_batch(self, taken: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         self.together.append(len(taken.readings))
         for reading in taken.readings:
             if not isinstance(reading[3], str):

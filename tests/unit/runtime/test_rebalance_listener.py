@@ -21,7 +21,7 @@ from rules.definitions.segments_file import built_in
 from rules.engine import Engine
 from rules.published_ahead import PublishedChange
 from streams.errors import StoreFailed, StoreRefused
-from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets, OutputChunk, Place
+from streams.kafka.fetch import Answers, Batch, FetchResponse, FetchStatus, Offsets, OutputChunk, TopicAndPartition
 from streams.runtime import poison_pills, rebalance_listener
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace
@@ -133,7 +133,7 @@ class Outputs:
             yield chunk
 
     async def peek(
-        self, places: Collection[Place], _wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], _wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         self.peeked.append({partition for _, partition in places})
         for topic, partition in places:
@@ -300,7 +300,7 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
     await world.claim()
     for _ in range(LOST_AFTER_ANSWERS + 2):
         await look()
-    assert all(fetching.fetched <= fetching.end for fetching in world.ownership.fetching().values())
+    assert all(fetching.fetched <= fetching.high_watermark for fetching in world.ownership.fetching().values())
     assert (world.sentences, world.consumer.sought) == ([], [])
 
 

@@ -78,8 +78,8 @@ UNREAD_S = 10.0
 
 def reading(name: str = "carts-0", fetched: int = 5, end: int = 5, **more: Any) -> Fetching:
     """An input that was answered just now, unless said otherwise; all of its log may be read."""
-    usual = {"readable": end, "requested_at": 0.0, "heard": math.inf, "full": False}
-    return Fetching(name=name, fetched=fetched, end=end, **{**usual, **more})
+    usual = {"last_stable_offset": end, "requested_at": 0.0, "heard": math.inf, "full": False}
+    return Fetching(name=name, fetched=fetched, high_watermark=end, **{**usual, **more})
 
 
 def look(stops: Stops, *looks: tuple[float, list[Fetching]]) -> list[str]:
@@ -127,7 +127,7 @@ def test_an_input_without_unread_records_may_rest(stops: Stops) -> None:
 
 def test_an_open_transaction_is_no_stall(stops: Stops) -> None:
     """What may not be read yet is not unread, however long the producer takes."""
-    assert look(stops, *((now, [reading(end=50, readable=5)]) for now in range(0, 1_000, 7))) == []
+    assert look(stops, *((now, [reading(end=50, last_stable_offset=5)]) for now in range(0, 1_000, 7))) == []
 
 
 def test_a_silent_kafka(stops: Stops) -> None:
@@ -214,7 +214,7 @@ def test_a_silent_kafka_has_lost_nothing() -> None:
 
 @pytest.mark.parametrize(
     "between",
-    [reading(fetched=6, end=7), reading(), reading(end=6, full=True), reading(end=9, readable=5)],
+    [reading(fetched=6, end=7), reading(), reading(end=6, full=True), reading(end=9, last_stable_offset=5)],
     ids=["it moved", "nothing waits", "held back on purpose", "an open transaction"],
 )
 def test_in_step_in_between(between: Fetching) -> None:

@@ -14,7 +14,7 @@ from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.errors import StoreFailed
 from streams.triggers import customer_state
 from streams.triggers.action_decisions import FRESH_MS
-from streams.triggers.customer_state import Action, Person, Sent
+from streams.triggers.customer_state import Action, Person, SentMessage
 from streams.triggers.membership_lookup import Waiting
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from tests.support.in_memory_triggers import (
@@ -346,7 +346,7 @@ def test_bytes_of_the_version_before_are_read() -> None:
     (action,) = customer_state.decode(former).actions
     assert action == Action("cart", "c-2", 2, 5, b"{}", 10, 12, 1, 7, False, True)
     assert (action.due, action.look_at, action.waits_for, action.behind) == (12, 0, "", "")
-    assert customer_state.decode(former).sent == [Sent(8, "cart", "mail", "k")]
+    assert customer_state.decode(former).sent == [SentMessage(8, "cart", "mail", "k")]
 
 
 # --- other messages ----------------------------------------------------------------------------

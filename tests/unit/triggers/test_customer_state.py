@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.triggers.customer_state import Action, Person, Sent, Trait
+from streams.triggers.customer_state import Action, Person, SentMessage, Trait
 
 
 def action(trigger: str, occurred_at: int, *, is_under_way: bool = False) -> Action:
@@ -17,7 +17,7 @@ def test_an_erasure_leaves_what_is_later() -> None:
     person = Person(
         traits={"city": Trait(5, "a", "Qom"), "plan": Trait(15, "b", "pro")},
         actions=[action("first", 5), action("second", 15), action("third", 6, is_under_way=True)],
-        sent=[Sent(8, "first", "mail", "k1"), Sent(18, "second", "mail", "k2")],
+        sent=[SentMessage(8, "first", "mail", "k1"), SentMessage(18, "second", "mail", "k2")],
         acted=["first", "second"],
     )
     assert [ended.trigger for ended in person.forget(10)] == ["first"]
@@ -33,7 +33,7 @@ def test_an_erasure_takes_everything_before_it() -> None:
     person = Person(
         traits={"city": Trait(5, "a", "Qom")},
         actions=[action("first", 5)],
-        sent=[Sent(8, "first", "mail", "k1")],
+        sent=[SentMessage(8, "first", "mail", "k1")],
         acted=["first"],
     )
     person.forget(10)

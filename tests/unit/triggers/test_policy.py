@@ -186,7 +186,7 @@ def _check_quiet(file: TriggersFile, at: int, message: Message, zones: list) -> 
     hours = trigger.quiet or file.channels[trigger.channel].quiet
     if hours is None:
         return
-    zones_before = [zone for told_at, zone in zones if told_at <= at]
+    zones_before = [zone for changed_at, zone in zones if changed_at <= at]
     zone = zones_before[-1] if zones_before and zones_before[-1] != "nowhere" else "UTC"
     minute = datetime.fromtimestamp(at / 1000, UTC).astimezone(ZoneInfo(zone))
     now, first, last = ((moment.hour, moment.minute) for moment in (minute, hours.from_, hours.to))

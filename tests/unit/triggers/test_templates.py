@@ -145,7 +145,7 @@ def test_what_a_customer_sends_does_not_choose_the_size(name: str) -> None:
     rendering.say(message(n="1", text="a"))
 
 
-def channels(template: str) -> dict[str, tuple[config.Way, Channel]]:
+def channels(template: str) -> dict[str, tuple[config.ChannelConfig, Channel]]:
     """A channel of each kind, towards a port where no server listens."""
     by_trigger = {"t": words(template)}
     mail = config.EmailWay.model_validate(

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from streams.kafka.fetch import OutputChunk, Place
+from streams.kafka.fetch import OutputChunk, TopicAndPartition
 from streams.kafka.partitioner import belonging_of_each, partition_of
 from streams.stop import Stop
 from streams.wire.records import OutRecord
@@ -57,7 +57,7 @@ class Coming:
         self.given_up: list[int] = []
 
     async def peek(
-        self, places: Collection[Place], wanted: Callable[[Place], bool]
+        self, places: Collection[TopicAndPartition], wanted: Callable[[TopicAndPartition], bool]
     ) -> AsyncGenerator[OutputChunk, None]:
         left = set(places)
         for at, partition, names in self._coming:

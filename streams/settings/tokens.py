@@ -1,12 +1,12 @@
-"""Bearer tokens: whether a request has the right one, and whether a token is too weak to be set.
+"""Whether a token is too weak to be set: a program can guess it.
 
-Tokens are compared in constant time. A weak token is one that a program can guess: repetitions, characters that count
-upwards, and common words add nothing to its strength.
+Repetitions, characters that count upwards, and common words add nothing to a token's strength.
+
+See also: `streams.http.bearer_tokens`, whether a request has the right token.
 """
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from itertools import pairwise
 
 LENGTH_MIN = 20
@@ -14,13 +14,6 @@ _STEPS_MIN = 8
 _COMMON_WORDS = (
     "password", "passwort", "changeme", "letmein", "example", "segmenter", "secret", "qwerty", "token", "admin", "test",
 )  # fmt: skip
-
-
-def is_right(authorization: str, token: str) -> bool:
-    """Whether an Authorization header has the token; its scheme may be written in any case."""
-    scheme, _, credentials = authorization.partition(" ")
-    is_equal = compare_digest(credentials.strip().encode(errors="replace"), token.encode())
-    return scheme.lower() == "bearer" and is_equal
 
 
 def is_weak(token: str) -> bool:

@@ -1,43 +1,31 @@
-"""Settings of every process, read once from the environment (``SEGMENTER_…``) or from files of secrets.
+"""Every setting, with its default, its bounds and its description.
 
-The one rule: a setting has its unit in its name and its default beside it; no other module reads the
-environment (but for fail points, which are for tests). A secret is a `SecretStr`: it is never shown, and
-`streams.credentials` alone opens it. Long because every setting stands here, with its description.
+The one rule: a setting has its unit in its name and its default beside it. A secret is a `SecretStr`: it is never
+shown, and `streams.credentials` alone opens it.
+
+See also: `streams.settings.conflicts` (what two settings must not be together), `streams.settings.model` (where the
+values come from).
 """
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SecretsSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import DirectoryPath, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.http import tokens
-from streams.http.addresses import is_loopback, networks
+from streams.settings.addresses import networks
+from streams.settings.redis_urls import is_redis_url, redis_urls
 
 PREFIX = "SEGMENTER_"
-_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
-# Variables which `streams.failpoints` and the tests read.
-_OF_TESTS = {f"{PREFIX}FAIL_POINT", f"{PREFIX}TEST_REDIS"}
 # Where Docker and Compose put the secrets of a container.
-_SECRETS_DIR = Path("/run/secrets")
+SECRETS_DIR = Path("/run/secrets")
+_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):\d{1,5}"
 
 
-class Settings(BaseSettings):
-    """All settings; see each line. Environment: the name in capitals after ``SEGMENTER_``.
-
-    A file in the secrets folder gives the setting with the file's name (``segmenter_kafka_password``);
-    the environment takes precedence over it.
-    """
+class SettingFields(BaseSettings):
+    """The fields of `Settings`, each checked by itself."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -67,7 +55,7 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, le=15, description="replicas of every topic that `topics` creates")
 
     secrets_dir: DirectoryPath | None = Field(
-        None, description=f"folder with one file per secret; default: {_SECRETS_DIR}, if it exists"
+        None, description=f"folder with one file per secret; default: {SECRETS_DIR}, if it exists"
     )
     kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="Kafka's security.protocol"
@@ -204,20 +192,6 @@ class Settings(BaseSettings):
             raise ValueError("tansu has no transactions; use Apache Kafka, or at_least_once")
         return guarantee
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # one of our own, as its folder is a setting
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        folder = Path(os.environ.get(f"{PREFIX}SECRETS_DIR") or _SECRETS_DIR)
-        # A folder that was named and does not exist is reported by the check of its own field.
-        secrets = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
-        return (init_settings, env_settings, *secrets)
-
     @field_validator("ops_proxies")
     @classmethod
     def _are_networks(cls, proxies: str) -> str:
@@ -232,147 +206,9 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _is_url(cls, redis: SecretStr) -> SecretStr:
-        if not all(map(_is_redis_url, redis_urls(redis))):
+        if not all(map(is_redis_url, redis_urls(redis))):
             raise ValueError(
                 "should be a URL such as redis://127.0.0.1:6379/0 or rediss://user@host:6379/0; "
                 "in a password / ? # @ % are written %2F %3F %23 %40 %25"
             )
         return redis
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        wrong = next((sentence for is_wrong, sentence in _misfits(self) if is_wrong), None)
-        if wrong is not None:
-            raise ValueError(wrong)
-        return self
-
-
-def redis_urls(redis: SecretStr) -> list[str]:
-    """The URLs of the hosts that a Redis URL lists, with the same user, password and path."""
-    scheme, separator, rest = redis.get_secret_value().partition("://")
-    authority, slash, path = rest.partition("/")
-    user, user_sign, hosts = authority.rpartition("@")
-    return [f"{scheme}{separator}{user}{user_sign}{host}{slash}{path}" for host in hosts.split(",")]
-
-
-def _is_redis_url(text: str) -> bool:
-    """Whether a text is a Redis URL, and no unescaped character of a password has cut it short.
-
-    The rest of such a password would be taken for a part of the address, and shown in errors.
-    """
-    try:
-        url = urlsplit(text)
-        if url.scheme == "unix":
-            return True
-        named = url.scheme in ("redis", "rediss") and bool(url.hostname) and url.port != 0
-    except ValueError:  # the error is not shown, as its text may contain a part of a password
-        return False
-    return named and not url.fragment and "@" not in url.query and re.fullmatch(r"(/\d*)?", url.path) is not None
-
-
-def _misfits(settings: Settings) -> list[tuple[bool, str]]:
-    """Combinations of settings that would silently have no effect, or fail later with a less clear error.
-
-    Each with whether it is the case, and the sentence about it.
-    """
-    return [*_of_kafka(settings), *_of_redis(settings), *_of_http(settings)]
-
-
-def _of_kafka(settings: Settings) -> list[tuple[bool, str]]:
-    sasl, tls = settings.kafka_protocol.startswith("SASL"), settings.kafka_protocol.endswith("SSL")
-    files = (settings.kafka_ca_file, settings.kafka_certificate_file, settings.kafka_key_file)
-    no_login = not settings.kafka_user or not _given(settings.kafka_password)
-    return [
-        (sasl and no_login, "KAFKA_PROTOCOL: SASL needs SEGMENTER_KAFKA_USER and SEGMENTER_KAFKA_PASSWORD"),
-        (not sasl and not no_login, "KAFKA_PASSWORD: needs SEGMENTER_KAFKA_PROTOCOL SASL_SSL (or SASL_PLAINTEXT)"),
-        (not tls and any(files), "KAFKA_…_FILE: needs SEGMENTER_KAFKA_PROTOCOL SSL or SASL_SSL"),
-        (
-            bool(settings.kafka_key_file and not settings.kafka_certificate_file),
-            "KAFKA_KEY_FILE: needs SEGMENTER_KAFKA_CERTIFICATE_FILE",
-        ),
-    ]
-
-
-def _of_redis(settings: Settings) -> list[tuple[bool, str]]:
-    # A cluster has several hosts, and database 0 alone; a socket of this machine is no cluster.
-    urls = redis_urls(settings.redis)
-    url = urlsplit(urls[0])
-    files = (settings.redis_ca_file, settings.redis_certificate_file, settings.redis_key_file)
-    one_place = url.scheme != "unix" and url.path in ("", "/", "/0") and "db=" not in url.query
-    return [
-        (url.scheme != "rediss" and any(files), "REDIS_…_FILE: needs a rediss:// URL in SEGMENTER_REDIS"),
-        (
-            bool(settings.redis_key_file and not settings.redis_certificate_file),
-            "REDIS_KEY_FILE: needs SEGMENTER_REDIS_CERTIFICATE_FILE",
-        ),
-        (
-            url.password is not None and _given(settings.redis_password),
-            "REDIS_PASSWORD: the URL in SEGMENTER_REDIS has a password, too",
-        ),
-        (len(urls) > 1 and not settings.redis_cluster, "REDIS: several hosts need SEGMENTER_REDIS_CLUSTER=true"),
-        (settings.redis_cluster and not one_place, "REDIS: a cluster is named by hosts, and has database 0 alone"),
-    ]
-
-
-def _of_http(settings: Settings) -> list[tuple[bool, str]]:
-    is_ops_exposed = not _is_local(settings.ops_http) or bool(settings.ops_proxies)
-    return [
-        (
-            bool(settings.http_key_file and not settings.http_certificate_file),
-            "HTTP_KEY_FILE: needs SEGMENTER_HTTP_CERTIFICATE_FILE",
-        ),
-        *_of_token("HTTP_TOKEN", settings.http_token, is_exposed=not _is_local(settings.http)),
-        *_of_token("OPS_TOKEN", settings.ops_token, is_exposed=is_ops_exposed),
-    ]
-
-
-def _of_token(name: str, token: SecretStr | None, *, is_exposed: bool) -> list[tuple[bool, str]]:
-    if token is None:
-        return []
-    advice = "others than this machine reach the port; draw one: head -c 24 /dev/urandom | base64"
-    return [
-        (not _given(token), f"{name}: is empty; leave it out, or set one"),
-        (is_exposed and tokens.is_weak(token.get_secret_value()), f"{name}: can be guessed, and {advice}"),
-    ]
-
-
-def _is_local(address: str) -> bool:
-    return address == "none" or is_loopback(host_of(address))
-
-
-def host_of(address: str) -> str:
-    """The host of HOST:PORT, without the brackets of IPv6."""
-    return address.rpartition(":")[0].strip("[]")
-
-
-def _given(secret: SecretStr | None) -> bool:
-    return secret is not None and bool(secret.get_secret_value())
-
-
-def of_triggers(settings: Settings) -> Settings:
-    """The settings of the triggers process, which has a group and Redis keys of its own."""
-    return settings.model_copy(
-        update={"group": f"{settings.group}-triggers", "redis_prefix": f"{settings.redis_prefix}triggers:"}
-    )
-
-
-def unknown_variables() -> list[str]:
-    """Variables of the environment that look like settings and are none: they have no effect."""
-    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OF_TESTS
-    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in names)
-
-
-def complaints(error: ValidationError) -> list[str]:
-    """A sentence for each setting that is wrong; a value that is or may contain a secret is not repeated."""
-    sentences = []
-    for problem in error.errors():
-        message = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:  # of a combination of settings, which begins with the name itself
-            sentences.append(f"{PREFIX}{message}")
-            continue
-        name, given = str(problem["loc"][0]), problem["input"]
-        field = Settings.model_fields.get(name)
-        is_secret = field is None or "SecretStr" in str(field.annotation) or "@" in str(given)
-        value = "" if is_secret else f", here is {given!r}"
-        sentences.append(f"{PREFIX}{name.upper()}: {message}{value}")
-    return sentences

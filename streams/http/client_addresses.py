@@ -1,16 +1,20 @@
-"""Network addresses: that of a request's client, also behind proxies, and those that only this machine reaches."""
+"""The address of a request's client, also behind proxies, and whether a request was for a loopback address.
+
+See also: `streams.settings.addresses`, the networks of trusted proxies.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
+
+from streams.settings.addresses import Network, is_loopback
 
 # A host on the internet usually has a whole network of this size, and may change its address within it.
 _IPV6_HOST_PREFIX = 64
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 
 def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
@@ -37,19 +41,6 @@ def counted_as(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, _IPV6_HOST_PREFIX), strict=False))
     return address if parsed is None else str(parsed)
-
-
-def networks(text: str) -> list[Network]:
-    """Parse addresses and networks that are separated by commas. Raises `ValueError`."""
-    return [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server on this host can be reached from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def is_loopback_host(header: str | None) -> bool:
