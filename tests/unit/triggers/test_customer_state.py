@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.triggers.customer_state import Action, Person, Sent, Trait
+from streams.triggers.customer_state import Action, Person, Sent
+from streams.triggers.traits import Trait
 
 
 def action(trigger: str, occurred_at: int, *, is_under_way: bool = False) -> Action:
