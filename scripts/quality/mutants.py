@@ -1231,7 +1231,7 @@ BY_TESTS = (
     Mutant(
         "an alias counts for all that it repeats",
         "rules/definitions/yaml_text.py",
-        "self._grow(*self._anchored.get(str(event.anchor), (1, 0)))",
+        "self._grow(node.nodes, node.characters)",
         "self._grow(1, 0)",
         "tests/unit/rules/test_yaml_text.py::test_what_is_too_large_is_refused",
     ),
@@ -1245,9 +1245,23 @@ BY_TESTS = (
     Mutant(
         "a YAML document nests so deep",
         "rules/definitions/yaml_text.py",
-        "if len(self._open) > NESTED_MAX:",
+        "if len(self._open) + (self._open[-1].depth if self._open else 0) > NESTED_MAX:",
         "if False:",
         "tests/unit/rules/test_yaml_text.py::test_nested_as_deep_as_is_allowed",
+    ),
+    Mutant(
+        "a YAML document nests so deep with what its aliases repeat",
+        "rules/definitions/yaml_text.py",
+        " + (self._open[-1].depth if self._open else 0) > NESTED_MAX",
+        " > NESTED_MAX",
+        "tests/unit/rules/test_yaml_text.py::test_what_aliases_repeat_is_nested_as_deep_as_is_allowed",
+    ),
+    Mutant(
+        "a YAML collection does not hold itself",
+        "rules/definitions/yaml_text.py",
+        "if any(node.anchor == anchor for node in self._open):",
+        "if False:",
+        "tests/unit/rules/test_yaml_text.py::test_what_holds_itself_is_refused",
     ),
     Mutant(
         "a number in YAML has so many characters",
