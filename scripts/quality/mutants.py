@@ -2510,6 +2510,27 @@ BY_TESTS = (
         "tests/unit/triggers/test_ssrf.py::test_a_redirect_is_not_followed",
     ),
     Mutant(
+        "a Retry-After of other digits is none",
+        "streams/triggers/channels/webhook.py",
+        "written.isascii() and written.isdigit()",
+        "written.isdigit()",
+        "tests/unit/triggers/test_channels.py::test_a_retry_after_that_is_neither_a_number_nor_a_date",
+    ),
+    Mutant(
+        "a Retry-After that is no date of a calendar is none",
+        "streams/triggers/channels/webhook.py",
+        "    except Exception:  # noqa: BLE001  # the text is foreign",
+        "    except (ValueError, TypeError):  # the text is foreign",
+        "tests/unit/triggers/test_channels.py::test_a_retry_after_that_is_neither_a_number_nor_a_date",
+    ),
+    Mutant(
+        "a Retry-After is at most a day",
+        "streams/triggers/channels/webhook.py",
+        "max(0, min(int((at - datetime.now(UTC)).total_seconds() * 1000), DAY_MS))",
+        "max(0, int((at - datetime.now(UTC)).total_seconds() * 1000))",
+        "tests/unit/triggers/test_channels.py::test_no_retry_after_is_beyond_its_bounds",
+    ),
+    Mutant(
         "no proxy of the environment takes a webhook",
         "streams/triggers/channels/webhook.py",
         "trust_env=False",
