@@ -2083,6 +2083,27 @@ BY_TESTS = (
         "tests/integration/cli/test_unlinked_ids.py",
     ),
     Mutant(
+        "white space of any script makes no id of a placeholder",
+        "rules/placeholders.py",
+        "frozenset({*starts, *_SPACES})",
+        'frozenset({*starts, " ", "\\t", "\\u00a0"})',
+        "tests/unit/rules/test_placeholders.py",
+    ),
+    Mutant(
+        "much white space makes no id of a placeholder",
+        "rules/placeholders.py",
+        "text = text.strip()",
+        "return False",
+        "tests/unit/rules/test_placeholders.py",
+    ),
+    Mutant(
+        "a placeholder of a file is one in capitals, too",
+        "rules/placeholders.py",
+        "(text, text.lower(), text.upper())",
+        "(text,)",
+        "tests/unit/rules/test_placeholders.py",
+    ),
+    Mutant(
         "publish knows the placeholders of the file",
         "streams/cli/publish.py",
         "decode_line(line, int(time.time() * 1000), placeholders=self._placeholders)",
