@@ -1530,6 +1530,20 @@ BY_TESTS = (
         "tests/unit/triggers/test_mail_headers.py",
     ),
     Mutant(
+        "a long header of e-mail is folded",
+        "streams/triggers/channels/mime.py",
+        "return _FOLD.join(",
+        'return " ".join(',
+        "tests/unit/triggers/test_mail_headers.py::test_drawn_values_of_any_length_through_a_real_server",
+    ),
+    Mutant(
+        "a header of e-mail that fits no line is refused",
+        "streams/triggers/channels/mime.py",
+        'if len(f"{name}: {value}".encode()) > LINE_MAX_BYTES:',
+        "if False:",
+        "tests/unit/triggers/test_mail_headers.py::test_drawn_values_of_any_length_through_a_real_server",
+    ),
+    Mutant(
         "a body has one kind of line break",
         "streams/triggers/channels/mime.py",
         "lines = _whole(text).splitlines()",
