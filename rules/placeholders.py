@@ -29,11 +29,20 @@ class Placeholders(msgspec.Struct, frozen=True):
 
     def include(self, text: str) -> bool:
         """Whether a text is a placeholder, without regard to case and white space."""
-        return len(text) <= self.most_chars and text[0] in self.first and fold(text) in self.folded
+        if text[0] not in self.first:
+            return False
+        if len(text) > self.most_chars:
+            text = text.strip()
+        return len(text) <= self.most_chars and fold(text) in self.folded
 
 
-# The most white space around or in a placeholder; a text with more counts as an id.
+# The most white space in a placeholder; a text with more counts as an id. Around it there may be any.
 _SPACES_MAX = 8
+# All that `str.strip` takes off.
+_SPACES = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 
 
 def fold(text: str) -> str:
@@ -44,8 +53,8 @@ def fold(text: str) -> str:
 def placeholders(added: Iterable[str] = ()) -> Placeholders:
     """The built-in placeholders, and those that a file adds."""
     folded = frozenset(map(fold, (*TEXTS, *added)))
-    starts = {text[0] for text in folded}
-    first = frozenset({*starts, *map(str.upper, starts), " ", "\t", "\u00a0"})
+    starts = {form[0] for text in (*TEXTS, *added, *folded) for form in (text, text.lower(), text.upper())}
+    first = frozenset({*starts, *_SPACES})
     return Placeholders(folded, first, max(map(len, (*TEXTS, *added, *folded))) + _SPACES_MAX)
 
 

@@ -4,8 +4,8 @@ The one rule: nothing is guessed. A key that stands twice is refused, of which p
 the last; only ``true`` and ``false`` are booleans, so that ``country: no`` stays Norway; a date
 stays the text that was written.
 
-A short text may stand for a huge document: aliases repeat what they name, and numbers have no end. So it is measured
-before anything is built of it.
+A short text may stand for a huge document: aliases repeat what they name, also within itself, and numbers have no end.
+So it is measured before anything is built of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import yaml
 
 # The largest file. The library has 13 KB; 1,000 segments of the size of its largest have 0.7 MB.
@@ -123,41 +124,65 @@ def _refuse_large(text: str) -> None:
         return
 
 
+class _Node(msgspec.Struct):
+    """What was counted of a node: with ``depth``, how many collections in it are nested. ``anchor``: its name, if any.
+
+    Until a collection ends, ``nodes`` and ``characters`` are what was counted before it.
+    """
+
+    anchor: str | None
+    nodes: int
+    characters: int
+    depth: int = 0
+
+
 class _Size:
     """The size of a document up to some event of the parser, with the nodes that aliases repeat."""
 
     def __init__(self) -> None:
         self._nodes = self._characters = 0
-        self._anchored: dict[str, tuple[int, int]] = {}
-        self._open: list[tuple[str | None, int, int]] = []
+        self._anchored: dict[str, _Node] = {}
+        self._open: list[_Node] = []
 
     def add(self, event: Any) -> None:
-        """Add the next event. Raises `NotYaml` if the document is too large."""
+        """Add the next event. Raises `NotYaml` if the document is too large, or if a collection holds itself."""
         if isinstance(event, yaml.CollectionEndEvent):
-            anchor, nodes, characters = self._open.pop()
-            self._note(anchor, self._nodes - nodes, self._characters - characters)
+            node = self._open.pop()
+            self._note(_Node(node.anchor, self._nodes - node.nodes, self._characters - node.characters, node.depth + 1))
             return
         if isinstance(event, yaml.AliasEvent):
-            self._grow(*self._anchored.get(str(event.anchor), (1, 0)))
+            self._repeat(event)
         elif isinstance(event, yaml.ScalarEvent):
             self._grow(1, len(event.value))
-            self._note(event.anchor, 1, len(event.value))
+            self._note(_Node(event.anchor, 1, len(event.value)))
         elif isinstance(event, yaml.CollectionStartEvent):
-            self._open.append((event.anchor, self._nodes, self._characters))
+            self._open.append(_Node(event.anchor, self._nodes, self._characters))
             self._grow(1, 0)
         self._check(event)
+
+    def _repeat(self, event: Any) -> None:
+        anchor = str(event.anchor)
+        if any(node.anchor == anchor for node in self._open):
+            place = f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}"
+            raise NotYaml(f"{place}: *{anchor} stands within &{anchor}, which it repeats; write out what is meant")
+        node = self._anchored.get(anchor, _Node(None, 1, 0))
+        self._grow(node.nodes, node.characters)
+        self._note(node)
 
     def _grow(self, nodes: int, characters: int) -> None:
         self._nodes += nodes
         self._characters += characters
 
-    def _note(self, anchor: str | None, nodes: int, characters: int) -> None:
-        if anchor is not None:
-            self._anchored[anchor] = nodes, characters
+    def _note(self, node: _Node) -> None:
+        """Note a whole node in the collection that it stands in, and for its aliases."""
+        if self._open:
+            self._open[-1].depth = max(self._open[-1].depth, node.depth)
+        if node.anchor is not None:
+            self._anchored[node.anchor] = node
 
     def _check(self, event: Any) -> None:
         place = f"line {event.start_mark.line + 1}"
-        if len(self._open) > NESTED_MAX:
+        if len(self._open) + (self._open[-1].depth if self._open else 0) > NESTED_MAX:
             raise NotYaml(f"{place}: nested more than {NESTED_MAX} deep; write it flatter")
         if self._nodes > NODES_MAX or self._characters > TEXT_MAX_BYTES:
             most = f"more than {NODES_MAX:,} keys and values, or {TEXT_MAX_BYTES:,} characters"

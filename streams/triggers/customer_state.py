@@ -4,30 +4,23 @@ The one rule: all of it is one stored value, saved together with the positions a
 crash nothing is known but this value and what is on the topics.
 
 Bounds: 64 actions that wait (where one more comes, the oldest is decided as ``crowded out``), beside them as many
-attempts under way as channels make at one time, the newest 512 messages of the last 366 days, and texts of traits up to
-1,024 characters.
+attempts under way as channels make at one time, the newest 512 messages of the last 366 days, and traits up to 128 KiB
+(`streams.triggers.traits`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from rules.reasons import Instant
 from streams.triggers.config import LOOK_BACK_MAX_MS
+from streams.triggers.traits import Trait, bounded
 
 ACTIONS_MAX = 64
 SENT_MAX = 512
-TRAIT_MAX_CHARS = 1_024
-
-
-class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest value of a trait, by (time, message id) of its identify; ``None``: it was taken back."""
-
-    time: int
-    id: str
-    value: Any
 
 
 class Redelivery(msgspec.Struct, frozen=True, gc=False):
@@ -163,11 +156,13 @@ class Person(msgspec.Struct, array_like=True, gc=False):
         """Keys of messages with an attempt under way."""
         return {action.key for action in self.actions if action.attempting}
 
-    def set_trait(self, name: str, trait: Trait) -> None:
-        """Set a trait: the last writer by (time, message id) wins, in whichever order the events are read."""
-        current = self.traits.get(name)
-        if current is None or (trait.time, trait.id) > (current.time, current.id):
-            self.traits[name] = trait
+    def set_traits(self, traits: Mapping[str, Trait]) -> None:
+        """Set traits: the last writer by (time, message id) wins, in whichever order the events are read."""
+        for name, trait in traits.items():
+            current = self.traits.get(name)
+            if current is None or (trait.time, trait.id) > (current.time, current.id):
+                self.traits[name] = trait
+        self.traits = bounded(self.traits)
 
     def trait(self, name: str) -> Any:
         """The value of a trait; ``None``: there is none."""

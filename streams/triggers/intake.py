@@ -6,15 +6,15 @@ The one rule: applying is idempotent. A change that was read before is known by 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from rules.events import ERASE, Event
-from rules.values import Json, Real, text
+from rules.values import text
 from streams.triggers import decision_log
 from streams.triggers.config import Trigger, TriggersFile, Where
-from streams.triggers.customer_state import ACTIONS_MAX, TRAIT_MAX_CHARS, Action, Person, Trait
+from streams.triggers.customer_state import ACTIONS_MAX, Action, Person
 from streams.triggers.decision_log import Decision
 from streams.triggers.inputs import Come, is_come
+from streams.triggers.traits import Trait, shortened
 
 ERASED = "erased"
 SENT_SINCE = "sent since it failed, or it may have been"
@@ -44,8 +44,8 @@ class TriggerIntake:
                 for action in person.forget(event.time)
             ]
         fields = event.traits.fields
-        for name in self._traits & fields.keys():
-            person.set_trait(name, Trait(event.time, event.id, shortened(fields[name])))
+        names = self._traits & fields.keys()
+        person.set_traits({name: Trait(event.time, event.id, shortened(fields[name])) for name in names})
         return []
 
     def _come(self, person: Person, come: Come, now: int) -> Iterator[Decision]:
@@ -121,19 +121,6 @@ def _membership(where: Where, segments: frozenset[str]) -> str | None:
     if absent is not None:
         return f"not in {absent}"
     return None if present is None else f"in {present}"
-
-
-def shortened(value: Json) -> Any:
-    """A trait as it is stored: texts and lists cut to a length, and decimals and large integers as texts."""
-    if isinstance(value, Real):
-        return str(value)
-    if isinstance(value, str):
-        return value[:TRAIT_MAX_CHARS]
-    if isinstance(value, list):
-        return [shortened(item) for item in value[:64]]
-    if isinstance(value, dict):
-        return {name: shortened(item) for name, item in list(value.items())[:64]}
-    return value if isinstance(value, bool) or value is None or abs(value) < 2**63 else str(value)
 
 
 def contact(file: TriggersFile, person: Person) -> dict[str, str]:

@@ -35,7 +35,7 @@ from tests.support.partition_lives import GRACE_MS, Lives, Record, inputs
 from tests.support.recovery_cases import DIES_WITHIN, LIVES_MAX, Case, fold, through_all
 
 SEEDS = range(60)
-NIGHTLY = range(len(SEEDS), 3_000)
+NIGHTLY = range(len(SEEDS), 10_000)
 IN_BLOCKS = pytest.mark.parametrize(
     "seeds",
     [

@@ -17,7 +17,10 @@ from streams.runtime import metric_list
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "docs" / "operations" / "monitoring"
-NAMES = metric_list.NAMES | ops_metrics.NAMES
+METRICS = {**metric_list.COUNTED, **metric_list.SCRAPED, **ops_metrics.GAUGES, **ops_metrics.COUNTERS}
+NAMES = frozenset(METRICS)
+# Labels that Prometheus gives to whatever it scrapes.
+SCRAPE_LABELS = frozenset({"instance", "job"})
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -35,12 +38,51 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def queries() -> list[str]:
+    """The queries of all alerts and panels."""
+    return [rule["expr"] for rule in alerts()] + [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def labels_of(query: str) -> set[str]:
+    """The labels that the metrics of a query have."""
+    labels = set(SCRAPE_LABELS).union(*(METRICS[name].labels for name in named(query)))
+    return labels | {"le"} if "_bucket" in query else labels
+
+
+def grouped_by(query: str) -> set[str]:
+    """The labels by which a query groups."""
+    return {label for group in re.findall(r"\bby \(([^)]*)\)", query) for label in re.split(r",\s*", group)}
+
+
 def test_nothing_is_asked_for_that_nobody_tells() -> None:
     """Each metric of an alert or a panel is one of the lists; and each of the lists is on the dashboard."""
     alerted = set[str]().union(*(named(rule["expr"]) for rule in alerts()))
     shown = set[str]().union(*(named(target["expr"]) for panel in panels() for target in panel["targets"]))
     assert (alerted | shown) - NAMES == set()
     assert NAMES - shown - {"segmenter_clock_timestamp_seconds", "segmenter_claim_seconds"} == set()
+
+
+@pytest.mark.parametrize("query", queries())
+def test_a_query_asks_for_labels_that_are_there(query: str) -> None:
+    """A label that no metric has selects nothing, and groups everything into one: Prometheus takes both silently."""
+    selected = {label for braces in re.findall(r"{([^}]*)}", query) for label in re.findall(r"(\w+)\s*[=!]", braces)}
+    assert (grouped_by(query) | selected) - labels_of(query) == set()
+
+
+@pytest.mark.parametrize("query", queries())
+def test_a_query_asks_as_the_kind_of_a_metric_allows(query: str) -> None:
+    """A counter or histogram begins again with its process, so it is asked for its growth; a gauge never is."""
+    for function, name in re.findall(r"(\w*)\(?\b(segmenter_[a-z_]+)", query):
+        kind = METRICS[next(iter(named(name)))].kind
+        assert (function in ("rate", "increase")) is (kind != "gauge"), name
+        assert name.endswith(("_bucket", "_count", "_sum")) is (kind == "histogram"), name
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=[rule["alert"] for rule in alerts()])
+def test_an_alert_names_what_it_is_about(rule: dict[str, Any]) -> None:
+    """A label that the query does not leave would be an empty place in the sentence."""
+    shown = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
+    assert shown <= (grouped_by(rule["expr"]) or labels_of(rule["expr"]))
 
 
 def test_each_alert_has_its_paragraph() -> None:

@@ -178,11 +178,12 @@ def waited(retry_after: str | None) -> int | None:
     """Retry-After in ms from now, at most a day; ``None``: there is none that can be read."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
-        return min(int(retry_after.strip()[:9]) * 1000, DAY_MS)
+    written = retry_after.strip()
+    if written.isascii() and written.isdigit():
+        return min(int(written.lstrip("0")[:9] or "0") * 1000, DAY_MS)
     try:
-        at = parsedate_to_datetime(retry_after)
-    except (ValueError, TypeError):
+        at = parsedate_to_datetime(written)
+    except Exception:  # noqa: BLE001  # the text is foreign, and the library lets several kinds through
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0, min(int((at - datetime.now(UTC)).total_seconds() * 1000), DAY_MS))

@@ -33,8 +33,10 @@ from tests.support.patience import eventually
 pytestmark = pytest.mark.kafka
 
 SEED = 40_61
-# The worker's memory at the end, beside what it was after the first tenth, in which each kind of scene came once.
+# Memory beside what it was after the first tenth, in which each kind of scene came once: the worker's at the end, and
+# the most that the worker or the triggers had at any time.
 GROWS_MAX = 1.5
+PEAK_MAX = 2.0
 ROUNDS = 10
 # Of keys and values, by output.
 BOUNDS = {
@@ -106,19 +108,21 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
         triggers.wait_ready()
         began = time.monotonic()
         memory: list[int] = []
+        triggers_memory: list[int] = []
         peak = 0
         for _ in range(ROUNDS):
             run.send(scenes.round(count // ROUNDS))
             peak = max(peak, *(mb for _, mb in run.drain(worker, within_s)))
             eventually(lambda: run.is_caught_up("merges"), within_s, worker.tail())
             memory.append(resident_mb(worker.pid))
+            triggers_memory.append(resident_mb(triggers.pid))
         lasted = time.monotonic() - began
         run.send(iter(hostile_outputs.sentinels()))
         run.drain(worker, within_s)
         eventually(lambda: decided_sentinels(run) == sentinels, within_s, triggers.tail())
         eventually(lambda: not run.waiting("triggers:"), 20, triggers.tail())
         decided = time.monotonic() - began
-        triggers_mb = resident_mb(triggers.pid)
+        triggers_memory.append(resident_mb(triggers.pid))
         verified = segmenter("verify", timeout_s=600, **run.settings)
         assert (worker.exit_code, triggers.exit_code) == (None, None), worker.tail() + triggers.tail()
         assert worker.stop() == 0
@@ -132,7 +136,7 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
         "decided_s": round(decided),
         "memory_mb": memory,
         "peak_mb": peak,
-        "triggers_mb": triggers_mb,
+        "triggers_mb": triggers_memory,
         "counts": dict(outputs.counts),
         "largest": dict(outputs.largest),
         "parts": dict(outputs.parts),
@@ -152,6 +156,8 @@ def goes_on(run: Run, hook: Hook, count: int, within_s: float) -> None:
     assert verified.code == 0, (verified.out, records_of_differences(run, verified.out))
     run.assert_no_defect()
     assert memory[-1] < GROWS_MAX * memory[0]
+    assert peak < PEAK_MAX * memory[0]
+    assert max(triggers_memory) < PEAK_MAX * triggers_memory[0]
 
 
 def records_of_differences(run: Run, report: str) -> list[str]:

@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -432,6 +433,32 @@ def test_an_id_that_is_linked_again_is_not_a_new_one() -> None:
     replay = replayed(erased, *late, event("Order Completed", 1, 9_500, anonymousId="tablet"), tablet, phone)
     assert replay.customers["tablet"].erased
     assert replay.customers["phone"].merged_into is not None
+
+
+def test_a_liar_that_names_a_device_twice_makes_no_user_of_it() -> None:
+    """Some trackers send the device's id as both; else anyone could keep its person from being known on it."""
+    bought = event("Order Completed", 0, 0, anonymousId="phone")
+    lie = event("page", 2, 2, userId="phone", anonymousId="phone")
+    sign_in = event("page", 5, 5, userId="ann", anonymousId="phone")
+    for order in permutations([bought, lie, sign_in]):
+        replay = replayed(*order)
+        assert orders_of(replay, "ann") == 1
+        assert replay.customers["phone"].merged_into == ("ann", worlds.decoded([sign_in])[0].time)
+        assert not replay.customers["phone"].identified
+
+
+@pytest.mark.parametrize("kind", ["Order Completed", "Product Added", "identify"])
+def test_a_user_whom_the_shop_names_twice_is_taken_over_by_no_liar(kind: str) -> None:
+    """A shop that has no ids of devices sends its own as both: an order, a cart, or an identify with traits."""
+    own = event(kind, 0, 0, userId="ann", anonymousId="ann")
+    bought = event("Order Completed", 1, 1, userId="ann", anonymousId="ann")
+    hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
+    lie = event("page", 6, 6, userId="ann", anonymousId="ann")
+    for order in ([own, hijack, bought], [own, bought, hijack, lie], [bought, own, lie, hijack]):
+        replay = replayed(*order)
+        assert replay.customers["ann"].merged_into is None
+        assert orders_of(replay, "evil") == 0
+        assert orders_of(replay, "ann") == (2 if kind == "Order Completed" else 1)
 
 
 def test_a_person_has_so_many_new_devices() -> None:

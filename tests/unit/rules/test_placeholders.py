@@ -8,15 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.events import INPUTS, Event
 from rules.identity.events import ForwardedEvent, Misaddressed
+from rules.placeholders import BUILT_IN, TEXTS, placeholders
 from streams.kafka.fetch import Batch
 from streams.offline import replay as replaying
 from streams.offline.replay import Replay
@@ -87,6 +92,40 @@ def test_a_file_without_them_is_as_it_was() -> None:
     twice = build({"version": 1, "segments": SEGMENTS, "placeholders": ["visitor", "visitor"]}, "f")
     assert FORMER.fingerprint != NEWER.fingerprint == twice.fingerprint
     assert [segment.fingerprint for segment in FORMER.segments] == [segment.fingerprint for segment in NEWER.segments]
+
+
+# --- white space -------------------------------------------------------------------------------
+
+SPACES = [character for character in map(chr, range(sys.maxunicode + 1)) if not character.strip()]
+ADDED = ["visitor", "not-set", "بازدیدکننده", "Straße", "ßx", "İd", "ﬁrst", "\u3000ghost "]
+spaces = st.text(st.sampled_from(SPACES), max_size=12) | st.builds(
+    lambda space, count: space * count, st.sampled_from(SPACES), st.sampled_from([1, 8, 9, 400])
+)
+
+
+def cased(text: str) -> st.SearchStrategy[str]:
+    """A text as it is, in capitals, and in small letters."""
+    return st.sampled_from([text, text.upper(), text.lower(), text.swapcase()])
+
+
+@given(spaces, st.sampled_from([*TEXTS, *ADDED]).flatmap(cased), spaces)
+def test_white_space_makes_no_id_of_a_placeholder(before: str, text: str, after: str) -> None:
+    """All that `str.strip` takes off is no part of a text, however much of it there is."""
+    assert placeholders(ADDED).include(before + text + after)
+
+
+@pytest.mark.parametrize("text", ["\u2003undefined", "\u2009null", "undefined\u3000"])
+def test_spaces_of_other_scripts_are_white_space(text: str) -> None:
+    """An event whose only id is such a text has no customer."""
+    assert decoded("visits", text, page(userId=text)) == "no_customer"
+
+
+@pytest.mark.parametrize(
+    "text", ["u1", "undefined1", " ann ", "\u2003", "x" * 100, "undefined" * 9, " n u l l " + "x" * 60]
+)
+def test_an_id_is_no_placeholder(text: str) -> None:
+    """Neither is an id that begins like one, one with white space around it, or a long one."""
+    assert not BUILT_IN.include(text)
 
 
 # --- where records are read --------------------------------------------------------------------

@@ -38,6 +38,12 @@ def bomb(levels: int, merged: bool = False) -> str:
     return "\n".join(lines)
 
 
+def deep_aliases(levels: int) -> str:
+    """YAML in which each line holds the one before it deep within lists."""
+    lines = [f"a{level}: &a{level} {'[' * 98}*a{level - 1}{']' * 98}" for level in range(1, levels)]
+    return "\n".join(["a0: &a0 x", *lines])
+
+
 LARGE: list[tuple[str, str, str]] = [
     ("aliases of aliases", bomb(7), FEWER),  # the smallest first: it ends the test where nothing is measured
     ("nine levels of them", bomb(9), FEWER),
@@ -62,6 +68,18 @@ LARGE: list[tuple[str, str, str]] = [
     ("mappings", "{a: " * 5_000, "write it flatter"),
     ("lists of lines", "- " * 5_000, "write it flatter"),
     ("complex keys", "? " * 5_000, "write it flatter"),
+    ("aliases, each deep within the next", deep_aliases(40), "write it flatter"),
+]
+
+# A collection that holds itself: its text, and the place of the alias in it.
+RECURSIVE = [
+    ("&a [*a]", "line 1, column 5"),
+    ("- &a [*a]", "line 1, column 7"),
+    ("- x\n- &a\n  - [y, *a]", "line 3, column 9"),
+    ("a: &a {b: *a}", "line 1, column 11"),
+    ("a: &a [{b: *a}]", "line 1, column 12"),
+    ("a: &a {<<: *a}", "line 1, column 12"),
+    ("? &a [*a]\n: 1", "line 1, column 7"),
 ]
 
 
@@ -85,6 +103,24 @@ def test_what_is_too_large_is_refused(text: str, what: str) -> None:
     (problem,) = refused.value.lines
     assert what in problem
     assert len(problem) < 300
+
+
+@pytest.mark.parametrize(("text", "place"), RECURSIVE)
+@pytest.mark.parametrize("size", [0, 20_000], ids=["a small file", "a large file"])
+def test_what_holds_itself_is_refused(text: str, place: str, size: int, tmp_path: Path) -> None:
+    """Both kinds of files refuse it, with the place and what to do, whichever parser reads the text."""
+    path = tmp_path / "shop.yaml"
+    path.write_text(text + "\n# " + "x" * size)
+    for read in (lambda: load(path), lambda: triggers_file.load(path, built_in())):
+        with pytest.raises(DefinitionsError) as refused:
+            read()
+        (problem,) = refused.value.lines
+        assert problem == f"{place}: *a stands within &a, which it repeats; write out what is meant"
+
+
+def test_an_alias_beside_what_it_repeats_is_read() -> None:
+    """The same list twice is no list that holds itself."""
+    assert yaml_text.read("- &a [x]\n- [*a, *a]\n- *a") == [["x"], [["x"], ["x"]], ["x"]]
 
 
 WRONG_TAGS = ["!!int x", "!!float x", "!!bool maybe", "!!map x", "!!seq x", "!!int [1]", "!!str [1]", "!!binary '%'",
@@ -203,3 +239,13 @@ def test_nested_as_deep_as_is_allowed() -> None:
     assert yaml_text.read("[" * NESTED_MAX + "]" * NESTED_MAX)
     with pytest.raises(NotYaml, match="nested more than 100 deep"):
         yaml_text.read("[" * (NESTED_MAX + 1) + "]" * (NESTED_MAX + 1))
+
+
+def test_what_aliases_repeat_is_nested_as_deep_as_is_allowed() -> None:
+    """Depth counts with what an alias repeats, wherever in it the deepest is."""
+    half = NESTED_MAX // 2
+    inner = f"- &a [x, {'[' * (half - 1)}{']' * (half - 1)}, y]\n- &b [[], *a, []]"
+    outer = NESTED_MAX - 1 - half - 1
+    assert yaml_text.read(f"{inner}\n- {'[' * outer}*b{']' * outer}")
+    with pytest.raises(NotYaml, match=r"^line 3: nested more than 100 deep"):
+        yaml_text.read(f"{inner}\n- {'[' * (outer + 1)}*b{']' * (outer + 1)}")

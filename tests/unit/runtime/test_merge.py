@@ -10,7 +10,7 @@ import pytest
 
 from rules.events import Event
 from rules.identity.events import Link, LinkBatch
-from streams.runtime.input_merge import Merge, MergedBatch, Reading
+from streams.runtime.input_merge import STEP_MAX_BYTES, Merge, MergedBatch, Reading
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 FROM = {"profiles": 0, "visits": 10, "carts": 200, "purchases": 3_000}
@@ -268,6 +268,38 @@ def test_at_most_the_limit_is_taken(limit: int) -> None:
     assert sum(taken, []) == order  # noqa: RUF017 - six of them
     assert [len(some) for some in taken[:-1]] == [limit] * (len(taken) - 1)
     assert (merger.in_hand("visits"), merger.in_hand("carts")) == (0, 0)
+
+
+HALF = STEP_MAX_BYTES // 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "steps"),
+    [
+        ([HALF, HALF, 1], [2, 1]),
+        ([HALF, HALF + 1, 1], [1, 2]),
+        ([STEP_MAX_BYTES + 1, STEP_MAX_BYTES * 2, 0, 1], [1, 1, 2]),
+        ([0, STEP_MAX_BYTES, 0, 1], [3, 1]),
+        ([100] * 7, [7]),
+    ],
+    ids=["exactly", "the one that passes it", "each larger than a step", "without a value", "many small ones"],
+)
+def test_a_step_has_so_many_bytes(sizes: list[int], steps: list[int]) -> None:
+    """All of a step may become dead letters of one save; one that is larger than all is a step by itself."""
+    merger, offset = merge("visits", "carts"), 10
+    records = [
+        (read("visits", offset + index, index)[0], PlacedRecord("visits", offset + index, value=bytes(size)))
+        for index, size in enumerate(sizes)
+    ]
+    merger.add("visits", offset + len(sizes), records)
+    left = sum(sizes)
+    for count in steps:
+        taken = merger.take(ALL, everybody)
+        assert len(taken.readings) == count
+        left -= sum(len(reading[4].value or b"") for reading in taken.readings)
+        offset += count
+        assert (taken.positions["visits"], merger.bytes_in_hand("visits")) == (offset, left)
+    assert not merger.take(ALL, everybody)
 
 
 def test_what_came_long_after_an_input_was_asked_stays_in_hand() -> None:

@@ -15,6 +15,8 @@ import trustme
 from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local.receivers import SECRET, Hook, Mailbox
 from local.server_process import free_port
@@ -322,6 +324,54 @@ def test_retry_after_in_both_forms() -> None:
         None,
         None,
     ]
+    assert waited("0" * 20 + "7") == 7_000
+
+
+NO_RETRY_AFTER = [
+    "²", "٧", "Fri, 31 Dec 99999999999999999999 23:59:59 GMT", "Fri, 31 Dec 2100 23:59:59 +" + "9" * 40, "\ud8007",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", NO_RETRY_AFTER)
+def test_a_retry_after_that_is_neither_a_number_nor_a_date(header: str) -> None:
+    """Digits of other scripts, and dates and zones that no clock has, are no Retry-After."""
+    assert waited(header) is None
+
+
+async def test_an_endpoint_that_lies_about_when_to_come_again(endpoint: Any) -> None:
+    """The attempt fails as one without the header does."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": NO_RETRY_AFTER[int(request.headers["webhook-id"])]})
+
+    url = await endpoint(answer)
+    for index in range(4):
+        result = await closed(hook(url), message(key=str(index)))
+        assert (result.outcome, result.retry_after_ms) == (Outcome.FAILED, None)
+
+
+def odd(*usual: str) -> st.SearchStrategy[str]:
+    """A part of a date: mostly a usual one, else digits without an end or something else."""
+    other = st.sampled_from(["9" * 30, "-1", "²", "", ":", "::", "1.5", "\ud800", "\x00", ","]) | st.text(max_size=3)
+    return st.sampled_from(usual) | other
+
+
+# Headers that are bytes of any kind, as the client decodes them, digits of any script, and texts that look like dates.
+headers = (
+    st.binary().map(lambda value: value.decode("utf-8", "surrogateescape"))
+    | st.text(st.characters())
+    | st.text(st.characters(categories=["Nd", "Nl", "No"]))
+    | st.tuples(
+        odd("Fri,"), odd("31", "0"), odd("Dec", "Feb"), odd("2030", "1"), odd("23:59:59"), odd("GMT", "-2359", "+9999")
+    ).map(" ".join)
+)
+
+
+@given(headers)
+def test_no_retry_after_is_beyond_its_bounds(header: str) -> None:
+    """Whatever an endpoint sends, the wait is between nothing and a day."""
+    wait = waited(header)
+    assert wait is None or 0 <= wait <= DAY_MS
 
 
 # --- the guard

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.triggers.customer_state import Action, Person, SentMessage, Trait
+from streams.triggers.customer_state import Action, Person, SentMessage
+from streams.triggers.traits import Trait
 
 
 def action(trigger: str, occurred_at: int, *, is_under_way: bool = False) -> Action:

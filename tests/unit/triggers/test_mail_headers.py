@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 import pytest
@@ -25,11 +25,14 @@ from aiosmtpd.controller import Controller
 from fast_mail_parser import PyMail, PyMimePart, parse_email, parse_email_tree
 
 from local.server_process import free_port
+from rules.sentences import SENTENCE_MAX_CHARS
 from streams.triggers import config
 from streams.triggers.channels import mime
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.triggers.templates import MessageTemplates
+from streams.triggers.traits import TRAIT_MAX_CHARS
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES
 from tests.support.in_memory_triggers import START, change
 
 NAMES = [
@@ -99,8 +102,11 @@ def visible(text: str) -> str:
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-def check(raw: bytes, customer: str, name: str, sentence: str = "because") -> None:
-    """What goes out has these headers and parts and no others, and each reads as it was meant."""
+def check(raw: bytes, customer: str, name: str, sentence: str = "because", *, is_named: bool = True) -> None:
+    """What goes out has these headers and parts and no others, and each reads as it was meant.
+
+    ``is_named``: the name is in the address to unsubscribe at.
+    """
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|[^\t\r\n -\xff]|\x7f", raw)
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     for word in re.findall(rb"=\?utf-8\?b\?([^?]*)\?=", raw.partition(b"\r\n\r\n")[0]):
@@ -111,7 +117,7 @@ def check(raw: bytes, customer: str, name: str, sentence: str = "because") -> No
     assert list(mail.headers) == NAMES
     _check_parts(tree)
     _check_subject(mail, f"{name}, you left something, {customer}")
-    _check_unsubscribe(mail, customer, name)
+    _check_unsubscribe(mail, {"who": customer, "name": name} if is_named else {"who": customer})
     assert mail.from_ is not None
     assert (mail.from_.display_name, mail.from_.address) == ("Shop, =?utf-8?q?x?=", "shop@example.com")
     assert [address.address for address in mail.reply_to] == ["help@example.com", "office@example.com"]
@@ -134,13 +140,12 @@ def _check_subject(mail: PyMail, meant: str) -> None:
     assert steering == []
 
 
-def _check_unsubscribe(mail: PyMail, customer: str, name: str) -> None:
-    """The header has one URI (RFC 3986), which names exactly this customer."""
+def _check_unsubscribe(mail: PyMail, meant: dict[str, str]) -> None:
+    """The header has one URI (RFC 3986), which has exactly these parameters."""
     (header,) = mail.headers["List-Unsubscribe"]
     assert re.fullmatch(r"<https://example\.com/stop\?(?:[A-Za-z0-9._~&=-]|%[0-9A-F]{2})*>", header)
     parameters = parse_qs(urlsplit(header[1:-1]).query, keep_blank_values=True, errors="strict")
-    replaced = [re.sub("[\ud800-\udfff]", "?", value) for value in (customer, name)]
-    assert parameters == {"who": [replaced[0]], "name": [replaced[1]]}
+    assert parameters == {key: [re.sub("[\ud800-\udfff]", "?", value)] for key, value in meant.items()}
 
 
 def drawn(rng: random.Random) -> tuple[str, str]:
@@ -154,7 +159,26 @@ def drawn(rng: random.Random) -> tuple[str, str]:
         return "".join(pieces)[: rng.choice((3, 20, 80, 256))]
 
     # Url-encoded, an id of 256 bytes and a name of 48 fit into the line of List-Unsubscribe.
-    return _cut(value() or "u", 256), _cut(value(), 48)
+    return _cut(value() or "u", CUSTOMER_MAX_BYTES), _cut(value(), 48)
+
+
+def drawn_long(rng: random.Random) -> tuple[str, str, str]:
+    """An id, a name and a sentence, each up to the longest that is stored, of the same pieces."""
+    signs = [*SIGNS, "=?utf-8?q?", "?=", "x" * 60, "ä" * 30, " "]
+    kinds = rng.choices(signs, k=rng.randint(1, 4))  # few at a time, so that some are long and plain
+
+    def value(*lengths: int) -> str:
+        most = rng.choice(lengths)
+        text = rng.choice((rng.choice(INJECTIONS), ""))
+        while len(text) < most:
+            text += "".join(rng.choices(kinds, k=40))
+            text += rng.choice((*INJECTIONS, "", "", "", ""))
+        return text[:most]
+
+    customer = _cut(value(1, 85, CUSTOMER_MAX_BYTES), CUSTOMER_MAX_BYTES)
+    name = value(0, 49, 100, 200, rng.randint(900, 1_000), TRAIT_MAX_CHARS)
+    sentence = re.sub("[\ud800-\udfff]", "", value(1, 998, SENTENCE_MAX_CHARS))  # a change is UTF-8
+    return customer, name, sentence
 
 
 def _cut(text: str, most: int) -> str:
@@ -452,6 +476,35 @@ async def test_drawn_ids_and_traits_through_a_real_server(count: int) -> None:
             sent += len(inbox.mails)
             inbox.mails.clear()
     assert sent == count
+
+
+def fits(customer: str, name: str) -> bool:
+    """Whether the address to unsubscribe at fits into one line."""
+    written = [quote(value, safe="", errors="replace") for value in (customer, name)]
+    return len(f"List-Unsubscribe: <https://example.com/stop?who={written[0]}&name={written[1]}>") <= 998
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(3_000, marks=pytest.mark.nightly)])
+async def test_drawn_values_of_any_length_through_a_real_server(count: int) -> None:
+    """Each is one message, or is refused where the name is in an address that fits no line; and each happens."""
+    sent: dict[bool, int] = {True: 0, False: 0}
+    with Inbox() as inbox:
+        named, unnamed = channel(inbox.port), channel(inbox.port, "https://example.com/stop?who={{ customer }}")
+        for number in range(count):
+            customer, name, sentence = drawn_long(random.Random(number))
+            mail = message(customer, name, sentence=sentence)
+            assert (await unnamed.send(mail)).outcome is Outcome.SENT
+            check(inbox.mails.pop()[2], customer, name, sentence, is_named=False)
+            result = await named.send(mail)
+            is_sent = fits(customer, name)
+            sent[is_sent] += 1
+            if is_sent:
+                assert result.outcome is Outcome.SENT
+                check(inbox.mails.pop()[2], customer, name, sentence)
+            else:
+                assert result == AttemptResult(Outcome.REFUSED, "the address to unsubscribe at is too long")
+            assert inbox.mails == []
+    assert min(sent.values()) > count // 10, sent
 
 
 async def test_a_message_ends_once_whatever_the_server_takes_for_an_end() -> None:

@@ -125,6 +125,49 @@ def test_the_key_is_the_customer_in_utf_8() -> None:
     assert decode(record(userId="null", anonymousId='"a"'), b"a", NOON_MS, ORIGIN).customer == "a"
 
 
+# --- whether an event names a user -------------------------------------------------------------
+
+BOTH: Fields = {"userId": '"a"', "anonymousId": '"a"'}
+PAGE: Fields = {"type": '"page"', "event": None, "properties": None}
+IDENTIFY: Fields = {"type": '"identify"', "event": None, "properties": None}
+ORDER: Fields = {"event": '"Order Completed"', "properties": '{"order_id":"o1"}'}
+# The topic (None: a line of a file), the fields, and whether the event names its customer as a user.
+NAMES_USER: list[tuple[str | None, Fields, bool]] = [
+    ("visits", {**PAGE, "userId": '"a"'}, True),
+    ("visits", {**PAGE, "userId": '"a"', "anonymousId": '"b"'}, True),
+    ("visits", {**PAGE, "userId": '"a"', "anonymousId": '"undefined"'}, True),
+    ("visits", {**PAGE, "userId": None, "anonymousId": '"a"'}, False),
+    ("visits", {**PAGE, **BOTH}, False),
+    ("shop.visits", {**PAGE, **BOTH}, False),
+    ("visits", {**ORDER, **BOTH}, False),
+    ("visits", {**BOTH}, False),
+    ("carts", {**BOTH}, True),
+    ("shop.carts", {**BOTH}, True),
+    ("purchases", {**ORDER, **BOTH}, True),
+    ("carts", {**PAGE, **BOTH}, True),
+    ("profiles", {**IDENTIFY, **BOTH}, True),
+    ("visits", {**IDENTIFY, **BOTH}, False),
+    ("visits", {**IDENTIFY, **BOTH, "traits": "null"}, False),
+    ("visits", {**IDENTIFY, **BOTH, "traits": "{}"}, False),
+    ("visits", {**IDENTIFY, **BOTH, "traits": "{ \n }"}, False),
+    ("visits", {**IDENTIFY, **BOTH, "traits": '{"plan":"gold"}'}, True),
+    ("visits", {**PAGE, **BOTH, "traits": '{"plan":"gold"}'}, False),
+    ("visits", {**IDENTIFY, "userId": None, "anonymousId": '"a"', "traits": '{"plan":"gold"}'}, False),
+    (None, {**PAGE, **BOTH}, False),
+    (None, {**ORDER, **BOTH}, True),
+    (None, {**IDENTIFY, **BOTH}, True),
+    (None, {**PAGE, "userId": '"a"', "anonymousId": '"b"'}, True),
+]
+
+
+@pytest.mark.parametrize(("topic", "fields", "is_named"), NAMES_USER)
+def test_whether_an_event_names_a_user(topic: str | None, fields: Fields, is_named: bool) -> None:
+    """The same text twice names one in an identify with traits, and on any topic but that of browsers."""
+    value = record(**fields)
+    event = accepted(value) if topic is None else decode(value, b"a", NOON_MS, Origin(topic, 0, 1))
+    assert (event.customer, event.identifies) == ("a", is_named)
+
+
 # --- size and JSON -----------------------------------------------------------------------------
 
 
