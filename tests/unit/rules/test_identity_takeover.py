@@ -410,9 +410,9 @@ def test_an_id_that_is_linked_again_is_not_a_new_one() -> None:
     """Neither repeats after an erasure nor a kiosk that two customers use in turn use up the bound of either."""
     turns = range(0, 4 * NEW_LINKS_MAX, 2)
     kiosk = [
-        event("page", minute + index, minute + index, userId=who, anonymousId="kiosk")
+        event("page", minute + index, minute + index, userId=user, anonymousId="kiosk")
         for minute in turns
-        for index, who in enumerate(("ann", "bob"))
+        for index, user in enumerate(("ann", "bob"))
     ]
     phone = event("page", 10_000, 10_000, userId="ann", anonymousId="phone")
     others = [
