@@ -101,7 +101,11 @@ def test_each_alert_is_tried() -> None:
     assert [rule["alert"] for rule in alerts() if rule["alert"] not in cases] == []
 
 
-@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml"), ("test", "rules", "alerts_long_test.yml")],
+    ids=" ".join,
+)
 def test_prometheus_takes_the_rules(arguments: tuple[str, ...]) -> None:
     """The rules pass and fail in promtool as the cases say."""
     promtool = shutil.which("promtool")
