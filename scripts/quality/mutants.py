@@ -233,6 +233,13 @@ BY_TESTS = (
         "tests/unit/rules/test_identity.py",
     ),
     Mutant(
+        "a step is as small as large customers need it to be",
+        "streams/worker/step_size.py",
+        "batch_max=min(pace.batch_max, customers)",
+        "batch_max=pace.batch_max",
+        "tests/unit/worker/test_step_size.py",
+    ),
+    Mutant(
         "keys count where records in memory are bounded",
         "streams/wire/records.py",
         'len(record.key or b"") + len(record.value or b"")',

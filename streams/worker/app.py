@@ -17,6 +17,7 @@ from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
 from streams.wire.topics import OUTPUTS, READ
+from streams.worker import step_size
 from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
 
@@ -38,7 +39,7 @@ def _config(settings: Settings, engine: Engine, topics: ClusterTopics, *, rebuil
         identity=identity,
         engine=engine,
         segments=[segment.key for segment in engine.definitions.segments],
-        pace=pace(settings, settings.grace_ms),
+        pace=step_size.bounded(pace(settings, settings.grace_ms), engine.definitions),
         dead_letter_limit=DeadLetterLimit(settings.dead_letter_share, settings.dead_letter_window),
         languages=() if settings.languages == "none" else settings.languages.split(","),
         rebuild=rebuild,
