@@ -19,15 +19,6 @@ class Link(Event, frozen=True, gc=False, kw_only=True):
     into: str
 
 
-class LinkBatch(Event, frozen=True, gc=False, kw_only=True):
-    """Links of one record, in ascending order of their times, to ids of one partition; its fields are the first's.
-
-    It only carries them: each is processed as an event of its own.
-    """
-
-    links: tuple[Link, ...]
-
-
 class Unlinked(Event, frozen=True, gc=False, kw_only=True):
     """``former`` is no longer linked to this customer by a link from before the event's time."""
 

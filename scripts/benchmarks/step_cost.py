@@ -16,7 +16,7 @@ from load.generate import records
 from rules.definitions.segments_file import Definitions, parse
 from rules.engine import Engine
 from rules.events import INPUTS, Origin
-from streams.kafka.partitioner import belonging_of_each, partitions_of_each
+from streams.kafka.partitioner import belonging_of_each
 from streams.runtime.input_merge import Merge
 from streams.state.contract import Claim, Identity
 from streams.state.definition_versions import DefinitionVersions
@@ -119,7 +119,6 @@ async def _steps(
     config = SegmenterConfig(
         now_ms=lambda: 0,
         belong=lambda customers: belong(customers, 0),
-        partitions_of=partitions_of_each(1, "murmur2"),
         dead_letter_limit=DeadLetterLimit(0.5, 10_000),
         languages=languages,
     )

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka.errors import KafkaError
 
 from rules.events import INPUTS
-from rules.identity.events import LinkBatch
 from streams.cli.delivery import Sender
 from streams.cli.input_files import with_progress
 from streams.kafka import admin
@@ -32,8 +31,7 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.settings import Settings
 from streams.stop import Stop
-from streams.wire import identity_records
-from streams.wire.topics import ALL, CHANGES, MERGES, READ, TRIGGER_DECISIONS, WORKERS
+from streams.wire.topics import ALL, CHANGES, READ, TRIGGER_DECISIONS, WORKERS
 
 PUBLISHED = (CHANGES, TRIGGER_DECISIONS)
 COPIED = (*READ, *PUBLISHED)
@@ -58,7 +56,7 @@ def run(settings: Settings, to: str) -> int:
     with answering(settings):
         for name in copied:
             with closing(_merged(settings, name, partitions[name])) as records:
-                count = _copy(target, to + name, _single(records) if name == MERGES else records)
+                count = _copy(target, to + name, records)
             print(f"{to}{name}: {count} records copied", file=sys.stderr)
     return 0
 
@@ -103,27 +101,6 @@ def _copy(settings: Settings, topic: str, records: Iterable[Any]) -> int:
             f"{topic} did not take a record ({failed}); when Kafka answers, delete the new topics, and copy again"
         )
     return sender.acknowledged
-
-
-class _CopiedRecord(NamedTuple):
-    """A record to write; ``timestamp`` in ms."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp: int
-
-
-def _single(records: Iterable[Any]) -> Iterator[Any]:
-    """Split records of several links, whose ids are of one partition only by the former number of partitions."""
-    for record in records:
-        event = identity_records.read(record.value, record.key)
-        if isinstance(event, LinkBatch):
-            for link in event.links:
-                key, value = link.customer.encode(), identity_records.encode(link)
-                yield _CopiedRecord(key, value, [*record.headers], record.timestamp)
-        else:
-            yield record
 
 
 def _merged(settings: Settings, name: str, partitions: int) -> Generator[Any]:

@@ -67,13 +67,6 @@ def partitions_of_keys(keys: Sequence[bytes], partitions: int) -> list[int]:
     return [(hashed & _POSITIVE) % partitions for hashed in murmur2_of_each(keys)]
 
 
-def partitions_of_each(partitions: int, partitioner: str) -> Callable[[Sequence[str]], Sequence[int]] | None:
-    """A function that gives the partition of each of these customers; ``None`` without murmur2."""
-    if partitioner != "murmur2":
-        return None
-    return lambda customers: partitions_of_keys([customer.encode() for customer in customers], partitions)
-
-
 def belonging(partitions: int, partitioner: str) -> Callable[[str, int], bool]:
     """A function that tells whether a customer belongs to a partition; without murmur2 each belongs to any."""
     checks_keys = partitioner == "murmur2"

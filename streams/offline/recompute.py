@@ -18,7 +18,7 @@ from typing import Any
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import Event, Origin
-from rules.identity.events import CascadedErasure, LinkBatch, ProfileMerge
+from rules.identity.events import CascadedErasure, ProfileMerge
 from rules.identity.links import Apply, Decider
 from rules.identity.resolution import is_effective, process
 from rules.placeholders import Placeholders
@@ -117,10 +117,7 @@ def merged(
             yield behind[rank], rank, record.offset, event  # the first three are unique
 
     for _, rank, _, event in heapq.merge(*(timed(rank, records) for rank, records in enumerate(inputs))):
-        if isinstance(event, LinkBatch):
-            yield from ((rank, link) for link in event.links)
-        else:
-            yield rank, event
+        yield rank, event
 
 
 def _event(record: Any, partition: int, placeholders: Placeholders) -> Event | None:

@@ -29,7 +29,6 @@ from operator import itemgetter
 import msgspec
 
 from rules.events import Event
-from rules.identity.events import LinkBatch
 from streams.wire.records import InputRecord, size_of
 
 # (order time, rank of the input, offset, event or why it is a dead letter, record). The first three are unique
@@ -129,9 +128,9 @@ class Merge:
         ready: list[Reading] = []
         for pending in self._inputs.values():
             end = len(pending.readings) if bound is None else bisect_left(pending.readings, bound)
-            ready += pending.readings[: min(end, limit)]  # a reading is one event at least
+            ready += pending.readings[: min(end, limit)]
         ready.sort()
-        return self._advance(_within(ready, limit))
+        return self._advance(_within_bytes(ready[:limit]))
 
     def _bound(self, read_until: Callable[[str], float]) -> _Bound | None:
         """The reading before which all may be taken; ``None``: all may be taken, `NOTHING`: none."""
@@ -171,28 +170,14 @@ class Merge:
             positions[topic] = pending.position
             pending.bytes -= sum(size_of(record) for _, _, _, _, record in pending.readings[:count])
             del pending.readings[:count]
-        return MergedBatch(_single(taken), starts, positions)
+        return MergedBatch(taken, starts, positions)
 
 
-def _within(readings: list[Reading], limit: int) -> list[Reading]:
-    """The first readings, as many as fit into a step of ``limit`` events, at least one."""
-    size = events = 0
-    for count, (_, _, _, what, record) in enumerate(readings):
-        size += size_of(record)
-        events += len(what.links) if isinstance(what, LinkBatch) else 1
-        if (size > STEP_MAX_BYTES or events > limit) and count:
+def _within_bytes(readings: list[Reading]) -> list[Reading]:
+    """The first readings, as many as fit into a step, at least one."""
+    total = 0
+    for count, (_, _, _, _, record) in enumerate(readings):
+        total += size_of(record)
+        if total > STEP_MAX_BYTES and count:
             return readings[:count]
     return readings
-
-
-def _single(readings: list[Reading]) -> list[Reading]:
-    """The readings with each link of a record as a reading of its own. A record is taken whole, or not at all."""
-    if not any(isinstance(what, LinkBatch) for _, _, _, what, _ in readings):
-        return readings
-    single: list[Reading] = []
-    for time, rank, offset, what, record in readings:
-        if isinstance(what, LinkBatch):
-            single += [(time, rank, offset, link, record) for link in what.links]
-        else:
-            single.append((time, rank, offset, what, record))
-    return single

@@ -187,8 +187,8 @@ class PartitionTask:
                 care.ended()
             return False
         async with contextlib.AsyncExitStack() as trial:
-            for record in {reading[4].offset: reading[4] for reading in batch.readings}.values():
-                await trial.enter_async_context(care.of(record))
+            for reading in batch.readings:
+                await trial.enter_async_context(care.of(reading[4]))
             out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)

@@ -8,10 +8,6 @@ visitor `phone` logs in as the user `ann`:
     (the owner of phone reads the link)            phone's owner writes  moved      key ann, value: the profile of phone
     phone  Order Completed                         phone's owner writes  forwarded  key ann, value: the input record
 
-The links that a step sends to one partition, up to `LINKS_MAX`, are one record, as nearly every new customer comes with
-one. Its key is the first of the linked ids, its value the byte `0xC1`, with which no msgpack value begins, and an
-array.
-
 Workers alone write and read the topic, so the format may change with the version; a record that cannot be read becomes
 a dead letter. Records are msgpack, as events and profiles are bytes: JSON would make them a third larger, and an
 event that Kafka accepted might no longer fit into a record. Records of former versions, which wrote JSON, can still be
@@ -22,8 +18,6 @@ See also: `rules.identity.resolution` (what each message does), `rules.identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -34,7 +28,6 @@ from rules.identity.events import (
     ErasureNotice,
     ForwardedEvent,
     Link,
-    LinkBatch,
     ProfileMerge,
     Unlink,
     Unlinked,
@@ -48,10 +41,6 @@ from streams.wire.event_decoder import Rejected, decode_line
 BATCH_MAX_BYTES = 1_048_588
 # The largest record; the batch around it adds less than 200 bytes.
 RECORD_MAX_BYTES = 1_048_000
-
-# The most links in one record.
-LINKS_MAX = 100
-_LINKS = b"\xc1"
 
 Kind = Literal["link", "unlinked", "unlink", "moved", "forwarded", "erased", "notice"]
 _KINDS: dict[type[Event], Kind] = {
@@ -89,17 +78,6 @@ class SentRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_relayed: bool = False
 
 
-class SentLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One of several links in a record; for the fields see `SentRecord`."""
-
-    customer: str
-    other: str
-    time: int
-    id: str
-    origin: tuple[str, int, int] | None = None
-    vouched: bool = False
-
-
 class JsonRecord(msgspec.Struct, frozen=True, gc=False):
     """One identity message as former versions wrote it."""
 
@@ -118,31 +96,19 @@ class JsonRecord(msgspec.Struct, frozen=True, gc=False):
     appended_ms: int = -1
 
 
-_time_of = attrgetter("time")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SentRecord)
-_links_decoder = msgspec.msgpack.Decoder(list[SentLink])
 _json_decoder = msgspec.json.Decoder(JsonRecord)
 
 
 def encode(event: Event) -> bytes:
     """The value of the record of an event."""
+    origin = event.origin
+    place = None if origin is None else (origin.topic, origin.partition, origin.offset)
     kind = _KINDS[type(event)]
     return _encoder.encode(
-        SentRecord(kind, event.customer, event.time, event.id, _place(event), vouched=event.vouched, **_own(event))
+        SentRecord(kind, event.customer, event.time, event.id, place, vouched=event.vouched, **_own(event))
     )
-
-
-def encode_links(links: Sequence[Link]) -> bytes:
-    """The value of one record of several links, at most `LINKS_MAX`, to ids of one partition."""
-    return _LINKS + _encoder.encode(
-        [SentLink(link.customer, link.into, link.time, link.id, _place(link), link.vouched) for link in links]
-    )
-
-
-def _place(event: Event) -> tuple[str, int, int] | None:
-    origin = event.origin
-    return None if origin is None else (origin.topic, origin.partition, origin.offset)
 
 
 def _own(event: Event) -> dict[str, Any]:
@@ -179,8 +145,6 @@ def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BU
     if value is None:
         return "not_json"
     try:
-        if value[:1] == _LINKS:
-            return _link_batch(_links_decoder.decode(memoryview(value)[1:]), key)
         record = _of_json(value) if value[:1] == b"{" else _decoder.decode(value)
     except msgspec.ValidationError:
         return "bad_value"
@@ -189,23 +153,6 @@ def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BU
     if key != record.customer.encode():
         return "wrong_key"
     return _event(record, placeholders)
-
-
-def _link_batch(sent: Sequence[SentLink], key: bytes | None) -> Event | str:
-    """The links of one record, or the reason why it is a dead letter."""
-    if not sent:
-        return "bad_value"
-    if key != sent[0].customer.encode():
-        return "wrong_key"
-    links = tuple(
-        Link(
-            link.customer, UNNAMED, link.time, link.id, origin=None if link.origin is None else Origin(*link.origin),
-            into=link.other, vouched=link.vouched,
-        )
-        for link in sorted(sent, key=_time_of)
-    )  # fmt: skip
-    first = sent[0]
-    return LinkBatch(first.customer, UNNAMED, links[0].time, first.id, links=links)
 
 
 def is_of_former_version(value: bytes) -> bool:

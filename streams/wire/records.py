@@ -13,7 +13,6 @@ from typing import Protocol
 import msgspec
 
 from rules.events import Event, Origin
-from rules.identity.events import Link
 from rules.published_ahead import PublishedChange
 from streams.wire import changes, dead_letters, identity_records, memberships
 from streams.wire.changes import Header
@@ -69,35 +68,6 @@ def published_records(
 def sent_record(event: Event) -> OutRecord:
     """The record of `merges` with which one id of a person sends something to another id."""
     return OutRecord(MERGES, event.customer.encode(), identity_records.encode(event), [])
-
-
-def sent_records(events: Sequence[Event], partitions_of: Callable[[Sequence[str]], Sequence[int]]) -> list[OutRecord]:
-    """The records of `merges` for these events. Links that follow one another to one partition are one record.
-
-    ``partitions_of``: the partition of each of these ids. What is sent to one partition stays in order.
-    """
-    if len(events) < 2:
-        return [sent_record(event) for event in events]
-    records: list[OutRecord] = []
-    waiting: dict[int, list[Link]] = {}  # by partition, the links that the next record there takes
-    partitions = partitions_of([event.customer for event in events])
-    for event, partition in zip(events, partitions, strict=True):
-        links = waiting.setdefault(partition, [])
-        if isinstance(event, Link):
-            links.append(event)
-        if links and (not isinstance(event, Link) or len(links) == identity_records.LINKS_MAX):
-            records.append(_links_record(links))
-            waiting[partition] = []
-        if not isinstance(event, Link):
-            records.append(sent_record(event))
-    records += [_links_record(links) for links in waiting.values() if links]
-    return records
-
-
-def _links_record(links: Sequence[Link]) -> OutRecord:
-    if len(links) == 1:
-        return sent_record(links[0])
-    return OutRecord(MERGES, links[0].customer.encode(), identity_records.encode_links(links), [])
 
 
 def dead_letter_record(record: InputRecord, reason: str, partition: int) -> OutRecord:

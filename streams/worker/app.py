@@ -12,7 +12,7 @@ from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import ClusterTopics
-from streams.kafka.partitioner import belonging_of_each, partitions_of_each
+from streams.kafka.partitioner import belonging_of_each
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
@@ -45,7 +45,6 @@ def _config(settings: Settings, engine: Engine, topics: ClusterTopics, *, rebuil
         rebuild=rebuild,
         exact_ends=settings.broker == "kafka",
         belong=belonging_of_each(identity.partitions, settings.partitioner),
-        partitions_of=partitions_of_each(identity.partitions, settings.partitioner),
         links=settings.partitioner == "murmur2",
         now_ms=now_ms,
         stop=stop,

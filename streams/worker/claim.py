@@ -37,17 +37,15 @@ log = logging.getLogger(__name__)
 class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
     """Configuration of the segmenting worker: what every owner needs, plus rules and background work.
 
-    ``belong``: whether each of these customers belongs to a partition. ``partitions_of``: the partition of each of
-    these customers; ``None``: not known. ``placed``: partitions whose first records were checked to belong to them.
-    ``started_ms``: a partition that was rebuilt after this time is not rebuilt again. ``rebuilding``: the lock of the
-    rebuild that runs, as a process runs one at a time.
+    ``belong``: whether each of these customers belongs to a partition. ``placed``: partitions whose first records were
+    checked to belong to them. ``started_ms``: a partition that was rebuilt after this time is not rebuilt again.
+    ``rebuilding``: the lock of the rebuild that runs, as a process runs one at a time.
     """
 
     engine: Engine
     dead_letter_limit: DeadLetterLimit
     languages: Sequence[str]
     belong: Callable[[Sequence[str], int], Sequence[bool]]
-    partitions_of: Callable[[Sequence[str]], Sequence[int]] | None = None
     pseudonym: Callable[[str], str] = no_pseudonym
     background: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
     links: bool = True  # whether ids of one person are linked, which needs a known partitioner
@@ -116,7 +114,6 @@ def _own(
     of_partition = SegmenterConfig(
         now_ms=config.now_ms,
         belong=lambda customers: config.belong(customers, claim.partition),
-        partitions_of=config.partitions_of,
         dead_letter_limit=config.dead_letter_limit,
         languages=config.languages,
         pseudonym=config.pseudonym,

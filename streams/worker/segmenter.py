@@ -36,7 +36,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
 from streams.runtime.meter import DecidedChanges, Meter, MeteredStep
 from streams.wire import identity_records
-from streams.wire.records import InputRecord, OutRecord, dead_letter_record, sent_record, sent_records
+from streams.wire.records import InputRecord, OutRecord, dead_letter_record, sent_record
 from streams.worker.customer_loader import CustomerLoader, Loaded
 from streams.worker.dead_letter_limit import DeadLetterLimit, DeadLetterRatio
 from streams.worker.step_writer import StepWriter
@@ -48,14 +48,12 @@ PublishedDeadLetters = set[tuple[str, int]]
 class SegmenterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Configuration of the segmenter; it is the same for all steps.
 
-    ``partitions_of``: the partition of each of these customers; ``None``: not known, and each link is a record.
     ``links``: whether ids of one person are linked. ``pseudonym``: gives the name of a customer in logs.
     ``skips_unknown_profiles``: see `CustomerLoader`.
     """
 
     now_ms: Callable[[], int]
     belong: Callable[[Sequence[str]], Sequence[bool]]
-    partitions_of: Callable[[Sequence[str]], Sequence[int]] | None = None
     dead_letter_limit: DeadLetterLimit
     languages: Sequence[str] = LANGUAGES
     pseudonym: Callable[[str], str] = no_pseudonym
@@ -106,7 +104,6 @@ class Segmenter:
         self._loader = loader
         self._writer = writer
         self._links = config.links
-        self._partitions_of = config.partitions_of
         self._pseudonym = config.pseudonym
         self._meter = meter
         self._dead_letter_ratio = DeadLetterRatio(self._partition, config.dead_letter_limit)
@@ -143,16 +140,11 @@ class Segmenter:
 
     def _others(self, result: StepResult) -> list[OutRecord]:
         """The records to publish beside the changes."""
-        if self._partitions_of is None:
-            sent = [sent_record(event) for event in result.sent]
-        else:
-            sent = sent_records(result.sent, self._partitions_of)
-        # Several events of one record make one dead letter, which holds the whole record.
-        refused = {_place(record): (record, reason) for record, reason in reversed(result.dead_letters)}
+        sent = [sent_record(event) for event in result.sent]
         dead_letters = [
             dead_letter_record(record, reason, self._partition)
-            for place, (record, reason) in reversed(refused.items())
-            if place not in self._published_dead_letters
+            for record, reason in result.dead_letters
+            if _place(record) not in self._published_dead_letters
         ]
         return sent + dead_letters
 

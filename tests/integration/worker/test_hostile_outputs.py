@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.processes import Triggers, Worker
 from local.receivers import SECRET, Hook
 from local.servers import Kafka, Redis
-from rules.identity.events import ForwardedEvent, ProfileMerge
 from streams.wire import identity_records
 from streams.wire.changes import CHANGE_MAX_BYTES
 from streams.wire.dead_letters import ORIGINAL_MAX_BYTES
@@ -67,10 +67,9 @@ class Outputs:
         self.counts[topic] += 1
         self.largest[topic] = max(self.largest[topic], len(value) + len(record.key or b""))
         if topic == "merges":
-            event = identity_records.read(value, record.key)
-            if isinstance(event, ProfileMerge):
-                self.parts[event.parts] += 1
-            self.large_forwarded += isinstance(event, ForwardedEvent) and len(event.value) >= hostile_records.MIB // 2
+            sent = msgspec.msgpack.decode(value, type=identity_records.SentRecord)
+            self.parts[sent.parts] += sent.kind == "moved"
+            self.large_forwarded += sent.kind == "forwarded" and len(sent.value) >= hostile_records.MIB // 2
         elif topic == "segment-changes":
             change = json.loads(value)
             if change["segment"] == "sentinel":

@@ -100,7 +100,6 @@ class World:
             pace=Pace(rng.choice((1, 3, 100)), rng.choice((2, 5, 100)), rng.choice((1, 50)), self.grace_ms),
             rates=self._rates(),
             belong=self._belong,
-            partitions_of=self._partitions_of if rng.random() < 0.8 else None,
             stops=self.stops,
         )
 
@@ -212,9 +211,6 @@ class World:
 
     def _belong(self, customers: Sequence[str], partition: int) -> list[bool]:
         return [partition_of(customer, self.partitions) == partition for customer in customers]
-
-    def _partitions_of(self, customers: Sequence[str]) -> list[int]:
-        return [partition_of(customer, self.partitions) for customer in customers]
 
     def _left(self, partition: int) -> Left:
         stored = self.medium.memory._of(partition)

@@ -47,7 +47,6 @@ class Site(NamedTuple):
     pace: Pace
     rates: Rates
     belong: Callable[[Sequence[str], int], Sequence[bool]]
-    partitions_of: Callable[[Sequence[str]], Sequence[int]] | None
     stops: list[Stopped]
 
 
@@ -108,7 +107,6 @@ class Worker:
             rebuild=False,
             exact_ends=True,
             belong=site.belong,
-            partitions_of=site.partitions_of,
             now_ms=self._now_ms,
             stop=lambda sentence: self._stop(process, sentence),
             monotonic=lambda: site.sim.now,

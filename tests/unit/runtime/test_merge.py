@@ -9,7 +9,6 @@ from typing import NamedTuple
 import pytest
 
 from rules.events import Event
-from rules.identity.events import Link, LinkBatch
 from streams.runtime.input_merge import STEP_MAX_BYTES, Merge, MergedBatch, Reading
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -388,31 +387,3 @@ def test_from_when_on_an_input_is_unread() -> None:
     assert merger.unread_from("visits") == 9
     merger.add("visits", 13, [read("visits", 12, 3)])
     assert (merger.unread_from("visits"), merger.unread_from("carts")) == (9, 0)
-
-
-def links(offset: int, *times: int) -> Read:
-    """A record of several links."""
-    each = tuple(Link("u", "page", time, f"l{time}", into="p") for time in times)
-    return LinkBatch("u", "page", times[0], "l", links=each), PlacedRecord("visits", offset)
-
-
-def test_links_of_one_record_are_taken_together() -> None:
-    """Each is a reading of its own, at the place of the record; the position is that behind the record."""
-    merged = merge("visits", "carts")
-    merged.add("visits", 12, [links(10, 5, 9), read("visits", 11, 20)])
-    merged.add("carts", 201, [read("carts", 200, 7)])
-    taken = merged.take(2, everybody)
-    assert [(reading[2], reading[3].time) for reading in taken.readings if not isinstance(reading[3], str)] == [
-        (10, 5), (10, 9),
-    ]  # fmt: skip
-    assert taken.positions == {"visits": 11, "carts": 200}
-    assert places(merged.take(ALL, everybody)) == [("carts", 200), ("visits", 11)]
-
-
-@pytest.mark.parametrize(("limit", "records"), [(1, 1), (3, 1), (4, 2), (6, 3), (ALL, 4)])
-def test_a_step_has_so_many_events(limit: int, records: int) -> None:
-    """Links count one by one, but a record is never divided."""
-    merged = merge("visits")
-    merged.add("visits", 14, [links(10 + number, number, number) for number in range(4)])
-    taken = merged.take(limit, everybody)
-    assert (len(taken.readings), taken.positions["visits"]) == (2 * records, 10 + records)
