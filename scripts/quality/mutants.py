@@ -198,6 +198,13 @@ BY_TESTS = (
         "tests/integration/state/test_redis_store.py::test_a_call_that_is_cancelled_is_cancelled",
     ),
     Mutant(
+        "verify compares what came after such events",
+        "streams/offline/verification.py",
+        "is_unsure = erased_along or _depends_on_reading(recomputed, stored)",
+        "is_unsure = erased_along or is_erased_later or _depends_on_reading(recomputed, stored)",
+        "tests/integration/cli/test_verify.py::test_an_erasure_that_is_read_after_newer_events",
+    ),
+    Mutant(
         "verify allows for newer events that an erasure deleted",
         "streams/offline/verification.py",
         "return 0 < recomputed.erased < stored.erased",

@@ -162,6 +162,7 @@ class Verification:
                 part.clock,
                 at_one_instant=name in recomputed.at_one_instant,
                 erased_along=name in recomputed.erased_along,
+                erased_until=partial(recomputed.erased_until, name),
             )
 
     def _strangers(self, partition: int, fold: ChangelogFold, names: list[str]) -> Iterator[Difference]:

@@ -50,6 +50,8 @@ class Recomputed:
         # Ids that were erased with a person: the worker may have read newer events before the erasure.
         self.erased_along: set[str] = set()
         self.events = 0
+        # Of customers that were erased and came again: their events since.
+        self._since_erasure: dict[str, list[Event]] = {}
         self._engine = engine
         self._belongs = belongs
         apply: Apply = lambda event, customer: engine.apply(event.customer, customer, event)  # noqa: E731
@@ -98,6 +100,19 @@ class Recomputed:
             self.at_one_instant.add(event.customer)
         self._newest[event.customer] = event.time, rank
         process(event, customer, self._decider)
+        if customer.is_erased:
+            self._since_erasure[event.customer] = []
+        elif customer.erased:
+            self._since_erasure.setdefault(event.customer, []).append(event)
+
+    def erased_until(self, name: str, until: int) -> Customer:
+        """The customer as it is where its last erasure deleted all up to ``until`` (ms)."""
+        customer = self._engine.new()
+        customer.erased = customer.instant = until
+        customer.identified = self.customers[name].identified
+        for event in self._since_erasure.get(name, ()):
+            process(event, customer, self._decider)
+        return customer
 
 
 def merged(

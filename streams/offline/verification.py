@@ -13,8 +13,9 @@ Membership follows from the events alone, whatever their order. Two things are e
 
 - A segment with a minimum stay depends on the order of events, so after a late event nothing is compared of it, nor of
   the segments that ask about it.
-- An erasure deletes all that was read before it, however new. So of a customer whose erasure the worker read after
-  newer events, or which was erased with a person, over `merges`, only Redis and the topic are compared.
+- An erasure deletes all that was read before it, however new. Where the worker read newer events before an erasure, it
+  is compared with the events after the last of them. An id that was erased with a person, over `merges`, is compared in
+  Redis and on the topic only.
 
 See also: `streams.cli.verify`, which runs it; `streams.offline.recompute`, which recomputes all customers; and
 `streams.offline.persons`, which compares persons of several ids without `merges`.
@@ -92,12 +93,13 @@ class Comparison:
         clock: int,
         *,
         at_one_instant: bool,
-        erased_along: bool = False,
+        erased_along: bool,
+        erased_until: Callable[[int], Customer],
     ) -> Iterator[Difference]:
         """Compare one customer; due times up to ``clock`` (ms) are fired on both sides before.
 
         ``at_one_instant`` and ``erased_along``: whether the customer is in these sets of
-        `streams.offline.recompute.Recomputed`.
+        `streams.offline.recompute.Recomputed`. ``erased_until``: its function of this name, for this customer.
         """
         self.count += 1
         stored = customer_codec.decode(value.value)
@@ -107,10 +109,13 @@ class Comparison:
         if recomputed is None:
             yield Difference(name, "customer", UNKNOWN, "known", count_text(folded))
             return
+        is_erased_later = _is_erased_later(recomputed, stored)
+        if is_erased_later:
+            recomputed = erased_until(stored.erased)
         views = _Views(name, recomputed, stored, customer_codec.decode(value.value), folded)
         self._bring_forward(views, clock)
-        is_unsure = erased_along or _is_erased_later(recomputed, stored) or _depends_on_reading(recomputed, stored)
-        is_ordered = not (is_unsure or at_one_instant or _is_out_of_order(views))
+        is_unsure = erased_along or _depends_on_reading(recomputed, stored)
+        is_ordered = not (is_unsure or is_erased_later or at_one_instant or _is_out_of_order(views))
         self.uncompared += not is_ordered
         uncompared = self._keys if is_unsure else self._uncompared_segments(is_ordered=is_ordered)
         yield from self._segment_differences(views, in_since if is_ordered else is_in, uncompared)
