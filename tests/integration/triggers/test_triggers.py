@@ -115,9 +115,12 @@ def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -
                         left.add(customer)
                 to.flush()
                 triggers = environment(parts)
-                triggers.log = log
+                triggers.log = log.with_suffix(f".{kill}.log")
                 with triggers:
-                    time.sleep(chance.uniform(1.5, 5.0))
+                    # A process that dies while it joins keeps its group waiting for five minutes: Kafka gives a new
+                    # member so long (NewMemberJoinTimeoutMs of its group coordinator).
+                    triggers.wait_ready()
+                    time.sleep(chance.uniform(1.0, 5.0))
                     for customer in left.intersection(names[kill * 12 : kill * 12 + 12]):
                         buy(to, customer, now_ms())  # within the delay of 3 s after 2 s, or not long after
                     to.flush()

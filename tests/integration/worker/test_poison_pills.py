@@ -243,7 +243,7 @@ def test_deaths_without_a_cause_blame_no_record(kafka: Kafka, redis_server: Redi
     run.buy(customers)
     for _ in range(3):
         assert run.dies(SEGMENTER_FAIL_POINT="before_save:1")
-    assert "going record by record" in run.log.read_text()
+    assert "their records are processed one by one" in run.log.read_text()
     assert not run.dies()
     assert run.letters() == []
     assert run.buyers() == sorted(customers)
