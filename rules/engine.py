@@ -100,7 +100,7 @@ class Engine:
         if customer.linkage is not None:
             touched |= self._restarted(customer, before)
         if event.name == UNNAMED:
-            self._take_in_or_leave(customer_id, customer, event, late, changes)
+            self._merge_or_leave(customer_id, customer, event, late, changes)
             return changes
         profile = customer.profile
         for apply, segments in self._plans.get(event.name, self._any):
@@ -135,11 +135,11 @@ class Engine:
         is_known = orders is not None and orders.has_completion(order, short_id(event.id))
         return -1 if is_known else event.time
 
-    def _take_in_or_leave(
+    def _merge_or_leave(
         self, customer_id: str, customer: Customer, event: Event, late: bool, changes: list[Change]
     ) -> None:
         if isinstance(event, ProfileMerge):
-            self._take_in(customer_id, customer, event, late, changes)
+            self._merge_profile(customer_id, customer, event, late, changes)
         else:
             self._leave(customer_id, customer, event, late, changes)
 
@@ -156,7 +156,7 @@ class Engine:
             customer.erased, customer.merged_into, customer.links = customer.instant, None, None
             customer.linkage = None
 
-    def _take_in(
+    def _merge_profile(
         self, customer_id: str, customer: Customer, event: ProfileMerge, late: bool, changes: list[Change]
     ) -> None:
         """Merge the profile that the same person had under another id."""

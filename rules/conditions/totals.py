@@ -1,20 +1,16 @@
 """The condition on a sum, average, extreme or number of different values over a window (`total`).
 
-The module is long because the four aggregates of one condition are decided by different facts.
+See also `rules.conditions.aggregates` for how it is decided.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from operator import itemgetter
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import msgspec
-
-from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
-from rules.due_times import Count, outside
+from rules.conditions.aggregates import Aggregate, Total
+from rules.conditions.base import ConditionKind, Parsed, Scope
+from rules.conditions.event_choice import canonical_where, orders_and_others
+from rules.due_times import Count
 from rules.events import MONEY
 from rules.facts import (
     DISTINCT_MAX,
@@ -33,150 +29,10 @@ from rules.forms.problems import Problems, WrongCondition
 from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of, window
-from rules.profile import days, orders, sums
-from rules.profile.extremes import staircase
 from rules.profile.orders import TOTAL as ORDER_TOTAL
-from rules.profile.profile import hashed_id
-from rules.reasons import Observed, Reason
-from rules.times import format_duration
+from rules.reasons import Reason
 from rules.value_tests import ENDS, NumberTest, PropertyTests
-from rules.values import MICRO, number_key, path_of, shown_number
-
-# A contribution: (time from which its window runs, sum, count); see `rules.profile.sums.leaving`.
-Contribution = tuple[int, int, int]
-_time = itemgetter(0)
-
-Aggregate = Literal["sum", "avg", "min", "max", "distinct"]
-
-
-class Total(msgspec.Struct, frozen=True):
-    """An aggregate of a property of events or orders, in 10⁻⁶, lies in a range.
-
-    ``view`` and ``place``: of orders, where Order Completed is named; ``slot``: where what the
-    other events contribute is remembered. ``count``: the test of a number of different values.
-    """
-
-    agg: Aggregate
-    of: str
-    events: tuple[str, ...]
-    where: PropertyTests
-    within: int | None
-    test: NumberTest
-    count: Count
-    view: int | None
-    place: int
-    slot: int | None
-
-    def decide(self, customer: CustomerView, now: int) -> TimedDecision:
-        if self.agg in ("sum", "avg"):
-            return self._decide_sum(customer, now)
-        if self.agg == "distinct":
-            return self.count.decide(self._newest_times(customer), self.within, now)
-        return self._decide_extreme(customer, now)
-
-    def value(self, customer: CustomerView, now: int) -> int | None:
-        """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
-        if self.agg in ("sum", "avg"):
-            _, total, count = self._inside(customer, now)
-            if self.agg == "sum":
-                return total
-            return total // count if count else None
-        if self.agg == "distinct":
-            times = self._newest_times(customer)
-            return MICRO * (len(times) - outside(times, self.within, now))
-        steps = self._steps(customer)
-        oldest = self._outside(steps, now)
-        return steps[oldest][1] if oldest < len(steps) else None
-
-    def reason(self, customer: CustomerView, now: int) -> Reason:
-        holds, due = self.decide(customer, now)
-        value = self.value(customer, now)
-        return Reason(
-            holds,
-            condition="total",
-            observed=Observed(value=None if value is None else shown_number(value)),
-            test=self.test.test,
-            until=until(due),
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            within=None if self.within is None else format_duration(self.within),
-            agg=self.agg,
-            of=self.of,
-        )
-
-    def _outside(self, entries: Sequence[tuple[int, ...]], now: int) -> int:
-        """How many of these entries, whose first item is their time, have left the window."""
-        return 0 if self.within is None else bisect_right(entries, now - self.within, key=_time)
-
-    # --- sum and avg
-
-    def _inside(self, customer: CustomerView, now: int) -> tuple[list[Contribution], int, int]:
-        """The contributions in the window, their sum, and their count."""
-        entries = self._contributions(customer)
-        inside = entries[self._outside(entries, now) :]
-        total = count = 0
-        for _, value, number in inside:
-            total += value
-            count += number
-        return inside, total, count
-
-    def _decide_sum(self, customer: CustomerView, now: int) -> TimedDecision:
-        inside, total, count = self._inside(customer, now)
-        holds = self._meets(total, count)
-        if self.within is None:
-            return holds, NEVER
-        for index, (time, value, number) in enumerate(inside):
-            total, count = total - value, count - number
-            together = index + 1 < len(inside) and inside[index + 1][0] == time
-            if not together and self._meets(total, count) != holds:
-                return holds, time + self.within
-        return holds, NEVER
-
-    def _meets(self, total: int, count: int) -> bool:
-        if self.agg == "sum":
-            return self.test.meets(total)
-        return count > 0 and self.test.meets(total, per=count)
-
-    def _contributions(self, customer: CustomerView) -> list[Contribution]:
-        """The contributions of orders and other events, ascending by time."""
-        others = [] if self.slot is None else sums.leaving(customer.profile.sums[self.slot])
-        of_orders = [(time, value, 1) for time, value in self._of_orders(customer)]
-        messages = customer.profile.orders
-        if self.view is not None and messages is not None and messages.settled is not None:
-            settled = messages.settled.days.get(orders.slot_of(self.view, self.place), {})
-            of_orders += days.leaving(settled)
-        return sorted(others + of_orders) if of_orders else others
-
-    def _of_orders(self, customer: CustomerView) -> list[tuple[int, int]]:
-        """The contributions of orders that stand, each at its time."""
-        messages = customer.profile.orders
-        return [] if self.view is None or messages is None else messages.values(self.view, self.place)
-
-    # --- min and max
-
-    def _steps(self, customer: CustomerView) -> list[tuple[int, int]]:
-        others = [] if self.slot is None else customer.profile.extremes[self.slot]
-        of_orders = self._of_orders(customer)
-        return staircase(sorted(others + of_orders), greatest=self.agg == "max") if of_orders else others
-
-    def _decide_extreme(self, customer: CustomerView, now: int) -> TimedDecision:
-        steps = self._steps(customer)
-        inside = steps[self._outside(steps, now) :]
-        answers = [self.test.meets(value) for _, value in inside] + [False]
-        if self.within is not None:
-            for (time, _), answer in zip(inside, answers[1:], strict=True):
-                if answer != answers[0]:
-                    return answers[0], time + self.within
-        return answers[0], NEVER
-
-    # --- distinct
-
-    def _newest_times(self, customer: CustomerView) -> list[int]:
-        newest = {} if self.slot is None else dict(customer.profile.distincts[self.slot])
-        for time, value in self._of_orders(customer):
-            key = hashed_id(number_key(value)) if self.place == orders.TOTAL else value
-            newest[key] = max(time, newest.get(key, 0))
-        return sorted(newest.values())
+from rules.values import MICRO, path_of
 
 
 class TotalForm(Form):

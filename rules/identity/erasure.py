@@ -14,7 +14,7 @@ from __future__ import annotations
 from rules.customer import Customer, Linkage
 from rules.events import ERASE, Event
 from rules.identity.events import CascadedErasure, ErasureNotice, Link, Unlinked
-from rules.identity.links import Acted, Apply, erased_by, nothing, refusal_of
+from rules.identity.resolution import Acted, Apply, erased_by, nothing, refusal_of
 
 
 def erase(event: Event, customer: Customer, apply: Apply) -> Acted:

@@ -1,4 +1,4 @@
-"""The events that ids of one person send to one another. See also `rules.identity.resolution`, which processes them."""
+"""The events that ids of one person send to one another. See also `rules.identity.dispatch`, which processes them."""
 
 from __future__ import annotations
 

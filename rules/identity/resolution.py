@@ -18,7 +18,7 @@ An event that names two ids links the former one, an anonymous or previous id, t
 - An identified id never becomes a former id through an `anonymousId`. Where such a link came first, it ends at the
   first event that identifies the id: from there the id is a customer of its own; facts that moved stay where they are.
 - Two identified ids become one by an `alias` on `profiles` alone (`Event.vouched`). Such a redirect does not end so.
-- `NEW_LINKS_MAX` new ids are linked to a person by `anonymousId` within `NEW_LINKS_WINDOW_MS` (`rules.identity.links`).
+- `NEW_LINKS_MAX` new ids are linked to a person by `anonymousId` within `NEW_LINKS_WINDOW_MS`.
 - `Unlink`, from `profiles`, parts two ids: no `anonymousId` links them again, nor an older `alias`.
 
 `Refusal` lists the reasons against a link. No refusal is sent back, as each repeat of the link would make a record.
@@ -35,156 +35,265 @@ An event that names two ids links the former one, an anonymous or previous id, t
   The owner that carries out a `CascadedErasure` notes so on `merges` (`ErasureNotice`), for a rebuild, which reads
   everything again.
 
-See also: `rules.identity.links` (which id is linked, and which link is refused), `rules.identity.erasure`,
-`rules.identity.profile_moves` (profiles in parts, taken in once), and `streams.wire.identity_records` (the records).
+**The two owners of a link.** The owner that reads a link first decides whether it is sent (`links_of`). The owner of
+the former id makes or refuses it (`become_redirect`), as that of an attacker's event `{userId: evil, anonymousId: ann}`.
+
+See also: `rules.identity.dispatch` (which function an event goes to, and forwarding), `rules.identity.erasure`,
+`rules.identity.profile_merge` (profiles in parts, taken in once), and `streams.wire.identity_records` (the records).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Literal
+
 import msgspec
 
-from rules.customer import Customer
-from rules.events import ERASE, WITHOUT_EFFECT, Event
-from rules.identity.erasure import erase, erase_along
-from rules.identity.events import (
-    CascadedErasure,
-    ErasureNotice,
-    ForwardedEvent,
-    Link,
-    Misaddressed,
-    ProfileMerge,
-    Unlink,
-    Unlinked,
-    fields_of,
-)
-from rules.identity.links import (
-    Acted,
-    Decider,
-    become_redirect,
-    drop_link,
-    identify,
-    linkage_of,
-    links_of,
-    nothing,
-    restart,
-    unlink,
-)
-from rules.identity.profile_moves import drop_parts, join, note_taken
+from rules.changes import Change
+from rules.customer import Customer, Linkage
+from rules.events import ERASE, Event
+from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
+from rules.identity.profile_merge import profiles_of
+from rules.profile.profile import hashed_id
 
-HOPS_MAX = 32
+# The most former ids of each kind in a customer; the next event with an older one links it again, which is harmless.
+LINKS_MAX = 64
+# The most new ids of a person in a window: a person has a few devices; more come from a shared id, or an attack.
+NEW_LINKS_MAX = 64
+NEW_LINKS_WINDOW_MS = 30 * 24 * 3600 * 1000
 
-# Tuples, as a union would be made anew for each event.
-_ANSWERED_ELSEWHERE = (Misaddressed, ErasureNotice)
-_PASSED_ON = (ProfileMerge, ForwardedEvent)
+Refusal = Literal["identified", "too_many", "unlinked", "too_late"]
 
 
-def is_effective(event: Event) -> bool:
-    """Whether an event may change its customer, or needs an answer from it."""
-    if isinstance(event, _ANSWERED_ELSEWHERE):
-        return False
-    return event.name not in WITHOUT_EFFECT or event.link is not None or event.identifies
+Apply = Callable[[Event, Customer], list[Change]]
+Sent = list[Event]
 
 
-def is_plain(event: Event, customer: Customer) -> bool:
-    """Whether an event concerns this customer alone, as nearly every event does, and so needs only the engine."""
-    if customer.merged_into is not None or event.name == ERASE or event.name in WITHOUT_EFFECT:
-        return False
-    if event.identifies and not customer.identified:
-        return False
-    if event.link is None or (customer.links is not None and event.link in customer.links):
-        return True
-    return customer.linkage is not None and event.link in customer.linkage.aliases
+def _as_it_is(moved: ProfileMerge) -> ProfileMerge | None:
+    return moved
 
 
-def process(event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0) -> Acted:
-    """Process one event of any kind. ``value``, ``appended_ms`` (ms): of its record."""
-    if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
-        return acted
-    sent = identify(event, customer)
-    if customer.merged_into is not None and _is_end_of_ring(event, customer):
-        _cut_ring(customer)
-    if customer.merged_into is not None:
-        if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
-            note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
-        forwarded = _forward(event, customer, value, appended_ms)
-        return Acted([], sent + forwarded.sent, forwarded.is_lost)
-    if isinstance(event, ProfileMerge):
-        return _take_in(event, customer, decider)
-    changes = decider.apply(event, customer) if event.name not in WITHOUT_EFFECT else []
-    links, refused = links_of(event, customer, appended_ms)
-    return Acted(changes, sent + links, refused=refused)
+class Decider(msgspec.Struct, frozen=True):
+    """The functions that decide customers of a partition.
+
+    ``apply``: the engine; ``definitions``: the fingerprint of its file. ``translate``: a whole profile that other
+    definitions kept, as these keep it; ``None``: it is passed over.
+    """
+
+    apply: Apply
+    definitions: str
+    translate: Callable[[ProfileMerge], ProfileMerge | None] = _as_it_is
 
 
-def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | None:
-    """Process an event on the id itself, redirect or not; ``None``: the event is for the person behind the id."""
-    if isinstance(event, Link):
-        return become_redirect(event, customer, decider)
-    if isinstance(event, Unlinked):
-        drop_link(customer, event.former, event.time)
-        return nothing()
-    if isinstance(event, Unlink):
-        return unlink(event, customer)
-    if isinstance(event, CascadedErasure):
-        return erase_along(event, customer, decider.apply)
-    if isinstance(event, ErasureNotice):
-        return nothing()
-    return erase(event, customer, decider.apply) if event.is_erasure else None
+class Acted(msgspec.Struct, frozen=True, gc=False):
+    """The result of one event: changes, events to send to other ids, and the link that was refused, if any.
+
+    ``is_lost``: the event went through too many ids.
+    """
+
+    changes: list[Change]
+    sent: Sent
+    is_lost: bool = False
+    refused: Refusal | None = None
 
 
-# --- profiles that move --------------------------------------------------------------------------
+def nothing() -> Acted:
+    """The result of an event that changed nothing."""
+    return Acted([], [])
 
 
-def _take_in(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted:
-    """Merge a profile once all of its parts are there, unless it was taken in before."""
+def identify(event: Event, customer: Customer) -> Sent:
+    """Mark a customer that the event names as `userId`, and end a redirect of it by an `anonymousId`."""
+    if not event.identifies:
+        return []
+    customer.identified = True
+    if customer.linkage is not None and customer.linkage.erased_along:
+        # That link gives no right to the events of this id from here on. Events before stay erased.
+        linkage = customer.linkage
+        linkage.erased_along, linkage.left = False, customer.instant
+        customer.erased = max(linkage.erased_before, min(customer.erased, event.time - 1))
+    if customer.merged_into is None or linkage_of(customer).vouched:
+        return []
+    return [end_link(event, customer)]
+
+
+def links_of(event: Event, customer: Customer, appended_ms: int = -1) -> tuple[Sent, Refusal | None]:
+    """Make the link to the other id, or give the reason against it. A link from before an erasure erases that id, too.
+
+    ``appended_ms``: when the event's record was written; -1: not known.
+    """
+    former, into = event.link, event.customer
+    if former is None or former == into:
+        return [], None
+    linkage = customer.linkage or Linkage()
+    at = appended_ms if appended_ms > 0 else event.time
+    if event.time <= customer.erased:
+        if not event.vouched and not _counted(customer, former, at):
+            return [], "too_many"
+        return [erased_by(event, former, customer.erased, linked=event.time)], None
+    if former in linkage.aliases or (former in (customer.links or ()) and not event.vouched):
+        return [], None
+    if event.vouched:
+        if event.time <= linkage.separated.get(former, 0):
+            return [], "unlinked"
+        _note_alias(customer, former, event.time)
+    else:
+        if former in linkage.separated:
+            return [], "unlinked"
+        if not _counted(customer, former, at):
+            return [], "too_many"
+        customer.links = _newest({**(customer.links or {}), former: event.time}, LINKS_MAX)
+    link = Link(former, ERASE, event.time, event.id, origin=event.origin, into=into, vouched=event.vouched)
+    return [link], None
+
+
+def _note_alias(customer: Customer, former: str, at: int) -> None:
     linkage = linkage_of(customer)
-    if event.move in linkage.taken:
-        return nothing()
-    if event.linked <= linkage.taken_since:
-        drop_parts(linkage, event.move)
-        return Acted([], [], refused="too_late")
-    whole = join(event, linkage)
-    if whole is None:
-        return nothing()
-    drop_parts(linkage, event.move)
-    moved = decider.translate(whole)
-    if moved is None:
-        return nothing()
-    note_taken(linkage, {**whole.taken, event.move: event.linked})
-    return Acted(decider.apply(moved, customer), [])
+    linkage.separated.pop(former, None)
+    linkage.aliases = _newest({**linkage.aliases, former: at}, LINKS_MAX)
+    if customer.links is not None:
+        customer.links.pop(former, None)
 
 
-# --- forwarding ----------------------------------------------------------------------------------
+def _counted(customer: Customer, former: str, at: int) -> bool:
+    """Count a new id of a person at ``at`` (ms); whether it is within the bound.
 
-
-def _path(event: Event) -> tuple[str, ...]:
-    return event.path if isinstance(event, _PASSED_ON) else ()
-
-
-def _is_end_of_ring(event: Event, customer: Customer) -> bool:
-    """Whether the event came round a ring that is to be cut at this id, the smallest of it."""
-    assert customer.merged_into is not None
-    path = (*_path(event), event.customer)
-    if customer.merged_into[0] not in path:
+    An id counts once, however often it is linked again: a message may come many times, and a shared device goes from
+    one person to the other at each visit. The times of records count, as the sender of an event writes its time as it
+    likes.
+    """
+    linkage, since, ident = linkage_of(customer), at - NEW_LINKS_WINDOW_MS, hashed_id(former)
+    recent = {linked: ms for linked, ms in linkage.linked_ids.items() if ms > since}
+    if ident in recent:
+        return True
+    linkage.linked_ms = [ms for ms in linkage.linked_ms if ms > since]
+    if len(recent) + len(linkage.linked_ms) >= NEW_LINKS_MAX:
         return False
-    ring = path[path.index(customer.merged_into[0]) :]
-    return event.customer == min(ring)
+    linkage.linked_ids = {**recent, ident: at}
+    return True
 
 
-def _cut_ring(customer: Customer) -> None:
+def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
+    """Make a customer a redirect, or refuse the link."""
+    linkage = customer.linkage or Linkage()
+    if event.time <= customer.erased or event.into == event.customer:
+        return nothing()
+    if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
+        return nothing()  # the link was made before, and ended a ring
+    if refused := refusal_of(event, customer, linkage):
+        return Acted([], [], refused=refused)
+    if customer.merged_into is not None:
+        return _link_again(event, customer, customer.merged_into)
+    if _is_unknown(customer):  # as nearly always: a browser names both ids from its first event on
+        customer.instant, customer.merged_into = event.time, (event.into, event.time)
+        _leave(customer, vouched=event.vouched)
+        return nothing()
+    sent: Sent = [*profiles_of(event, customer, decider.definitions)]
+    changes = decider.apply(event, customer)
+    customer.merged_into = event.into, event.time
+    _leave(customer, vouched=event.vouched)
+    return Acted(changes, sent)
+
+
+def _is_unknown(customer: Customer) -> bool:
+    """Whether no event of any kind was applied to an id, so that nothing can leave or move."""
+    return not customer.instant and customer.linkage is None and customer.published_ahead is None
+
+
+def refusal_of(event: Link, customer: Customer, linkage: Linkage) -> Refusal | None:
+    """Why an id must not become a former id by this link."""
+    if not event.vouched and customer.identified:
+        return "identified"
+    parted = linkage.separated.get(event.into)
+    if parted is not None and (not event.vouched or event.time <= parted):
+        return "unlinked"
+    return None
+
+
+def _leave(customer: Customer, *, vouched: bool) -> None:
+    """Note whether the redirect is vouched for. Profiles taken in stay noted, as they may arrive again after it."""
+    if customer.linkage is not None:
+        customer.linkage.arriving = {}  # these parts are forwarded with the profile
+    if vouched or customer.linkage is not None:
+        linkage_of(customer).vouched = vouched
+
+
+def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> Acted:
+    """Apply another link of a redirect. One that is vouched for precedes any other; of two alike, the newer does."""
+    into, since = redirect
+    vouched = customer.linkage is not None and customer.linkage.vouched
+    if event.into == into:
+        if event.vouched:
+            linkage_of(customer).vouched = True
+        return nothing()
+    if vouched and not event.vouched:
+        return Acted([], [], refused="identified")
+    is_stronger = event.vouched and not vouched
+    if not is_stronger and (event.time, event.into) < (since, into):
+        return nothing()
+    customer.merged_into = event.into, max(since, event.time)
+    linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
+    customer.out_of_order += 1  # the events of this id now lie with two persons
+    unlinked = Unlinked(into, ERASE, customer.merged_into[1], event.id, origin=event.origin, former=event.customer)
+    return Acted([], [unlinked])
+
+
+def drop_link(customer: Customer, former: str, until: int) -> None:
+    """Forget a link up to ``until`` (ms): a newer one stays."""
+    for links in (customer.links, None if customer.linkage is None else customer.linkage.aliases):
+        if links is not None and links.get(former, until + 1) <= until:
+            del links[former]
+
+
+def end_link(event: Event, customer: Customer) -> Unlinked:
+    """End a redirect: from here on the id is a new customer of its own."""
     assert customer.merged_into is not None
     into, since = customer.merged_into
     restart(customer)
-    linkage_of(customer).cut = since, into
+    return Unlinked(into, ERASE, since, event.id, origin=event.origin, former=event.customer)
 
 
-def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -> Acted:
-    assert customer.merged_into is not None
-    path = (*_path(event), event.customer)
-    if len(path) > HOPS_MAX:
-        return Acted([], [], is_lost=True)
-    into, since = customer.merged_into
-    customer.out_of_order += event.time < since  # read in order, it would have been decided here
-    if isinstance(event, _PASSED_ON):
-        return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
-    fields = fields_of(event) | {"customer": into, "identifies": False}
-    return Acted([], [ForwardedEvent(**fields, path=path, value=value, appended_ms=appended_ms)])
+def restart(customer: Customer) -> None:
+    linkage = linkage_of(customer)
+    customer.merged_into, linkage.vouched, linkage.left = None, False, customer.instant
+    # Facts that moved stay where they are, so the membership no longer follows from the events of this id alone.
+    customer.out_of_order += 1
+
+
+def unlink(event: Unlink, customer: Customer) -> Acted:
+    """Part two ids, whichever of them is the former one."""
+    sent: Sent = []
+    drop_link(customer, event.other, event.time)
+    if (
+        customer.merged_into is not None
+        and customer.merged_into[0] == event.other
+        and customer.merged_into[1] <= event.time
+    ):
+        sent.append(end_link(event, customer))
+    linkage = linkage_of(customer)
+    parted = max(event.time, linkage.separated.get(event.other, 0))
+    linkage.separated = _newest({**linkage.separated, event.other: parted}, LINKS_MAX)
+    if not event.is_relayed:
+        relayed = msgspec.structs.replace(event, customer=event.other, other=event.customer, is_relayed=True)
+        sent.append(relayed)
+    return Acted([], sent)
+
+
+def erased_by(event: Event, former: str, at: int, linked: int = 0) -> CascadedErasure:
+    """The event to send to a former id when its person is erased at ``at`` (ms)."""
+    return CascadedErasure(
+        former, ERASE, at, event.id, origin=event.origin, into=event.customer, linked=linked, vouched=event.vouched
+    )
+
+
+def linkage_of(customer: Customer) -> Linkage:
+    if customer.linkage is None:
+        customer.linkage = Linkage()
+    return customer.linkage
+
+
+def _newest(links: Mapping[str, int], most: int) -> dict[str, int]:
+    """The newest ``most`` links, by their times (ms), then by their ids."""
+    if len(links) <= most:
+        return dict(links)
+    return dict(sorted(links.items(), key=lambda link: (link[1], link[0]))[-most:])

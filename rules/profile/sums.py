@@ -7,7 +7,7 @@ set of events.
 Beyond the bound, an older contribution leaves the window at the end of its day, not at its own time, and
 a late event that is older than all stored contributions counts as counted already.
 
-See also `rules.facts.contributions` (which facts need them), `rules.conditions.totals` (which asks for them), and
+See also `rules.facts.contributions` (which facts need them), `rules.conditions.aggregates` (which asks for them), and
 `rules.profile.occurrences` (what is counted).
 """
 

@@ -38,8 +38,8 @@ from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED
 from rules.forms.json_schema import Schema
 from rules.reasons import Observed, Reason
 from rules.times import _RFC3339  # the schema has the same pattern
-from streams import rights
 from streams.ops import routes
+from streams.rights.page import page
 from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Cause, SegmentChange
@@ -376,7 +376,7 @@ def files() -> dict[str, str]:
     drawn = {"docs/reference/conditions.md": reference.conditions(), "docs/reference/library.md": reference.library()}
     drawn |= {
         "docs/operations/metrics.md": metrics_reference.metrics(),
-        "docs/operations/rights.md": rights.page(Settings.model_construct()),
+        "docs/operations/rights.md": page(Settings.model_construct()),
     }
     return texts | drawn
 

@@ -15,7 +15,6 @@ import msgspec
 
 from rules.events import INPUTS, Event
 from rules.placeholders import Placeholders
-from streams import rights
 from streams.cli.diff_report import document, lines
 from streams.cli.input_files import Rejections, opened, with_progress
 from streams.cli.terminal import show
@@ -27,6 +26,7 @@ from streams.kafka.partitioner import belonging
 from streams.offline.definitions_comparison import DryRun
 from streams.offline.recompute import merged
 from streams.offline.replay import read
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 
 
@@ -56,7 +56,7 @@ def run(
 
 
 def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders: Placeholders) -> None:
-    partitions = admin.verify(settings, rights.NEEDS["diff"].topics).partitions[INPUTS[0]]
+    partitions = admin.verify(settings, NEEDS["diff"].topics).partitions[INPUTS[0]]
     end = int(time.time() * 1000) if until is None else until
     logs = Logs(settings)
     with answering(settings), closing(logs):

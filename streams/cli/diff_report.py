@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rules.sentences import sentence
+from rules.sentences.reason_sentence import sentence
 from rules.times import format_instant
 from streams.cli.input_files import visible
 from streams.offline.definitions_comparison import (

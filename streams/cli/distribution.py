@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from rules.conditions import Condition, CustomerView
+from rules.conditions.aggregates import Total
 from rules.conditions.boolean import AllOf, AnyOf, NoneOf
-from rules.conditions.totals import Total
 from rules.customer import Customer
 from rules.definitions import yaml_text
 from rules.definitions.segments_file import Definitions, DefinitionsError, build

@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from rules.definitions.segments_file import Definitions, DefinitionsError
-from streams import definitions_file, rights
+from streams import definitions_file
 from streams.cli import doctor_kafka, doctor_redis
 from streams.cli.findings import Finding, ok, problem, show, summary, warning
-from streams.rights import TRIGGERS_PROCESS
+from streams.rights.needs import NEEDS, TRIGGERS_PROCESS, Needs
 from streams.settings import Settings, of_triggers, unknown_variables
 
 PYTHON_LEAST, PYTHON_NEWEST = (3, 11), (3, 13)
@@ -37,9 +37,9 @@ class Process(msgspec.Struct, frozen=True):
         return of_triggers(self.settings) if self.name == TRIGGERS_PROCESS else self.settings
 
     @property
-    def needs(self) -> rights.Needs:
+    def needs(self) -> Needs:
         """The rights that the process needs on Kafka and Redis."""
-        return rights.NEEDS[self.name]
+        return NEEDS[self.name]
 
 
 def run(settings: Settings, process: str) -> int:

@@ -15,7 +15,6 @@ from contextlib import closing
 
 from rules.customer import Customer
 from rules.times import format_duration, format_instant
-from streams import rights
 from streams.cli import request as requests
 from streams.cli.input_files import visible, with_progress
 from streams.cli.request import PROFILES, Request
@@ -25,6 +24,7 @@ from streams.kafka.admin import ClusterTopics, Retention
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.offline.customer_records import InRedis, everywhere, records
+from streams.rights.needs import NEEDS
 from streams.settings import Settings, of_triggers
 from streams.wire.topics import MEMBERSHIPS, WORKERS
 
@@ -38,7 +38,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     if reason is not None:
         print(f"segmenter erase: {visible(customer_id)} is no customer's id ({reason})", file=sys.stderr)
         return 1
-    use = rights.NEEDS["erase"].topics
+    use = NEEDS["erase"].topics
     topics = admin.find(settings, use)
     count = admin.verify(settings, use.of(WORKERS)).partitions[PROFILES]
     stored = [part.customer for part in asyncio.run(everywhere(settings, customer_id, count))]

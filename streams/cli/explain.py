@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from rules.engine import Engine
-from rules.sentences import embedded
+from rules.sentences.reason_sentence import embedded
 from streams.cli.input_files import visible
 from streams.cli.terminal import show
 from streams.definitions_file import load

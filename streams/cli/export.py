@@ -21,7 +21,6 @@ from rules.customer import Customer, Linkage
 from rules.engine import Engine
 from rules.events import INPUTS
 from rules.times import format_instant
-from streams import rights
 from streams.cli.input_files import visible, with_progress
 from streams.definitions_file import load
 from streams.kafka import admin
@@ -31,6 +30,7 @@ from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import places
 from streams.offline.customer_records import InRedis, everywhere, records
 from streams.offline.explain import explained
+from streams.rights.needs import NEEDS
 from streams.settings import Settings, of_triggers
 from streams.state.readonly_store import opened
 from streams.wire.topics import WORKERS
@@ -38,7 +38,7 @@ from streams.wire.topics import WORKERS
 
 def run(settings: Settings, customer_id: str) -> int:
     """Print the document; exit code 1 when nothing is stored. Raises `Stop`."""
-    use = rights.NEEDS["export"].topics
+    use = NEEDS["export"].topics
     topics = admin.find(settings, use)
     count = admin.verify(settings, use.of(WORKERS)).partitions[INPUTS[0]]
     by_segmenter = asyncio.run(everywhere(settings, customer_id, count))

@@ -80,8 +80,8 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     """Create, copy or check topics. `create` ends with the check, as it leaves a topic that exists as it is."""
-    from streams import rights  # noqa: PLC0415  # as above
     from streams.kafka import admin  # noqa: PLC0415  # as above
+    from streams.rights.needs import NEEDS  # noqa: PLC0415  # as above
 
     if arguments.action == "copy":
         from streams.cli import topic_copy  # noqa: PLC0415  # as above
@@ -91,7 +91,7 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         for name in admin.create(settings, names):
             print(f"created {name}")
-    cluster_topics = admin.verify(settings, rights.NEEDS["topics"].topics.of(names))
+    cluster_topics = admin.verify(settings, NEEDS["topics"].topics.of(names))
     for name, count in sorted(cluster_topics.partitions.items()):
         print(f"{settings.topic_prefix}{name}: {count} partitions")
     return 0

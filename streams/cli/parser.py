@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rules.sentences import LANGUAGES
+from rules.sentences.reason_sentence import LANGUAGES
 from rules.times import parse_instant
 from streams.cli.command_list import SENTENCES, overview
 from streams.cli.terminal import width

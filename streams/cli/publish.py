@@ -14,12 +14,12 @@ from contextlib import closing
 from kafka.errors import KafkaError
 
 from rules.events import input_of
-from streams import rights
 from streams.cli.delivery import Sender
 from streams.cli.input_files import opened, with_progress
 from streams.definitions_file import load
 from streams.kafka.admin import verify
 from streams.kafka.client import answering
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire.event_decoder import Rejected, decode_line
@@ -29,7 +29,7 @@ class LinePublisher:
     """Validates lines and sends them to Kafka."""
 
     def __init__(self, settings: Settings) -> None:
-        verify(settings, rights.NEEDS["publish"].topics)
+        verify(settings, NEEDS["publish"].topics)
         self._placeholders = load(settings.definitions).placeholders
         self._prefix = settings.topic_prefix
         self.sender = Sender(settings)

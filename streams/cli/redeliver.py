@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 from kafka.errors import KafkaError
 
-from streams import rights
 from streams.cli.delivery import Sender
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.triggers.inputs import replayed
@@ -33,7 +33,7 @@ def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
     The exit code is 1 if Kafka refused one of them. Raises `Stop`, also if Kafka is silent; the number of acknowledged
     messages is reported all the same.
     """
-    count = admin.verify(settings, rights.NEEDS["redeliver"].topics).partitions[TRIGGER_DEAD_LETTERS]
+    count = admin.verify(settings, NEEDS["redeliver"].topics).partitions[TRIGGER_DEAD_LETTERS]
     topic = settings.topic_prefix + TRIGGER_REPLAYS
     with answering(settings):
         sender = Sender(settings)

@@ -1,7 +1,7 @@
 """``segmenter replay``: decides recorded events, and writes the changes as JSON lines.
 
 It changes nothing that is stored: what brings stored customers to a new file is `streams.worker.backfill`, and
-`streams.worker.rebuild` reads all events again.
+`streams.worker.rebuild_handover` reads all events again.
 
 See also: `streams.offline.replay`.
 """

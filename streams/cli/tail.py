@@ -11,12 +11,12 @@ import msgspec
 from kafka import KafkaConsumer
 from rich.text import Text
 
-from rules.sentences import embedded
-from streams import rights
+from rules.sentences.reason_sentence import embedded
 from streams.cli.input_files import visible
 from streams.cli.terminal import console
 from streams.kafka.admin import verify
 from streams.kafka.client import answering, connect
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.wire import changes
 from streams.wire.topics import CHANGES
@@ -40,7 +40,7 @@ def line(change: changes.SegmentChange, language: str = "en") -> Text:
 def run(settings: Settings, *, from_beginning: bool, count: int | None, language: str = "en") -> int:
     """Print changes until interrupted, or ``count`` of them. Raises `Stop`."""
     # A consumer of a missing topic may create it, with another number of partitions.
-    verify(settings, rights.NEEDS["tail"].topics)
+    verify(settings, NEEDS["tail"].topics)
     screen = console()
     with answering(settings):
         consumer = connect(

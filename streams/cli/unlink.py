@@ -6,7 +6,7 @@
 
 The two ids may still be one person by a third id that both are linked to. Then the command reports that, and fails.
 
-See also: `rules.identity.links`, which parts them; `streams.cli.request`, which sends the event.
+See also: `rules.identity.resolution`, which parts them; `streams.cli.request`, which sends the event.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import sys
 from collections.abc import Iterator
 
 from rules.customer import Customer
-from rules.identity.resolution import HOPS_MAX
+from rules.identity.dispatch import HOPS_MAX
 from rules.times import format_instant
-from streams import rights
 from streams.cli import request
 from streams.cli.input_files import visible
 from streams.cli.request import PROFILES, Request
@@ -26,6 +25,7 @@ from streams.cli.terminal import show
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.offline.customer_records import everywhere
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 
 
@@ -42,7 +42,7 @@ def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> i
     if settings.partitioner == "none":
         print("segmenter unlink: with SEGMENTER_PARTITIONER=none no ids are linked", file=sys.stderr)
         return 1
-    count = admin.verify(settings, rights.NEEDS["unlink"].topics).partitions[PROFILES]
+    count = admin.verify(settings, NEEDS["unlink"].topics).partitions[PROFILES]
     with answering(settings):
         sent = request.send(settings, count, "unlink", customer_id, previousId=other_id)
     show([f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}"])

@@ -24,7 +24,6 @@ from functools import partial
 from typing import Any
 
 from rules.engine import Engine
-from streams import rights
 from streams.cli.input_files import visible
 from streams.cli.terminal import show
 from streams.definitions_file import load
@@ -37,6 +36,7 @@ from streams.offline.partition_snapshot import PartitionSnapshot, SnapshotSlice,
 from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import Recomputed
 from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Identity
@@ -51,7 +51,7 @@ _ENDED_SHOWN = 10
 def run(settings: Settings, first: int) -> int:
     """Verify all partitions, and print the ``first`` differences; exit code 1 if there is one. Raises `Stop`."""
     engine = Engine(load(settings.definitions))
-    topics = admin.verify(settings, rights.NEEDS["verify"].topics)
+    topics = admin.verify(settings, NEEDS["verify"].topics)
     identity = topics.identity(settings, engine.definitions.fingerprint)
     logs = Logs(settings)
     verification = Verification(settings, engine, identity, logs)
@@ -106,7 +106,7 @@ class Verification:
         self._comparison.short = definition_list.short(snapshot.meta)
         self._short |= self._comparison.short
         inputs = self._logs.inputs(partition)
-        recomputed = Recomputed(inputs, self._engine, partition, self._belongs, versions.translated)
+        recomputed = Recomputed(inputs, self._engine, partition, self._belongs, versions.translated, erases_later=True)
         yield from self._compare(partition, snapshot, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes

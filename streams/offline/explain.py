@@ -3,7 +3,7 @@
 The one rule: the stored customer is decided again at its own instant by the definitions that decided it, so the
 explanation is what the worker decided. If the partition was written under other definitions, there is no explanation.
 
-See also: `rules.reasons`, what a reason consists of; `rules.sentences`, which puts it into words.
+See also: `rules.reasons`, what a reason consists of; `rules.sentences.reason_sentence`, which puts it into words.
 """
 
 from __future__ import annotations

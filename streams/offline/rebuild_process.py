@@ -8,7 +8,7 @@ nothing else.
     out   progress …, customers …, done
     in    {"shop.visits": 125, …}      the next positions, and so on until the input ends
 
-See also: `streams.worker.rebuild`, the worker's side of it.
+See also: `streams.worker.rebuild_handover`, the worker's side of it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import changes, customer_codec
 from streams.wire.topics import CHANGES
-from streams.worker.rebuild import FRAME, Frame, RebuildRequest, framed
+from streams.worker.rebuild_handover import FRAME, Frame, RebuildRequest, framed
 
 # The process shares the machine with the worker's steps, which have a latency to hold.
 NICE = 5

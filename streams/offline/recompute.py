@@ -18,9 +18,9 @@ from typing import Any
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import Event, Origin
+from rules.identity.dispatch import is_effective, process
 from rules.identity.events import CascadedErasure, ProfileMerge
-from rules.identity.links import Apply, Decider
-from rules.identity.resolution import is_effective, process
+from rules.identity.resolution import Apply, Decider
 from rules.placeholders import Placeholders
 from streams.kafka.log_reader import Log
 from streams.wire import identity_records
@@ -38,11 +38,14 @@ class Recomputed:
         partition: int,
         belongs: Callable[[str, int], bool],
         translated: Callable[[ProfileMerge], ProfileMerge | None],
+        *,
+        erases_later: bool = False,
     ) -> None:
         """``logs``: by the full names of the topics, in their reading order.
 
         ``translated``: carries a profile that came from another partition over to these definitions, if it can; see
-        `streams.state.definition_versions.DefinitionVersions.translated`.
+        `streams.state.definition_versions.DefinitionVersions.translated`. ``erases_later``: for `erased_until`, events
+        of customers that came again after an erasure stay in memory.
         """
         self.customers: dict[str, Customer] = {}
         # Customers with two events of one millisecond on two inputs: the worker may have read either first.
@@ -50,8 +53,9 @@ class Recomputed:
         # Ids that were erased with a person: the worker may have read newer events before the erasure.
         self.erased_along: set[str] = set()
         self.events = 0
-        # Of customers that were erased and came again: their events since.
+        # Of customers that were erased and came again: their events since, if they are needed.
         self._since_erasure: dict[str, list[Event]] = {}
+        self._erases_later = erases_later
         self._engine = engine
         self._belongs = belongs
         apply: Apply = lambda event, customer: engine.apply(event.customer, customer, event)  # noqa: E731
@@ -100,6 +104,10 @@ class Recomputed:
             self.at_one_instant.add(event.customer)
         self._newest[event.customer] = event.time, rank
         process(event, customer, self._decider)
+        if self._erases_later:
+            self._remember(event, customer)
+
+    def _remember(self, event: Event, customer: Customer) -> None:
         if customer.is_erased:
             self._since_erasure[event.customer] = []
         elif customer.erased:

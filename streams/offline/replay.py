@@ -18,8 +18,8 @@ from rules.changes import Change
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import INPUTS, Event, input_of
-from rules.identity.links import Decider
-from rules.identity.resolution import is_effective, is_plain, process
+from rules.identity.dispatch import is_effective, is_plain, process
+from rules.identity.resolution import Decider
 from rules.placeholders import BUILT_IN, Placeholders
 from streams.wire.event_decoder import Rejected, decode_line
 

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from rules.sentences import LANGUAGES
+from rules.sentences.reason_sentence import LANGUAGES
 from rules.times import format_instant, parse_instant
 from streams.errors import StoreFailed, StoreRefused
 from streams.http.access import refusal

@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from rules.engine import Engine
-from streams import credentials, logs, rights
+from streams import credentials, logs
 from streams.definitions_file import load
 from streams.http.access import TokenGate
 from streams.http.server import HttpServer, Limits
@@ -35,6 +35,7 @@ from streams.ops.metrics import OpsMetrics
 from streams.ops.state_poller import StatePoller
 from streams.ops.status import OpsStatus
 from streams.ops.worker_poller import WorkerPoller, addresses
+from streams.rights.needs import NEEDS
 from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
 from streams.settings import Settings, host_of
@@ -55,7 +56,7 @@ def run(settings: Settings) -> int:
     token = _token(settings)
     tls = credentials.http_client(settings)
     engine = Engine(load(settings.definitions))
-    topics = admin.verify(settings, rights.NEEDS["ops"].topics)
+    topics = admin.verify(settings, NEEDS["ops"].topics)
     asyncio.run(_serve(settings, engine, topics.partitions[CHANGES], token, tls))
     return 0
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rules.sentences import LANGUAGES
+from rules.sentences.reason_sentence import LANGUAGES
 from streams.ops import responses
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rules.engine import Engine
-from rules.sentences import embedded
+from rules.sentences.reason_sentence import embedded
 from rules.times import format_instant
 from streams.errors import RightMissing, StoreFailed
 from streams.kafka.partitioner import places

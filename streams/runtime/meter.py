@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from rules.changes import Change
-from rules.identity.links import Refusal
+from rules.identity.resolution import Refusal
 from streams.runtime.input_merge import Reading
 
 

@@ -23,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from rules.identity.links import Refusal
+from rules.identity.resolution import Refusal
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metric_list import COUNTED, REFUSALS
 

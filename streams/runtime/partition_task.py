@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams.kafka.fetch import Batch, Fetching, FetchResponse, FetchStatus
-from streams.runtime.background import Background
+from streams.runtime.backfill_pacer import Background
 from streams.runtime.input_buffer import InputBuffer, RecordReader
 from streams.runtime.input_merge import Merge
 from streams.runtime.outbox import Outbox
@@ -187,8 +187,8 @@ class PartitionTask:
                 care.ended()
             return False
         async with contextlib.AsyncExitStack() as trial:
-            for reading in batch.readings:
-                await trial.enter_async_context(care.of(reading[4]))
+            for _, _, _, _, record in batch.readings:
+                await trial.enter_async_context(care.of(record))
             out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)
@@ -201,7 +201,7 @@ class PartitionTask:
         batch = self.merge.take(self._pace.batch_max, self.time.read_until)
         if not batch:
             return False
-        self._background.budget.stepped()
+        self._background.pacer.stepped()
         out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)
@@ -233,7 +233,7 @@ class PartitionTask:
         backfill = self._background.backfill
         if backfill is None or not self._may_backfill:
             return False
-        out = await self._background.budget.turn(backfill.step)
+        out = await self._background.pacer.turn(backfill.step)
         if backfill.is_done:
             await self._end_rebuild()
         if out:
@@ -248,5 +248,5 @@ class PartitionTask:
 
     def _wait_s(self) -> float:
         if self._may_backfill:
-            return min(IDLE_WAIT_S, self._background.budget.wait_s + 0.001)
+            return min(IDLE_WAIT_S, self._background.pacer.wait_s + 0.001)
         return self._timers.wait_s()

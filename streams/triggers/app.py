@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 import faust
 
 from rules.definitions.segments_file import Definitions
-from streams import definitions_file, rights
+from streams import definitions_file
 from streams.kafka import admin
 from streams.kafka.partitioner import partition_of
+from streams.rights.needs import NEEDS, TRIGGERS_PROCESS
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings, of_triggers
 from streams.state.redis import RedisStore
@@ -48,7 +49,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     """Build the Faust app. Raises `Stop` or `DefinitionsError` if it cannot start."""
     definitions = definitions_file.load(settings.definitions)
     file = triggers_file.load(path, definitions)
-    topics = admin.verify(settings, rights.NEEDS[rights.TRIGGERS_PROCESS].topics)
+    topics = admin.verify(settings, NEEDS[TRIGGERS_PROCESS].topics)
     own_settings = of_triggers(settings)
     channels = factory.channels(file, path, os.environ, sys.stdout)
     identity = topics.identity(own_settings, STORED_FORMAT)

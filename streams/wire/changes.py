@@ -5,7 +5,7 @@ The one rule: the key is the customer id, the value is this JSON, the headers ar
 
 A change is never dropped, so it must always fit into a record: `encode` gives at most `CHANGE_MAX_BYTES`.
 Only its reason, and the sentences made of it, can be too long; those are cut and marked
-(`rules.reason_limits`, `rules.sentences`). All other fields are bounded where they come from and are
+(`rules.reason_limits`, `rules.sentences.reason_sentence`). All other fields are bounded where they come from and are
 never cut: 1,000 segments with keys of 64 characters, ids of 256 bytes or characters.
 
 See also: `streams.wire.memberships` (the newest state of each customer), `streams.wire.records` (the
@@ -27,7 +27,7 @@ from rules.languages.untrusted import shortened
 from rules.published_ahead import PublishedChange
 from rules.reason_limits import REASON_MAX_BYTES
 from rules.reasons import Instant, Reason
-from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, sentence
+from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, sentence
 from rules.times import format_instant, parse_instant
 
 SOURCE = "segmenter"

@@ -13,7 +13,7 @@ a dead letter. Records are msgpack, as events and profiles are bytes: JSON would
 event that Kafka accepted might no longer fit into a record. Records of former versions, which wrote JSON, can still be
 read.
 
-See also: `rules.identity.resolution` (what each message does), `rules.identity.profile_moves` (profiles in parts).
+See also: `rules.identity.dispatch` (what each message does), `rules.identity.profile_merge` (profiles in parts).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rules.identity.events import (
     Unlinked,
     fields_of,
 )
-from rules.identity.profile_moves import move_id
+from rules.identity.profile_merge import move_id
 from rules.placeholders import BUILT_IN, Placeholders
 from streams.wire.event_decoder import Rejected, decode_line
 

@@ -18,6 +18,8 @@ from rules.published_ahead import PublishedChange
 from rules.reasons import Instant
 from rules.times import format_instant
 from streams.wire.changes import Header, SegmentChange, cloud_event
+from streams.wire.records import OutRecord
+from streams.wire.topics import MEMBERSHIPS
 
 TYPE = "segmenter.membership"
 
@@ -62,3 +64,17 @@ def decode(value: bytes) -> Membership:
 def headers(membership: Membership) -> list[Header]:
     """The CloudEvents attributes of a membership, as a change has them."""
     return cloud_event(TYPE, membership)
+
+
+def membership_record(customer_id: str, membership: Membership | None) -> OutRecord:
+    """A customer's row of the membership table; ``None`` deletes the row (a tombstone)."""
+    key = customer_id.encode()
+    if membership is None:
+        return OutRecord(MEMBERSHIPS, key, None, [])
+    return OutRecord(MEMBERSHIPS, key, encode(membership), headers(membership))
+
+
+def row_of(customer_id: str, newest: PublishedChange | None) -> OutRecord:
+    """A customer's row after its newest published change; ``None`` deletes the row."""
+    membership = None if newest is None else of_published(customer_id, newest)
+    return membership_record(customer_id, membership)

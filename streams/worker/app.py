@@ -7,12 +7,12 @@ from functools import partial
 import faust
 
 from rules.engine import Engine
-from streams import rights
 from streams.defects import Pseudonyms
 from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import ClusterTopics
 from streams.kafka.partitioner import belonging_of_each
+from streams.rights.needs import NEEDS, WORKER
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop
@@ -25,7 +25,7 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 def build(settings: Settings, *, rebuild: bool = False) -> faust.App:
     """Build the worker's Faust app. Raises `Stop` or `DefinitionsError` if it cannot start."""
     engine = Engine(load(settings.definitions))
-    topics = admin.verify(settings, rights.NEEDS[rights.WORKER].topics)
+    topics = admin.verify(settings, NEEDS[WORKER].topics)
     config = _config(settings, engine, topics, rebuild=rebuild)
     return assemble(settings, config, partial(claim_partitions, config))
 

@@ -3,8 +3,8 @@
 The one rule: a backfill is done when a whole pass has found no customer of former definitions. A pass in which Redis
 was restarted may miss customers, so a pass that has migrated one is followed by another.
 
-See also `streams.runtime.background` for when a step may be taken, and `streams.worker.customer_loader`, which
-migrates the customers that events need in the meantime, and `rules.definition_migration` for what that is.
+See also `streams.runtime.backfill_pacer` (when a step may be taken), `streams.worker.customer_loader` (migrates the
+customers that events need in the meantime), and `rules.definition_migration` (what a migration changes).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOGGED_EVERY_S = 5.0
 
 
 class Backfill:
-    """The backfill of one partition under one claim; a `streams.runtime.background.BackgroundScan`."""
+    """The backfill of one partition under one claim; a `streams.runtime.backfill_pacer.BackfillScan`."""
 
     def __init__(
         self, checkpointer: Checkpointer, loader: CustomerLoader, writer: StepWriter, now_ms: Callable[[], int]

@@ -15,7 +15,7 @@ from faust.types import TP
 from rules.engine import Engine
 from streams.defects import no_pseudonym
 from streams.runtime.assignment import Assignment, ClaimedPartition, OwnerConfig
-from streams.runtime.background import Background, BackgroundBudget
+from streams.runtime.backfill_pacer import BackfillPacer, Background
 from streams.runtime.input_buffer import reader
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
@@ -28,7 +28,14 @@ from streams.worker import erasure_scan, placement
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.output_recovery import OwnedWorkerPartition, recover
 from streams.worker.partition import WorkerPartition
-from streams.worker.rebuild import Rebuild, RebuildProcess, RebuildRequest, RebuildResult, Recomputation, Recompute
+from streams.worker.rebuild_handover import (
+    Rebuild,
+    RebuildProcess,
+    RebuildRequest,
+    RebuildResult,
+    Recomputation,
+    Recompute,
+)
 from streams.worker.segmenter import SegmenterConfig
 
 log = logging.getLogger(__name__)
@@ -47,7 +54,7 @@ class WorkerConfig(OwnerConfig, frozen=True, kw_only=True):
     languages: Sequence[str]
     belong: Callable[[Sequence[str], int], Sequence[bool]]
     pseudonym: Callable[[str], str] = no_pseudonym
-    background: BackgroundBudget = msgspec.field(default_factory=BackgroundBudget)
+    background: BackfillPacer = msgspec.field(default_factory=BackfillPacer)
     links: bool = True  # whether ids of one person are linked, which needs a known partitioner
     placed: set[int] = msgspec.field(default_factory=set)
     started_ms: int = 0

@@ -21,7 +21,7 @@ from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import customer_codec
 from streams.worker.customer_migration import RowAction, migrate_customer
-from streams.worker.rebuild import RebuildResult
+from streams.worker.rebuild_handover import RebuildResult
 
 # The due time of a customer which the store does not hold. No real due time is 1 ms, so that the save sets it again.
 _UNKNOWN_DUE = 1

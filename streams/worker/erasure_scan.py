@@ -27,7 +27,8 @@ from streams.kafka.fetch import OutputReader
 from streams.runtime.checkpoint import Checkpointer
 from streams.wire import identity_records
 from streams.wire.event_decoder import read
-from streams.wire.records import OutRecord, membership_record
+from streams.wire.memberships import membership_record
+from streams.wire.records import OutRecord
 from streams.wire.topics import MERGES
 from streams.worker.customer_loader import CustomerLoader
 from streams.worker.step_writer import slices, stored_customer

@@ -35,7 +35,7 @@ A former owner that is alive and does not know that it was replaced is fenced be
 (`streams.kafka.publisher`). Tansu cannot fence, so there its records that are still on their way are not seen: a change
 may be published twice under the same id, and a row may be replaced by an older one.
 
-Nothing stored is restored here: customers that Redis has lost are made again by `streams.worker.rebuild`.
+Nothing stored is restored here: customers that Redis has lost are made again by `streams.worker.rebuild_handover`.
 
 See also `streams.worker.erasure_scan`, which comes before, and `streams.triggers.claim` for the recovery of triggers.
 """
@@ -59,7 +59,9 @@ from streams.runtime.outbox import Outbox
 from streams.runtime.read_back import ReadBack, ReadBackEntry
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
-from streams.wire.records import BY_KEY, OutRecord, bounded, decode_entry, row_of
+from streams.wire.memberships import row_of
+from streams.wire.records import BY_KEY, OutRecord, decode_entry
+from streams.wire.step_records import bounded
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
 from streams.worker.customer_loader import CustomerLoader
 from streams.worker.partition import WorkerPartition

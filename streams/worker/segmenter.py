@@ -26,17 +26,18 @@ from rules import published_ahead
 from rules.changes import Change
 from rules.customer import Customer
 from rules.events import UNNAMED, WITHOUT_EFFECT, Event
+from rules.identity.dispatch import is_effective, is_plain, process
 from rules.identity.events import Misaddressed
-from rules.identity.links import Decider, Refusal
-from rules.identity.resolution import is_effective, is_plain, process
-from rules.sentences import LANGUAGES
+from rules.identity.resolution import Decider, Refusal
+from rules.sentences.reason_sentence import LANGUAGES
 from streams.defects import no_pseudonym
 from streams.failpoints import reach, reach_record
 from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
 from streams.runtime.meter import DecidedChanges, Meter, MeteredStep
 from streams.wire import identity_records
-from streams.wire.records import InputRecord, OutRecord, dead_letter_record, sent_record
+from streams.wire.records import InputRecord, OutRecord
+from streams.wire.step_records import dead_letter_record, sent_record
 from streams.worker.customer_loader import CustomerLoader, Loaded
 from streams.worker.dead_letter_limit import DeadLetterLimit, DeadLetterRatio
 from streams.worker.step_writer import StepWriter

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from rules.customer import Customer
-from rules.sentences import LANGUAGES
+from rules.sentences.reason_sentence import LANGUAGES
 from rules.times import format_instant
 from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.meter import NULL_METER, DecidedChanges, Meter
 from streams.state.contract import StoredCustomer
 from streams.wire import changes, customer_codec
-from streams.wire.records import OutRecord, published_records, row_of
+from streams.wire.memberships import row_of
+from streams.wire.records import OutRecord
+from streams.wire.step_records import published_records
 from streams.worker.customer_loader import CustomerLoader, Loaded
 
 # The most customers of one save.

@@ -20,7 +20,7 @@ from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.profile_migration import carrying, missing_history
 from rules.reasons import REMOVED
-from rules.sentences import sentence
+from rules.sentences.reason_sentence import sentence
 from streams.offline.replay import Replay
 from streams.wire import changes
 from tests.oracle import oracle

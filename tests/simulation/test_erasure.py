@@ -20,13 +20,14 @@ from rules.events import ERASE, Event, Origin
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.published_ahead import PublishedChange
 from rules.reasons import ERASED
-from rules.sentences import sentence
+from rules.sentences.reason_sentence import sentence
 from streams.kafka.fetch import OutputChunk
 from streams.offline.replay import Replay
 from streams.state.contract import tombstone
 from streams.wire import changes, customer_codec, identity_records, memberships
 from streams.wire.event_decoder import Rejected, decode, decode_line
-from streams.wire.records import OutRecord, encode_entry, membership_record
+from streams.wire.memberships import membership_record
+from streams.wire.records import OutRecord, encode_entry
 from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
 from streams.worker import erasure_scan, output_recovery
 from tests.oracle import oracle

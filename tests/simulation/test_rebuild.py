@@ -22,7 +22,7 @@ from streams.offline.replay import Replay
 from streams.state.definition_versions import DefinitionVersions
 from streams.wire import customer_codec, memberships
 from streams.wire.topics import CHANGES
-from streams.worker.rebuild import Rebuild, RebuildResult
+from streams.worker.rebuild_handover import Rebuild, RebuildResult
 from tests.oracle import oracle
 from tests.strategies import worlds
 from tests.strategies.worlds import failing

@@ -10,8 +10,8 @@ from rules.changes import Change
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.events import Event
-from rules.identity.links import Decider
-from rules.identity.resolution import process
+from rules.identity.dispatch import process
+from rules.identity.resolution import Decider
 from streams.wire import identity_records
 from tests.strategies import worlds
 

@@ -34,7 +34,7 @@ from streams.wire import customer_codec
 from streams.wire.topics import CHANGES, OUTPUTS
 from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.rebuild import RebuildRequest, Recomputation
+from streams.worker.rebuild_handover import RebuildRequest, Recomputation
 from tests.oracle import oracle
 from tests.oracle.oracle import Json
 from tests.support.lossy_store import Deaths, Died, Outputs, Publisher, Store

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from rules.conditions import Condition, CustomerView
-from rules.conditions.totals import Total
+from rules.conditions.aggregates import Total
 from rules.definitions.segments_file import Definitions, build
 from rules.events import Event, Item
 from rules.profile.profile import Profile

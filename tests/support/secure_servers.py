@@ -35,7 +35,7 @@ from kafka.admin import (
 
 from local.server_process import HOST, StartError, free_port
 from local.servers import Kafka, Redis
-from streams import rights
+from streams.rights.needs import NEEDS
 from streams.wire.topics import OUTPUTS
 
 USER = "segmenter-app"
@@ -44,7 +44,7 @@ KEY_PASSWORD = "opens the key"
 WRONG = "not the password"
 SECRETS = (PASSWORD, KEY_PASSWORD, WRONG, quote(PASSWORD, safe=""))
 # What the one user of these tests may do to Redis: what a worker and a reader may.
-COMMANDS = sorted(rights.NEEDS["worker"].commands | rights.NEEDS["verify"].commands)
+COMMANDS = sorted(NEEDS["worker"].commands | NEEDS["verify"].commands)
 # Kafka's listeners by their names, and the protocol of each.
 LISTENERS = {"SASL_SSL": "SASL_SSL", "SASL_PLAINTEXT": "SASL_PLAINTEXT", "SSL": "SSL", "ELSEWHERE": "SSL"}
 

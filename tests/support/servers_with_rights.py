@@ -21,8 +21,8 @@ from kafka import KafkaAdminClient
 
 from local.processes import Worker
 from local.servers import Redis
-from streams import rights
 from streams.cli import main
+from streams.rights.needs import AS_PROCESS, USERS
 from tests.support import user_rights
 from tests.support.secure_servers import Certificates, SecureKafka
 from tests.support.user_rights import Granted
@@ -55,8 +55,8 @@ class Done(NamedTuple):
 
 def user_of(arguments: Sequence[str]) -> str:
     """The name of the user that runs this command; `doctor` runs as that of the process which it checks."""
-    command = arguments[-1] if arguments[0] in rights.AS_PROCESS else arguments[0]
-    (name,) = (user.name for user in rights.USERS if command in user.runs)
+    command = arguments[-1] if arguments[0] in AS_PROCESS else arguments[0]
+    (name,) = (user.name for user in USERS if command in user.runs)
     return name
 
 
@@ -128,7 +128,7 @@ class Servers:
 def granted_servers(folder: Path) -> Iterator[Servers]:
     """Both servers, with all users; what they log, and what processes read, is in this folder."""
     (folder / "log4j2.properties").write_text(LOGGING)
-    kafka = SecureKafka(Certificates(folder), {user.name: user_rights.PASSWORD for user in rights.USERS})
+    kafka = SecureKafka(Certificates(folder), {user.name: user_rights.PASSWORD for user in USERS})
     with pytest.MonkeyPatch.context() as patch:
         options = os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "")
         logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"

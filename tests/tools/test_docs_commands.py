@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from local.processes import Ops, Triggers, Worker
-from streams import rights
+from streams.rights.needs import NEITHER
 from tests.support.commands import event, lines, moved_to_now
 from tests.support.patience import eventually
 from tests.support.servers_with_rights import TOKEN, Done, Servers, granted_servers, run, user_of
@@ -83,7 +83,7 @@ class Reader:
 
     def _settings(self, arguments: list[str], more: dict[str, str]) -> dict[str, Any]:
         """The settings of the command's user; none where it needs no server, an administrator's to copy."""
-        if arguments[0] in rights.NEITHER:
+        if arguments[0] in NEITHER:
             return more
         settings = self._servers.settings(user_of(arguments), **more)
         if arguments[:2] != ["topics", "copy"]:

@@ -13,9 +13,10 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from streams import credentials, rights
+from streams import credentials
 from streams.cli import main
 from streams.kafka import admin
+from streams.rights.needs import NEEDS
 from streams.settings import Settings, complaints
 from streams.state.redis import RedisStore
 from streams.stop import Stop
@@ -139,7 +140,7 @@ def test_files_that_cannot_be_used(certificates: Certificates, changed: Mapping[
     use: Callable[[Settings], object] = (
         RedisStore.of
         if any(name.startswith("redis") for name in changed)
-        else lambda settings: admin.find(settings, rights.NEEDS["worker"].topics)
+        else lambda settings: admin.find(settings, NEEDS["worker"].topics)
     )
     settings = Settings(**given)
     with pytest.raises(Stop, match=f"^{message}") as stopped:

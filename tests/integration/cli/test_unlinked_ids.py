@@ -18,9 +18,9 @@ from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
+from rules.identity.dispatch import process
 from rules.identity.events import Unlink
-from rules.identity.links import Decider
-from rules.identity.resolution import process
+from rules.identity.resolution import Decider
 from streams.cli import export, unlink
 from streams.cli.explain import lines
 from streams.cli.request import Request

@@ -20,13 +20,13 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from local.servers import Kafka, Tansu
-from streams import rights
 from streams.errors import ProducerFenced, PublishFailed
 from streams.kafka import admin as topics
 from streams.kafka import output_batches, producer, producer_fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.producer import PRODUCERS_MAX
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
+from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import identity_records
@@ -91,7 +91,7 @@ async def test_what_kafka_refuses(place: Place) -> None:
 def test_topics_that_take_smaller_batches(place: Place) -> None:
     """A too small max.message.bytes is named before anything is published; the size that is needed passes."""
     settings = Settings(brokers=place.brokers, topic_prefix=place.prefix, partitions=2)
-    use = rights.NEEDS["worker"].topics
+    use = NEEDS["worker"].topics
     topics.verify(settings, use)
     for topic, needed in ((LETTERS, 524_288), (MERGES, 1_048_588)):
         set_batch_size(place.brokers, place.prefix + topic, needed - 1)
@@ -112,7 +112,7 @@ def test_more_partitions_than_one_process_may_hold(
 
     def warned(name: str) -> list[str]:
         caplog.clear()
-        topics.verify(settings, rights.NEEDS[name].topics)
+        topics.verify(settings, NEEDS[name].topics)
         return [record.getMessage() for record in caplog.records if "at any time" in record.getMessage()]
 
     assert warned("worker") == []

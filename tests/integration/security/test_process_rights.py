@@ -17,8 +17,8 @@ from kafka import KafkaProducer
 
 from local.processes import Ops, Triggers, Worker
 from local.server_process import free_port
-from streams import rights
 from streams.kafka import admin as topics
+from streams.rights.needs import NEEDS, USERS, WORKER
 from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.stop import Stop
@@ -222,7 +222,7 @@ def test_what_kafka_does_not_allow_is_named(servers: Servers, topics_there: None
     cases = one_of_each()
     assert len(cases) >= 9
     for right in cases:
-        (user,) = (user for user in rights.USERS if user.name == right.user)
+        (user,) = (user for user in USERS if user.name == right.user)
         settings = Settings(**servers.settings(user.name))
         with without(servers, right), pytest.raises(Stop) as refused:
             topics.verify(settings, user.needs.topics)
@@ -237,7 +237,7 @@ def test_settings_of_topics_that_may_not_be_read(
     """The right is named and the process goes on: a too large record is reported when it is published."""
     right = right_of("segmenter-worker", "DESCRIBE_CONFIGS", "merges")
     with without(servers, right):
-        topics.verify(Settings(**servers.settings(right.user)), rights.NEEDS[rights.WORKER].topics)
+        topics.verify(Settings(**servers.settings(right.user)), NEEDS[WORKER].topics)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "streams.kafka.admin"]
     assert warning.startswith(
         "Kafka does not allow this user DESCRIBE_CONFIGS of merges, so these topics are not checked"

@@ -18,8 +18,9 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from local.servers import Redis, RedisCluster
-from streams import rights
 from streams.errors import RightMissing, StoreFailed
+from streams.rights.grants import CLUSTER, acl_line, kafka_lines
+from streams.rights.needs import AS_PROCESS, NEEDS, NEITHER, TRIGGERS_PROCESS, USERS
 from streams.settings import Settings, of_triggers
 from streams.state import redis_client
 from streams.state.contract import StoredCustomer
@@ -179,7 +180,7 @@ def test_who_reads_has_no_command_that_writes(admin: Any) -> None:
         "eval",
         "script|load",
     }
-    readers = [user for user in rights.USERS if not user.needs.owns]
+    readers = [user for user in USERS if not user.needs.owns]
     assert {user.name for user in readers} >= {"segmenter-ops", "segmenter-reader", "segmenter-support"}
     for user in readers:
         assert not user.needs.commands & writes
@@ -269,10 +270,10 @@ async def test_a_trim_that_may_not_write_it_all_drops_nothing(command: str, serv
 def test_names_of_ones_own() -> None:
     """The rights use the prefixes and the group of the settings, and escape characters of key patterns."""
     settings = Settings(topic_prefix="shop-", group="crm", redis_prefix="eu*:")
-    worker, triggers = (user for user in rights.USERS if user.needs.owns)
-    assert r" ~eu\*:{p* " in rights.acl_line(worker, settings)
-    assert r" ~eu\*:triggers:{p* %R~eu\*:{p* " in rights.acl_line(triggers, settings)
-    commands = "\n".join(rights.kafka_lines(worker, settings))
+    worker, triggers = (user for user in USERS if user.needs.owns)
+    assert r" ~eu\*:{p* " in acl_line(worker, settings)
+    assert r" ~eu\*:triggers:{p* %R~eu\*:{p* " in acl_line(triggers, settings)
+    commands = "\n".join(kafka_lines(worker, settings))
     assert "--operation Write --transactional-id crm-shop-segment-changes- --resource-pattern-type prefixed" in commands
     assert "--operation Read --group crm\n" in commands
     assert set(re.findall(r"--topic (\S+)", commands)) == {
@@ -284,9 +285,9 @@ def test_all_commands_have_rights() -> None:
     """Each command of the command line is listed once, or needs nothing of Kafka and Redis."""
     from streams.cli.main import _COMMANDS  # noqa: PLC0415  # the list of the command line itself
 
-    run = [name for user in rights.USERS for name in user.runs]
-    assert sorted([*run, *rights.NEITHER, *rights.AS_PROCESS]) == sorted(_COMMANDS)
-    assert set(run) == set(rights.NEEDS)
+    run = [name for user in USERS for name in user.runs]
+    assert sorted([*run, *NEITHER, *AS_PROCESS]) == sorted(_COMMANDS)
+    assert set(run) == set(NEEDS)
 
 
 def test_the_rights_cover_what_the_scripts_call() -> None:
@@ -294,8 +295,8 @@ def test_the_rights_cover_what_the_scripts_call() -> None:
     scripts = (Path(__file__).parents[3] / "streams" / "state" / "lua").glob("*.lua")
     calls = {name.lower() for script in scripts for name in re.findall(r"call\('(\w+)'", script.read_text())}
     assert {"hset", "zadd", "ltrim"} <= calls
-    assert calls <= rights.NEEDS[rights.WORKER].commands
-    assert calls - {"hexists"} <= rights.NEEDS[rights.TRIGGERS_PROCESS].commands, "triggers follow no definitions"
+    assert calls <= NEEDS["worker"].commands
+    assert calls - {"hexists"} <= NEEDS[TRIGGERS_PROCESS].commands, "triggers follow no definitions"
 
 
 # --- a cluster ---------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ def test_the_rights_cover_what_the_scripts_call() -> None:
 
 async def test_the_rights_on_a_cluster(redis_cluster: RedisCluster) -> None:
     """A worker's rights with the page's additions are enough on every shard; without one the first call fails."""
-    more = [f"+{command}" for command in rights.CLUSTER]
+    more = [f"+{command}" for command in CLUSTER]
     url = redis_cluster.url.replace("://", f"://{WORKER}@")
     settings = Settings(redis=url, redis_cluster=True, redis_password=user_rights.PASSWORD)
     admins: list[Any] = [redis.Redis.from_url(server.url) for server in redis_cluster.servers]

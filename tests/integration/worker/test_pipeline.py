@@ -279,7 +279,7 @@ def test_every_dead_letter_arrives_once_and_whole(shop: Shop) -> None:
     reasons = json.loads((SCHEMAS / "dead-letter.json").read_text())
     closed = reasons["$defs"]["DeadLetter"]["properties"]["headers"]["properties"]["reason"]["enum"]
     bad, home = bad_records(), partition_of("bad")
-    # No record is made for these two here: see tests/unit/rules/test_profile_moves.py and
+    # No record is made for these two here: see tests/unit/rules/test_profile_merge.py and
     # tests/integration/worker/test_poison_pills.py.
     assert {bad_record.reason for bad_record in bad} == set(closed) - {"too_large_to_forward", "poison"}
     sent: dict[Place, Bad] = {}

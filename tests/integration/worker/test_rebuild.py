@@ -20,7 +20,7 @@ from streams.offline.rebuild_process import frames
 from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.stop import Stop
-from streams.worker.rebuild import RebuildProcess, RebuildRequest
+from streams.worker.rebuild_handover import RebuildProcess, RebuildRequest
 from tests.support import live
 from tests.support.commands import partition_of
 from tests.support.migration_shop import EVENTS, Shop, consistent

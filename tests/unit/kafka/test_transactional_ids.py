@@ -7,8 +7,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import rights
 from streams.kafka.transactional_ids import transactional_id
+from streams.rights.grants import of_kafka
+from streams.rights.needs import NEEDS, TRIGGERS_PROCESS, WORKER
 from streams.settings import Settings, of_triggers
 
 # Parts of which names are made that could be taken for one another.
@@ -40,11 +41,9 @@ def test_the_right_that_is_documented_is_enough() -> None:
     """It covers the ids of workers and of triggers, with a prefix and without."""
     for prefix in ("", "b-"):
         settings = Settings(group="shop", topic_prefix=prefix)
-        for name, owner in ((rights.WORKER, settings), (rights.TRIGGERS_PROCESS, of_triggers(settings))):
+        for name, owner in ((WORKER, settings), (TRIGGERS_PROCESS, of_triggers(settings))):
             (right,) = (
-                candidate
-                for candidate in rights.of_kafka(rights.NEEDS[name], settings)
-                if candidate.kind == "transactional-id"
+                candidate for candidate in of_kafka(NEEDS[name], settings) if candidate.kind == "transactional-id"
             )
             assert right.is_prefix
             assert transactional_id(owner.group, prefix, 7).startswith(right.names[0])

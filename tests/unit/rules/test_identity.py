@@ -18,9 +18,9 @@ from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Origin, input_of
 from rules.identity import events as identity_events
+from rules.identity.dispatch import HOPS_MAX, is_effective
 from rules.identity.events import CascadedErasure, ForwardedEvent, ProfileMerge
-from rules.identity.links import LINKS_MAX
-from rules.identity.resolution import HOPS_MAX, is_effective
+from rules.identity.resolution import LINKS_MAX
 from rules.profile.profile import Profile
 from streams.offline.replay import Replay
 from streams.wire import changes, identity_records

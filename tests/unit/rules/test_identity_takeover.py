@@ -20,9 +20,9 @@ from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Origin
+from rules.identity.dispatch import process
 from rules.identity.events import CascadedErasure, ForwardedEvent, Link, ProfileMerge, Unlink
-from rules.identity.links import LINKS_MAX, NEW_LINKS_MAX, Decider
-from rules.identity.resolution import process
+from rules.identity.resolution import LINKS_MAX, NEW_LINKS_MAX, Decider
 from rules.placeholders import TEXTS
 from streams.offline.replay import Replay
 from streams.wire.event_decoder import decode, read

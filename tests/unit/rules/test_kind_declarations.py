@@ -13,8 +13,8 @@ from rules.forms.form import Duration, Form
 from rules.forms.json_schema import form_schema
 from rules.forms.problems import Problem, Problems
 from rules.languages import english
-from rules.sentences import LANGUAGES
 from rules.sentences.complete_languages import complete
+from rules.sentences.reason_sentence import LANGUAGES
 
 
 def test_each_kind_has_a_key_of_its_own() -> None:

@@ -20,7 +20,7 @@ from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import Event, Item
 from rules.reasons import Observed, Reason
-from rules.sentences import sentence
+from rules.sentences.reason_sentence import sentence
 from rules.times import parse_instant
 from streams.offline.replay import Replay
 from streams.wire.event_decoder import decode_line

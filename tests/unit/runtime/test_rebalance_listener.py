@@ -35,7 +35,7 @@ from streams.wire.records import OutRecord, encode_entry
 from streams.wire.topics import OUTPUTS
 from streams.worker.claim import WorkerConfig, claim_partitions
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.rebuild import RebuildRequest, Recomputation
+from streams.worker.rebuild_handover import RebuildRequest, Recomputation
 from streams.worker.segmenter import Segmenter
 
 TOPICS = ("profiles", "visits", "carts", "purchases")

@@ -25,7 +25,7 @@ from aiosmtpd.controller import Controller
 from fast_mail_parser import PyMail, PyMimePart, parse_email, parse_email_tree
 
 from local.server_process import free_port
-from rules.sentences import SENTENCE_MAX_CHARS
+from rules.sentences.reason_sentence import SENTENCE_MAX_CHARS
 from streams.triggers import config
 from streams.triggers.channels import mime
 from streams.triggers.channels.smtp import Smtp

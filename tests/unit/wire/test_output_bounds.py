@@ -27,15 +27,14 @@ from rules.languages.untrusted import FSI, PDI, RLI
 from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
 from rules.reasons import Observed, Reason, StepAsked
-from rules.sentences import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
+from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
 from streams.cli import tail
 from streams.kafka.fetch import FetchedRecord
 from streams.offline.replay import Replay
 from streams.triggers import decision_log
 from streams.triggers.customer_state import Action
 from streams.triggers.inputs import reading
-from streams.wire import changes, dead_letters, memberships
-from streams.wire import records as out_records
+from streams.wire import changes, dead_letters, memberships, step_records
 from streams.wire.changes import CHANGE_MAX_BYTES, SegmentChange
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
@@ -273,7 +272,7 @@ def weight(record: OutRecord) -> int:
 def test_a_change_of_any_size(seed: int) -> None:
     """It fits with its row, agrees with the published schema, and nothing but its reason and sentences is another."""
     change = largest(Drawn(seed).reason())
-    record, row = out_records.published_records([change], (), lambda _: False)
+    record, row = step_records.published_records([change], (), lambda _: False)
     assert len(record.value or b"") <= CHANGE_MAX_BYTES
     assert max(weight(record), weight(row)) < BATCH_MAX_BYTES / 2
     decoded = changes.decode(record.value or b"")
@@ -303,11 +302,11 @@ def test_a_change_that_a_former_version_saved(seed: int) -> None:
 def test_what_is_not_too_large_is_published_as_it_was_saved() -> None:
     """It is the same byte for byte, even with fields of another version."""
     odd = OutRecord("segment-changes", b"u1", b'{"of another version": 1}', [])
-    assert out_records.bounded(odd) is odd
+    assert step_records.bounded(odd) is odd
     letter = OutRecord(TRIGGER_DEAD_LETTERS, b"u1", b'{"of another version": 1}', [])
     assert decision_log.bounded(letter) == letter
     row = OutRecord("segment-memberships", b"u1", bytes(2 * CHANGE_MAX_BYTES), [])
-    assert out_records.bounded(row) is row
+    assert step_records.bounded(row) is row
     assert decision_log.bounded(row) is row
 
 
@@ -389,7 +388,7 @@ def test_a_value_of_a_megabyte_that_a_customer_sends() -> None:
 def test_a_dead_letter_of_any_size(large: int) -> None:
     """Key, value and headers together fit into a batch several times."""
     record = FetchedRecord("t" * 249, 2**63 - 1, 0, b"k" * large, b"v" * large)
-    assert weight(out_records.dead_letter_record(record, "absurd_timestamp", 2**31)) < BATCH_MAX_BYTES / 3
+    assert weight(step_records.dead_letter_record(record, "absurd_timestamp", 2**31)) < BATCH_MAX_BYTES / 3
 
 
 # --- what a definition may hold ----------------------------------------------------------------

@@ -163,7 +163,7 @@ class RebuildProcess:
 
 
 class Rebuild:
-    """The rebuild of one partition, under one claim; a `streams.runtime.background.BackgroundWork`."""
+    """The rebuild of one partition, under one claim; a `streams.runtime.backfill_pacer.RebuildWork`."""
 
     def __init__(
         self,

@@ -1,6 +1,9 @@
-"""The budget of background work, such as a backfill of all customers, which runs between the steps of partitions.
+"""Paces a backfill: its background steps run between the steps that take events, one partition after the other.
 
-Events come first, so the work pauses for as long as they need. One partition works after the other.
+The one rule: events come first. A backfill takes `TIME_SHARE` of the process's time while events come, and
+`TIME_SHARE_IDLE` while none come; it pauses for the rest.
+
+See also `streams.worker.backfill` for a background step, and `streams.worker.rebuild_handover` for the rebuild.
 """
 
 from __future__ import annotations
@@ -21,26 +24,26 @@ STEP_SIZE_IDLE = 25
 BUSY_S = 0.5
 
 
-class BackgroundWork(Protocol):
-    """Work beside the steps of a claimed partition, such as a rebuild, whose result the steps use once it is ready."""
+class RebuildWork(Protocol):
+    """The rebuild of a claimed partition, beside its steps, which use the result once it is ready."""
 
     @property
     def is_near(self) -> bool:
-        """Whether `switch` may be called: the work is nearly ready, or it has failed."""
+        """Whether `switch` may be called: the rebuild is nearly ready, or it has failed."""
 
     is_done: bool
 
     def start(self) -> None:
-        """Begin the work beside the steps."""
+        """Begin the rebuild beside the steps."""
 
     async def switch(self) -> None:
-        """Finish the work between two steps; the next steps use its result. Raises `streams.stop.Stop`."""
+        """Finish the rebuild between two steps; the next steps use its result. Raises `streams.stop.Stop`."""
 
     async def end(self) -> None:
-        """Release what the work holds, whether it is done or the claim ends."""
+        """Release the resources of the rebuild, whether it is done or the claim ends."""
 
 
-class BackgroundScan(Protocol):
+class BackfillScan(Protocol):
     """The backfill of a claimed partition: all its customers are migrated, some in each step."""
 
     @property
@@ -51,7 +54,7 @@ class BackgroundScan(Protocol):
         """Migrate about ``limit`` customers, and save. Returns the records to publish."""
 
 
-class BackgroundBudget:
+class BackfillPacer:
     """Decides when partitions of a process may take background steps: one at a time, with pauses for events."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -87,16 +90,16 @@ class BackgroundBudget:
 
 
 class Background:
-    """The background work of one partition: a backfill, in steps of the budget, and perhaps a rebuild before it."""
+    """The background work of one partition: a backfill, in paced steps, and perhaps a rebuild before it."""
 
     def __init__(
         self,
-        backfill: BackgroundScan | None = None,
-        budget: BackgroundBudget | None = None,
-        rebuild: BackgroundWork | None = None,
+        backfill: BackfillScan | None = None,
+        pacer: BackfillPacer | None = None,
+        rebuild: RebuildWork | None = None,
     ) -> None:
         self.backfill = backfill
-        self.budget = budget or BackgroundBudget()
+        self.pacer = pacer or BackfillPacer()
         self.rebuild = rebuild
 
     @property

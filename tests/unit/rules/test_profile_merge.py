@@ -14,11 +14,11 @@ from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.events import ERASE, Event
-from rules.identity import profile_moves
+from rules.identity import profile_merge
+from rules.identity.dispatch import process
 from rules.identity.events import Link, ProfileMerge, Unlink
-from rules.identity.links import Decider
-from rules.identity.profile_moves import TAKEN_MAX, parts_of
-from rules.identity.resolution import process
+from rules.identity.profile_merge import TAKEN_MAX, parts_of
+from rules.identity.resolution import Decider
 from streams.kafka.fetch import FetchedRecord
 from streams.wire import customer_codec, identity_records
 from streams.wire.event_decoder import decode_line
@@ -186,7 +186,7 @@ def test_of_very_many_moves_the_oldest_count_as_taken_in() -> None:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile of 400 events goes in some ten parts."""
-    monkeypatch.setattr(profile_moves, "PART_MAX_BYTES", 1_000)
+    monkeypatch.setattr(profile_merge, "PART_MAX_BYTES", 1_000)
 
 
 def test_parts_come_in_any_order_and_twice(small_parts: None) -> None:
@@ -255,7 +255,7 @@ def test_half_profiles_do_not_pile_up(small_parts: None) -> None:
         first, *_ = parts_of(msgspec.structs.replace(moved_whole(200), move=number, linked=number))
         process(first, ann, DECIDER)
     assert ann.linkage is not None
-    assert len(ann.linkage.arriving) == profile_moves.ARRIVING_MAX
+    assert len(ann.linkage.arriving) == profile_merge.ARRIVING_MAX
 
 
 def test_a_profile_is_known_after_its_receiver_has_come_back() -> None:

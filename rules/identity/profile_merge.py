@@ -8,8 +8,8 @@
 A sum does not tell its contributions apart beyond its bound, so a profile that was merged twice would count twice.
 That is why moves are named and remembered. What is remembered travels with a profile that moves on.
 
-See also: `rules.engine`, which merges a whole profile, fact by fact (`rules.facts.base`); and `rules.identity.links`,
-which decides whether an id becomes a former id at all.
+See also: `rules.engine`, which merges a whole profile, fact by fact (`rules.facts.base`); and
+`rules.identity.resolution`, which decides whether an id becomes a former id at all.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The rights that each process and command needs."""

@@ -1,0 +1,92 @@
+"""The page of the rights, ``docs/operations/rights.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.rights.grants import CLUSTER, acl_line, kafka_lines
+from streams.rights.needs import NEEDS, NEITHER, USERS, User
+from streams.settings import Settings
+from streams.wire.topics import ALL
+
+_HEAD = """<!-- Drawn from the code: python -m doc_tools.schemas -->
+
+# Rights
+
+Each process runs as a user of its own, of Kafka and of Redis, that may do what it needs and nothing else. The lines
+are for the default names; `python -m streams.rights` prints this page for the prefixes and the group of your settings
+(`SEGMENTER_TOPIC_PREFIX`, `SEGMENTER_GROUP`, `SEGMENTER_REDIS_PREFIX`). What a user lacks stops its process with
+a sentence that names the right, and loses no event: give the right, then start it again.
+"""
+_COMMANDS = """
+## What each needs
+
+Whoever wants a user for each command finds here what it takes.
+
+| command | user | reads | writes | Redis keys of |
+|---|---|---|---|---|
+"""
+_COPY = """
+`topics copy` reads the topics of one prefix and creates and writes those of another: run it as who administers Kafka.
+`doctor` checks a process, so it runs as the user of that process and needs no further right.
+"""
+_REDIS = """
+## Redis
+
+For `redis-cli`, with a password in the place of PASSWORD; `segmenter-publisher` and `segmenter-setup` need no Redis.
+Redis 6.2 knows no `%R~`: write `~` there. It tells users apart by commands alone then, so that triggers could write
+what they only read; all others that read have no command that writes.
+"""
+_REDIS_AFTER = """
+Of a Redis Cluster each user needs `{cluster}`, too, and of another database than 0 `+select`. `ACL SAVE` or
+`CONFIG REWRITE` keeps users over a restart.
+"""
+_KAFKA = """
+## Kafka
+
+For Kafka's own `kafka-acls`; add `--bootstrap-server` and `--command-config`. They are for users of SASL; of
+certificates the principal is what `ssl.principal.mapping.rules` makes of them. READ and WRITE imply DESCRIBE, and
+WRITE of a topic the idempotent producer (Kafka 2.8 or later); where an authorizer of another kind implies nothing,
+give DESCRIBE with each, and IDEMPOTENT_WRITE of the cluster to all who write.
+"""
+
+
+def page(settings: Settings) -> str:
+    """The text of ``docs/operations/rights.md``."""
+    users = [f"| `{user.name}` | {user.about} |" for user in USERS]
+    redis = [acl_line(user, settings) for user in USERS if user.needs.commands]
+    kafka = [line for user in USERS for line in kafka_lines(user, settings)]
+    cluster = " ".join(f"+{command}" for command in CLUSTER)
+    return (
+        f"{_HEAD}\n| user | for |\n|---|---|\n"
+        + _lines(users)
+        + _COMMANDS
+        + _lines(_row(user, name) for user in USERS for name in user.runs)
+        + f"| {', '.join(f'`{name}`' for name in NEITHER)}, `diff FILE` | – | – | – | – |\n"
+        + _COPY
+        + f"{_REDIS}\n```\n{_lines(redis)}```\n{_REDIS_AFTER.format(cluster=cluster)}"
+        + f"{_KAFKA}\n```\n{_lines(kafka)}```\n"
+    )
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _row(user: User, name: str) -> str:
+    needs = NEEDS[name]
+    keys = [*needs.owns, *(f"{owner} (reads)" for owner in needs.looks_at)]
+    cells = (
+        f"`{name}`",
+        f"`{user.name}`",
+        _cell(needs.topics.read),
+        _cell(needs.topics.written),
+        ", ".join(keys) or "–",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(names: tuple[str, ...]) -> str:
+    if set(names) == set(ALL):
+        return "all topics"
+    return ", ".join(f"`{name}`" for name in names) or "–"
