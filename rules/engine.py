@@ -2,8 +2,8 @@
 
 The one rule: an event first fires its customer's due times up to the event's time, each at its own instant. Then the
 event is applied, and decided at max(customer's instant, event's time). An event runs only the facts that its name can
-change, and decides only the segments that depend on a changed fact: all that time alone turned before it has been
-decided by then.
+change, and decides only the segments that depend on a changed fact: the due times before
+it have fired, so nothing else can have turned.
 
 A due time is when a window ends or a timer would fire. Order makes no difference to a profile
 (`rules.profile.profile`), so a late event is applied like any other and decided at the customer's own instant.
@@ -115,8 +115,8 @@ class Engine:
     def _restarted(self, customer: Customer, before: int) -> int:
         """The segments that the first event of any kind after the end of a redirect decides.
 
-        ``before`` (ms): the customer's instant before that event. It is decided later than all that was decided until
-        then, as the id of a change must never come a second time.
+        ``before`` (ms): the customer's instant before that event. The event is decided at a later instant than all
+        former decisions, as the id of a change must never come a second time.
         """
         assert customer.linkage is not None
         if before > customer.linkage.left:

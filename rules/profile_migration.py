@@ -2,13 +2,13 @@
 
     file 1    stores the newest 3 orders, the trait "plan"
     file 2    stores the sum of all orders ever, the trait "plan" with another test
-    ann       orders: copied; the trait: copied, its test answered by the text that is stored
-    short     the sum starts with the orders that file 1 stored, so its segment lacks history for ever
+    copied    of each customer the 3 orders, and the text of the trait, which file 2 tests anew
+    missing   the orders before those 3, so the segment with the sum lacks history for ever
 
-The one rule: only stored facts are copied, and `missing_history` tells for how long the missing ones matter.
+The one rule: only stored facts are copied, and `missing_history` gives for how long the missing ones matter.
 `tests/simulation/test_definition_migration.py` compares both with a replay of all events.
 
-See also: `rules.facts.base`, as each kind of fact has its own migration, and tells when its history is missing.
+See also: `rules.facts.base`, as each kind of fact has its own migration, and says when its history is missing.
 """
 
 from __future__ import annotations

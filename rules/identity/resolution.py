@@ -17,9 +17,10 @@ An event that names two ids links the former one, an anonymous or previous id, t
 - An id is *identified* once an event names it as `userId` (`Event.identifies`). The mark outlives an erasure.
 - An identified id never becomes a former id through an `anonymousId`. Where such a link came first, it ends at the
   first event that identifies the id: from there the id is a customer of its own; facts that moved stay where they are.
-- Two identified ids become one by an `alias` on `profiles` alone (`Event.vouched`). Such a redirect does not end so.
+- Two identified ids become one by an `alias` on `profiles` alone (`Event.vouched`). An event that identifies
+  the former id does not end such a redirect.
 - `NEW_LINKS_MAX` new ids are linked to a person by `anonymousId` within `NEW_LINKS_WINDOW_MS`.
-- `Unlink`, from `profiles`, parts two ids: no `anonymousId` links them again, nor an older `alias`.
+- `Unlink`, from `profiles`, parts two ids: neither an `anonymousId` nor an older `alias` links them again.
 
 `Refusal` lists the reasons against a link. No refusal is sent back, as each repeat of the link would make a record.
 
@@ -36,7 +37,7 @@ An event that names two ids links the former one, an anonymous or previous id, t
   everything again.
 
 **The two owners of a link.** The owner that reads a link first decides whether it is sent (`links_of`). The owner of
-the former id makes or refuses it (`become_redirect`), as that of an attacker's event `{userId: evil, anonymousId: ann}`.
+the former id makes or refuses it (`become_redirect`).
 
 See also: `rules.identity.dispatch` (which function an event goes to, and forwarding), `rules.identity.erasure`,
 `rules.identity.profile_merge` (profiles in parts, taken in once), and `streams.wire.identity_records` (the records).

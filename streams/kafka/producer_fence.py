@@ -12,9 +12,9 @@ A producer with a transactional id gets a new epoch when it starts, and the coor
 learn an epoch from a batch or a commit marker. The second transaction begins only when the markers of the first are
 written. Afterwards batches are sent under that epoch, but outside transactions, which costs nothing.
 
-An attempt that fails after the coordinator was asked for an epoch may have reached some of the leaders. They refuse the
-former producer from then on, so nothing may be published with it until another attempt has succeeded: aiokafka counts
-a failed batch as sent, so the batches that a refusal leaves out could not be sent again in order.
+An attempt that fails after the coordinator was asked for an epoch may have reached some of the leaders. Those
+refuse the partition's present producer from then on. So nothing may be published until another attempt has succeeded:
+aiokafka counts a refused batch as sent, and could not send it again before the batches that come after it.
 
 Sources: KIP-98 (idempotence and transactions), KIP-360 (what a leader forgets), the broker's configuration.
 

@@ -1,6 +1,7 @@
 """The list of a process's metrics: names, labels and descriptions.
 
-The one rule: a metric that is not listed here is not served, and the page of docs is drawn from this list.
+The one rule: the worker and triggers serve no metric that is not listed here, and the page of docs is drawn from this
+list. See also `streams.ops.metrics` for those of the operations page.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ COUNTED: Mapping[str, Metric] = {
         "counter", ("reason",), "events whose link of two ids was refused: identified, too_many, unlinked or too_late"
     ),
     "segmenter_changes_total": Metric("counter", ("segment", "change"), "segment changes, entered or exited"),
-    "segmenter_late_changes_total": Metric("counter", ("segment",), "changes that put right what was said before"),
+    "segmenter_late_changes_total": Metric(
+        "counter", ("segment",), "changes that correct an earlier change, after a late event"
+    ),
     "segmenter_short_stays_total": Metric(
         "counter", ("segment",), "flapping: exits less than a minute after the entry, in event time"
     ),
@@ -61,17 +64,21 @@ SCRAPED: Mapping[str, Metric] = {
     "segmenter_in_hand_records": Metric("gauge", ("topic", "partition"), "records fetched and not yet decided"),
     "segmenter_clock_timestamp_seconds": Metric("gauge", ("partition",), "up to when the partition's time is decided"),
     "segmenter_behind_seconds": Metric(
-        "gauge", ("partition",), "how far that is behind the wall clock, beyond the grace"
+        "gauge", ("partition",), "how far the partition's time is behind the wall clock, beyond the grace"
     ),
     "segmenter_outbox_entries": Metric("gauge", ("partition",), "saves whose records Kafka has not acknowledged"),
-    "segmenter_outbox_bytes": Metric("gauge", ("partition",), "the bytes of those records"),
+    "segmenter_outbox_bytes": Metric(
+        "gauge", ("partition",), "bytes of saved records which Kafka has not acknowledged"
+    ),
     "segmenter_watchdog_near_ratio": Metric(
         "gauge", ("watchdog",), "how near each watchdog is to stopping the process, which it does at 1"
     ),
-    "segmenter_ready": Metric("gauge", (), "1 when /ready says so"),
+    "segmenter_ready": Metric("gauge", (), "1 while /ready answers 200"),
     "segmenter_trigger_decisions_total": Metric("counter", ("trigger", "decision"), "decisions of triggers, by kind"),
-    "segmenter_trigger_given_back_total": Metric("counter", ("trigger",), "attempts that a last look stopped"),
-    "segmenter_trigger_waits_total": Metric("counter", ("reason",), "looks at what was due and had to wait, by reason"),
+    "segmenter_trigger_given_back_total": Metric(
+        "counter", ("trigger",), "attempts that were stopped right before sending, as the customer had changed"
+    ),
+    "segmenter_trigger_waits_total": Metric("counter", ("reason",), "times that a due message had to wait, by reason"),
     "segmenter_endpoint_broken": Metric("gauge", ("channel",), "1 while a channel's breaker is open: attempts fail"),
     "segmenter_endpoint_gone": Metric("gauge", ("channel",), "1 once a channel answered 410, until the next start"),
 }

@@ -10,7 +10,7 @@ clock never goes back, and never passes the wall clock less the grace.
 An event from behind the clock still counts, as late.
 
 See also: `rules.engine` (late events), `streams.runtime.timers` (fires due times on this clock),
-`streams.runtime.input_merge` (takes records only up to where other inputs cannot precede them).
+`streams.runtime.input_merge` (takes a record once no unread record of another input can be older).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PartitionClock:
     """Computes the clock of a partition from the state of its inputs.
 
     ``fetch_status``: how an input, by its topic, is being fetched. ``grace_ms``: how far the clock stays behind the
-    wall clock. ``answer_s``: how long an answer that an input is at its end counts for what others gave since.
+    wall clock. ``answer_s`` (s): for how long an input that answered to be at its end is taken to be there.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class PartitionOwner:
         outputs: OutputReader,
         claim_partitions: ClaimPartitions,
     ) -> None:
-        """``claim_partitions``: the function of the kind of process which the config is for."""
+        """``claim_partitions``: claims partitions for this kind of process, the worker or triggers."""
         self._claim_partitions = claim_partitions
         self._config = config
         self._store = store

@@ -1,6 +1,7 @@
 """Decodes a record into an event, or gives the reason why it cannot be used.
 
-The one rule: the reasons are a closed list, checked in its order; the first that applies wins.
+The one rule: the reasons are a closed list (`streams.wire.dead_letters.REASONS`), checked in its order; the first that
+applies wins.
 What `decode` accepts is a complete event, so no later module checks it again.
 
     value of a record → `_read`: size → `_fields`: JSON, types of the fields → `_decoded`: ids, message id,

@@ -32,8 +32,9 @@ goes on from there when the worker is started again. They are never advanced pas
 trimmed.
 
 A former owner that is alive and does not know that it was replaced is fenced before the reading begins
-(`streams.kafka.publisher`). Tansu cannot fence, so there its records that are still on their way are not seen: a change
-may be published twice under the same id, and a row may be replaced by an older one.
+(`streams.kafka.publisher`). Tansu, a broker without fences, is the exception. There the records that such an owner has
+still on their way are not seen: a change may be published twice under the same id, and a row may be replaced by an
+older one.
 
 Nothing stored is restored here: customers that Redis has lost are made again by `streams.worker.rebuild_handover`.
 
