@@ -1147,7 +1147,7 @@ BY_TESTS = (
     Mutant(
         "a read-back of triggers passes no entry that is partly published",
         "streams/runtime/read_back.py",
-        "if not any(entry.is_partly_published for entry in self.entries):",
+        "if not any(entry.publication in _ON_TOPIC for entry in self.entries):",
         "if True:",
         "tests/simulation/test_trigger_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
     ),

@@ -9,11 +9,21 @@ See also `streams.worker.output_recovery` and `streams.triggers.claim`, which re
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from streams.runtime.outbox import Outbox
 from streams.wire.records import OutRecord
+
+
+class Publication(enum.Enum):
+    """How much of an entry of the outbox is known to be on its topics."""
+
+    PUBLISHED = enum.auto()  # every record
+    PARTLY = enum.auto()  # some records; the others are missing, or cannot be read back
+    MISSING = enum.auto()  # none of the records that can be read back
+    UNKNOWN = enum.auto()  # no record can be read back
 
 
 class ReadBackEntry:
@@ -26,17 +36,19 @@ class ReadBackEntry:
         self._count = len(self.missing)
 
     @property
-    def is_published(self) -> bool:
-        """Whether every record is on its topic; unknown, hence False, where none can be read back."""
-        return not self.missing and self._count > 0
-
-    @property
-    def is_partly_published(self) -> bool:
-        """Whether some record is on its topic."""
-        return len(self.missing) < self._count
+    def publication(self) -> Publication:
+        """How much of this entry is on its topics, by what was read back so far."""
+        if not self._count:
+            return Publication.UNKNOWN
+        if not self.missing:
+            return Publication.PUBLISHED
+        return Publication.PARTLY if len(self.missing) < self._count else Publication.MISSING
 
 
 E = TypeVar("E", bound=ReadBackEntry)
+
+# An entry of which a part is on its topics must be found again by the next claim, as long as it is not trimmed.
+_ON_TOPIC = (Publication.PUBLISHED, Publication.PARTLY)
 
 
 class ReadBack(Generic[E]):
@@ -57,11 +69,11 @@ class ReadBack(Generic[E]):
     async def advance(self, topic: str, position: int) -> None:
         """Trim the entries that are published, and save the position of an output if no entry is in between."""
         trimmed = 0
-        while self.entries and self.entries[0].is_published:
+        while self.entries and self.entries[0].publication is Publication.PUBLISHED:
             del self.entries[0]
             trimmed += 1
         self._positions[topic] = position
-        if not any(entry.is_partly_published for entry in self.entries):
+        if not any(entry.publication in _ON_TOPIC for entry in self.entries):
             await self._outbox.trim(trimmed, self._positions)
         elif trimmed:
             await self._outbox.trim(trimmed, {})

@@ -57,7 +57,7 @@ from streams.failpoints import reach
 from streams.kafka.fetch import OutputChunk, OutputReader
 from streams.runtime.checkpoint import Checkpointer
 from streams.runtime.outbox import Outbox
-from streams.runtime.read_back import ReadBack, ReadBackEntry
+from streams.runtime.read_back import Publication, ReadBack, ReadBackEntry
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
 from streams.wire.memberships import row_of
@@ -112,9 +112,12 @@ class OutboxEntry(ReadBackEntry):
         )
 
     @property
-    def is_published(self) -> bool:
-        """Whether every record is on its topic; unknown, hence False, with a record for another partition."""
-        return super().is_published and all(record.topic not in BY_KEY for record in self.records)
+    def publication(self) -> Publication:
+        """How much of this entry is on its topics; at most a part of it with a record for another partition."""
+        publication = super().publication
+        if publication is Publication.PUBLISHED and any(record.topic in BY_KEY for record in self.records):
+            return Publication.PARTLY
+        return publication
 
     def unpublished(self, is_newest: Callable[[OutRecord], bool]) -> list[OutRecord]:
         """The records that still must be published.
