@@ -24,6 +24,7 @@ from rules.identity.resolution import Apply, Decider
 from rules.placeholders import Placeholders
 from streams.kafka.log_reader import Log
 from streams.wire import identity_records
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import read
 from streams.wire.topics import MERGES
 
@@ -150,4 +151,4 @@ def _event(record: Any, partition: int, placeholders: Placeholders) -> Event | N
     else:
         origin = Origin(record.topic, partition, record.offset)
         event = read(record.value, record.key, record.timestamp, origin, placeholders)
-    return None if isinstance(event, str) else event  # a text is the reason of a dead letter
+    return None if isinstance(event, Undecodable) else event

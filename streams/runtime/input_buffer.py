@@ -24,6 +24,7 @@ from streams.kafka.fetch_queue import FetchQueue, QueuedSlice
 from streams.runtime.input_merge import Merge
 from streams.runtime.poison_pills import Trials
 from streams.wire import identity_records
+from streams.wire.dead_letters import Undecodable, undecodable
 from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import MERGES
@@ -33,7 +34,7 @@ SLICE_MAX_COST = 256 * 1024
 # Bytes of one input in hand. The count alone is no bound, as a record may be as large as a MiB.
 IN_HAND_MAX_BYTES = 16 * 1024 * 1024
 
-RecordReader = Callable[[InputRecord, Batch], Event | str]
+RecordReader = Callable[[InputRecord, Batch], Event | Undecodable]
 
 
 class InputBuffer:
@@ -117,15 +118,17 @@ class InputBuffer:
         )
         self._merge.add(batch.topic, piece.end, readings, piece.came)
 
-    def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | str:
+    def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | Undecodable:
         """Decode a record, unless it is the one that has killed the process; that becomes a dead letter unread."""
-        return "poison" if (batch.topic, record.offset) == self._poison else self._reading(record, batch)
+        if (batch.topic, record.offset) == self._poison:
+            return undecodable("poison")
+        return self._reading(record, batch)
 
 
 def reader(placeholders: Placeholders) -> RecordReader:
     """A function that decodes a record of the inputs: to an event, or to the reason why it is a dead letter."""
 
-    def read_input(record: InputRecord, batch: Batch) -> Event | str:
+    def read_input(record: InputRecord, batch: Batch) -> Event | Undecodable:
         if batch.topic.endswith(MERGES):
             return identity_records.read(record.value, record.key, placeholders)
         origin = Origin(batch.topic, batch.partition, record.offset)

@@ -29,12 +29,13 @@ from operator import itemgetter
 import msgspec
 
 from rules.events import Event
+from streams.wire.dead_letters import Undecodable
 from streams.wire.records import InputRecord, size_of
 
 # (order time, rank of the input, offset, event or why it is a dead letter, record). The first three are unique
 # together, so that these tuples sort in C without ever comparing what follows, and a tuple is made ten times as fast as
 # an object of a class. Readers unpack it.
-Reading = tuple[int, int, int, Event | str, InputRecord]
+Reading = tuple[int, int, int, Event | Undecodable, InputRecord]
 
 # The sort key of readings: an order time, the rank of an input, and an offset.
 _Bound = tuple[int, int, int]
@@ -102,15 +103,17 @@ class Merge:
         pending = self._inputs[topic]
         return pending.readings[0][0] if pending.readings else pending.newest
 
-    def add(self, topic: str, end: int, readings: Iterable[tuple[Event | str, InputRecord]], came: float = 0.0) -> None:
+    def add(
+        self, topic: str, end: int, readings: Iterable[tuple[Event | Undecodable, InputRecord]], came: float = 0.0
+    ) -> None:
         """Add records from the fetched position on; ``end`` is the position after them, ``came`` when they came."""
         pending = self._inputs[topic]
         pending.arrivals.append((came, pending.fetched))
         newest, rank, append = pending.newest, pending.rank, pending.readings.append
-        for what, record in readings:
-            if not isinstance(what, str) and what.time > newest:
-                newest = what.time
-            append((newest, rank, record.offset, what, record))
+        for decoded, record in readings:
+            if not isinstance(decoded, Undecodable) and decoded.time > newest:
+                newest = decoded.time
+            append((newest, rank, record.offset, decoded, record))
             pending.bytes += size_of(record)
         pending.newest = newest
         pending.fetched = end

@@ -36,6 +36,7 @@ from streams.triggers.decision_log import Decision
 from streams.triggers.endpoint import EndedAttempt, Endpoint
 from streams.triggers.membership_lookup import LookupResult, MembershipLookup, undecided
 from streams.triggers.messages import AttemptResult, Outcome
+from streams.wire.dead_letters import Undecodable
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_REPLAYS
 
@@ -85,7 +86,7 @@ class Dispatcher:
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         """Apply a batch, and save. Returns the decisions to publish."""
-        events = [what for _, _, _, what, _ in batch.readings if not isinstance(what, str)]
+        events = [decoded for _, _, _, decoded, _ in batch.readings if not isinstance(decoded, Undecodable)]
         loaded = await self._load({event.customer for event in events})
         now, decisions = self._now_ms(), list[Decision]()
         for event in events:

@@ -17,6 +17,7 @@ from rules.times import format_instant, parse_instant
 from streams.kafka.fetch import Batch
 from streams.triggers.customer_state import Redelivery
 from streams.wire import changes
+from streams.wire.dead_letters import Undecodable, undecodable
 from streams.wire.event_decoder import read
 from streams.wire.records import InputRecord
 from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
@@ -35,7 +36,7 @@ class Come(Event, frozen=True, gc=False, kw_only=True):
     redelivery: Redelivery | None = None
 
 
-def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | str:
+def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUILT_IN) -> Event | Undecodable:
     """Decode a record: an identify, an erasure, a segment change, or a word for why it is skipped."""
     topic = record.topic
     if topic.endswith((CHANGES, TRIGGER_REPLAYS)):
@@ -43,10 +44,10 @@ def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUIL
     origin = Origin(batch.topic, batch.partition, record.offset)
     event = read(record.value, record.key, record.timestamp, origin, placeholders)
     if isinstance(event, Misaddressed):
-        return "wrong_key"  # its customer belongs to another partition
-    if isinstance(event, str) or event.name == IDENTIFY or event.is_erasure:
+        return undecodable("wrong_key")  # its customer belongs to another partition
+    if isinstance(event, Undecodable) or event.name == IDENTIFY or event.is_erasure:
         return event
-    return "not_identify"
+    return undecodable("not_identify")
 
 
 def is_come(event: Event) -> TypeGuard[Come]:
@@ -66,10 +67,10 @@ def replayed(trigger: str, change: bytes) -> bytes:
     return msgspec.json.encode(_Replay(trigger, msgspec.Raw(change)))
 
 
-def _come(record: InputRecord) -> Event | str:
+def _come(record: InputRecord) -> Event | Undecodable:
     value, trigger, redelivery, time = record.value, None, None, max(record.timestamp, 0)
     if value is None:
-        return "tombstone"
+        return undecodable("tombstone")
     try:
         if record.topic.endswith(TRIGGER_REPLAYS):
             again = _replay.decode(value)
@@ -78,10 +79,10 @@ def _come(record: InputRecord) -> Event | str:
         change = changes.decode(value)
         value = changes.bounded(value)  # the value may be sent on, in a webhook or a dead letter
     except msgspec.DecodeError:
-        return "not_a_change"
+        return undecodable("not_a_change")
     occurred_at = parse_instant(change.occurred_at)
     if occurred_at is None or len(value) > changes.CHANGE_MAX_BYTES:
-        return "not_a_change"
+        return undecodable("not_a_change")
     return Come(
         customer=change.customer_id,
         name=CHANGES,

@@ -10,8 +10,9 @@ See also: `streams.wire.event_decoder` (which gives the reasons), `streams.worke
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from rules.events import Origin
 from streams.wire.changes import Header
@@ -26,6 +27,19 @@ REASONS: Final = (
     "absurd_timestamp", "bad_type", "bad_value", "wrong_key", "wrong_partition", "too_large_to_forward",
     "poison",
 )  # fmt: skip
+
+
+class Undecodable(NamedTuple):
+    """An input record of which no event can be made: a dead letter, with its reason; triggers skip it.
+
+    It is a tuple, as `isinstance` takes several times as long with a class of msgspec, and asks this of each record.
+    """
+
+    reason: str
+
+
+# One shared object for each reason.
+undecodable = cache(Undecodable)
 
 
 class Head(bytes):

@@ -38,7 +38,7 @@ from rules.times import parse_instant
 from rules.values import NO_DOCUMENT, Document
 from streams import defects
 from streams.wire.customer_ids import CUSTOMER_MAX_BYTES, Rejected, customer_of, is_id, names_user, present, previous_of
-from streams.wire.dead_letters import Head
+from streams.wire.dead_letters import Head, Undecodable, undecodable
 from streams.wire.segment_spec import NOTHING, Envelope
 from streams.wire.shop import shop_fields
 
@@ -96,15 +96,15 @@ def _misaddressed(event: Event, key: bytes | None, fields: Envelope) -> Misaddre
 
 def read(
     value: bytes | None, key: bytes | None, timestamp: int, origin: Origin, placeholders: Placeholders = BUILT_IN
-) -> Event | str:
+) -> Event | Undecodable:
     """The event of a Kafka record, or the reason why it is a dead letter. ``timestamp``: ms, -1 when it has none."""
     try:
         return decode(value, key, timestamp if timestamp >= 0 else None, origin, placeholders)
     except Rejected as rejected:
-        return str(rejected.args[0])
+        return undecodable(str(rejected.args[0]))
     except Exception as error:  # noqa: BLE001  # a defect, but no record may stop the worker at each start
         defects.report(f"the reading of {origin.topic}-{origin.partition}, offset {origin.offset}", error)
-        return "bad_value"
+        return undecodable("bad_value")
 
 
 def decode_line(

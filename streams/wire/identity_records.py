@@ -35,6 +35,7 @@ from rules.identity.events import (
 )
 from rules.identity.profile_merge import move_id
 from rules.placeholders import BUILT_IN, Placeholders
+from streams.wire.dead_letters import Undecodable, undecodable
 from streams.wire.event_decoder import Rejected, decode_line
 
 # The largest batch that brokers accept by default (message.max.bytes); the topic must accept as much.
@@ -140,18 +141,18 @@ def fits(event: Event) -> bool:
     return len(encode(event)) + len(event.customer.encode()) <= RECORD_MAX_BYTES
 
 
-def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BUILT_IN) -> Event | str:
+def read(value: bytes | None, key: bytes | None, placeholders: Placeholders = BUILT_IN) -> Event | Undecodable:
     """The event of a record, or the reason why it is a dead letter."""
     if value is None:
-        return "not_json"
+        return undecodable("not_json")
     try:
         record = _of_json(value) if value[:1] == b"{" else _decoder.decode(value)
     except msgspec.ValidationError:
-        return "bad_value"
+        return undecodable("bad_value")
     except msgspec.DecodeError:
-        return "not_json"
+        return undecodable("not_json")
     if key != record.customer.encode():
-        return "wrong_key"
+        return undecodable("wrong_key")
     return _event(record, placeholders)
 
 
@@ -177,7 +178,7 @@ def _of_json(value: bytes) -> SentRecord:
     )
 
 
-def _event(record: SentRecord, placeholders: Placeholders) -> Event | str:
+def _event(record: SentRecord, placeholders: Placeholders) -> Event | Undecodable:
     origin = None if record.origin is None else Origin(*record.origin)
     if record.kind == "forwarded":
         return _forwarded(record, origin, placeholders)
@@ -198,12 +199,12 @@ def _event(record: SentRecord, placeholders: Placeholders) -> Event | str:
     return _CLASSES[record.kind](record.customer, UNNAMED, record.time, record.id, **common, **own[record.kind])
 
 
-def _forwarded(record: SentRecord, origin: Origin | None, placeholders: Placeholders) -> Event | str:
+def _forwarded(record: SentRecord, origin: Origin | None, placeholders: Placeholders) -> Event | Undecodable:
     try:
         appended_ms = None if record.appended_ms < 0 else record.appended_ms
         event = decode_line(record.value, appended_ms, origin, placeholders)
     except Rejected as rejected:
-        return str(rejected.args[0])
+        return undecodable(str(rejected.args[0]))
     fields = fields_of(event)
     # The event was another id's, so it does not identify the customer that receives it. The exception is an event whose
     # record had another id as its key (`Misaddressed`): it was the receiver's from the beginning.

@@ -26,6 +26,7 @@ from rules.placeholders import BUILT_IN, Placeholders
 from streams.kafka.fetch import OutputReader
 from streams.runtime.checkpoint import Checkpointer
 from streams.wire import identity_records
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import read
 from streams.wire.memberships import membership_record
 from streams.wire.records import OutRecord
@@ -78,7 +79,7 @@ def _requests(records: Iterable[Any], partition: int, placeholders: Placeholders
         if b"erase" in value or b"\\u" in value:  # an escape in JSON may spell the word
             origin = Origin(_PROFILES, partition, record.offset)
             event = read(value, record.key, record.timestamp, origin, placeholders)
-            if not isinstance(event, str) and event.is_erasure:
+            if not isinstance(event, Undecodable) and event.is_erasure:
                 yield event
 
 

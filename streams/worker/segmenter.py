@@ -36,6 +36,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
 from streams.runtime.meter import DecidedChanges, Meter, MeteredStep
 from streams.wire import identity_records
+from streams.wire.dead_letters import Undecodable
 from streams.wire.records import InputRecord, OutRecord
 from streams.wire.step_records import dead_letter_record, sent_record
 from streams.worker.customer_loader import CustomerLoader, Loaded
@@ -119,16 +120,17 @@ class Segmenter:
         """Apply a merged batch, and save. Returns the records to publish. ``caught_up_until``: see `Save`."""
         began = time.perf_counter()
         loaded = await self._loader.load(
-            {what.customer for _, _, _, what, _ in batch.readings if self._has_effect(what)}
+            {decoded.customer for _, _, _, decoded, _ in batch.readings if self._has_effect(decoded)}
         )
         reach("after_load")
         reach_record(
-            "mid_apply", (record.value for _, _, _, what, record in batch.readings if not isinstance(what, str))
+            "mid_apply",
+            (record.value for _, _, _, decoded, record in batch.readings if not isinstance(decoded, Undecodable)),
         )
         misplaced = {customer_id for customer_id, (_, due) in loaded.items() if due < 0}
         result = StepResult(self._loader.take_migration_changes())
-        for _, _, _, what, record in batch.readings:
-            self._process_record(what, record, loaded, misplaced, result)
+        for _, _, _, decoded, record in batch.readings:
+            self._process_record(decoded, record, loaded, misplaced, result)
         for customer_id in misplaced:
             del loaded[customer_id]
         reach("after_compute")
@@ -154,30 +156,35 @@ class Segmenter:
         self._meter.stepped(MeteredStep(batch.readings, reasons, result.without_effect, took_s, result.refused))
 
     def _process_record(
-        self, what: Event | str, record: InputRecord, loaded: Loaded, misplaced: Collection[str], result: StepResult
+        self,
+        decoded: Event | Undecodable,
+        record: InputRecord,
+        loaded: Loaded,
+        misplaced: Collection[str],
+        result: StepResult,
     ) -> None:
         """Process one record of a step, in memory."""
-        if isinstance(what, str):
-            result.dead_letters.append((record, what))
-        elif isinstance(what, Misaddressed):
-            self._forward(what, record, result)
-        elif not self._has_effect(what):
+        if isinstance(decoded, Undecodable):
+            result.dead_letters.append((record, decoded.reason))
+        elif isinstance(decoded, Misaddressed):
+            self._forward(decoded, record, result)
+        elif not self._has_effect(decoded):
             result.without_effect.append(record.topic)
-        elif what.customer in misplaced:
+        elif decoded.customer in misplaced:
             result.dead_letters.append((record, "wrong_partition"))
         else:
-            customer = loaded[what.customer][0]
-            if is_plain(what, customer):
-                changes = self._apply(what, customer, record, result)
+            customer = loaded[decoded.customer][0]
+            if is_plain(decoded, customer):
+                changes = self._apply(decoded, customer, record, result)
             else:
-                changes = self._resolve_identity(what, customer, record, result)
+                changes = self._resolve_identity(decoded, customer, record, result)
             if changes:
                 result.decided.append(DecidedChanges(changes, record.timestamp))
 
-    def _forward(self, what: Misaddressed, record: InputRecord, result: StepResult) -> None:
+    def _forward(self, event: Misaddressed, record: InputRecord, result: StepResult) -> None:
         """Forward an event of another partition's customer, if it is certain which partition that is."""
         if self._links:
-            result.send([what.forwarded(record.value or b"", record.timestamp)], record)
+            result.send([event.forwarded(record.value or b"", record.timestamp)], record)
         else:
             result.dead_letters.append((record, "wrong_key"))
 
@@ -205,30 +212,32 @@ class Segmenter:
     async def _refresh_next_due(self) -> None:
         self.checkpointer.next_due = await self._store.next_due(self._partition)
 
-    def _has_effect(self, what: Event | str) -> TypeGuard[Event]:
+    def _has_effect(self, decoded: Event | Undecodable) -> TypeGuard[Event]:
         """Whether a record may change anything."""
-        return not isinstance(what, str) and (is_effective(what) if self._links else what.name not in WITHOUT_EFFECT)
+        if isinstance(decoded, Undecodable):
+            return False
+        return is_effective(decoded) if self._links else decoded.name not in WITHOUT_EFFECT
 
     def _resolve_identity(
-        self, what: Event, customer: Customer, record: InputRecord, result: StepResult
+        self, event: Event, customer: Customer, record: InputRecord, result: StepResult
     ) -> list[Change]:
         """Apply an event on a customer's identity, which may concern other ids. Returns the changes that it made."""
-        if not self._links and what.link is not None:
-            what = msgspec.structs.replace(what, link=None)
+        if not self._links and event.link is not None:
+            event = msgspec.structs.replace(event, link=None)
         # A profile that cannot be migrated is skipped: its events are read again and make a new one.
         decider = Decider(
-            lambda event, of: self._apply(event, of, record, result),
+            lambda decided, of: self._apply(decided, of, record, result),
             self._loader.engine.definitions.fingerprint,
             self._loader.translate,
         )
-        acted = process(what, customer, decider, record.value or b"", record.timestamp)
+        acted = process(event, customer, decider, record.value or b"", record.timestamp)
         result.send(acted.sent, record)
         if acted.is_lost:
             result.dead_letters.append((record, "bad_value"))
         if acted.refused is not None:
             result.refused.append(acted.refused)
-        if what.name == UNNAMED and customer.is_gone:
-            result.erased.add(what.customer)
+        if event.name == UNNAMED and customer.is_gone:
+            result.erased.add(event.customer)
         return acted.changes
 
     def _apply(self, event: Event, customer: Customer, record: InputRecord, result: StepResult) -> list[Change]:

@@ -58,7 +58,7 @@ class Post:
                 if not self._is_copy:
                     self._again.append((customer_id, record))
             event = identity_records.read(record, customer_id.encode())
-            assert not isinstance(event, str), event
+            assert isinstance(event, Event), event
             self.read(event)
             self._is_copy = False
             most = None if most is None else most - 1

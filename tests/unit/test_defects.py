@@ -25,6 +25,7 @@ from streams.runtime.input_buffer import read_record
 from streams.state.contract import Claim, Identity, PartitionState
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.memory import MemoryStore
+from streams.wire.dead_letters import Undecodable
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.partition import WorkerPartition
 from streams.worker.segmenter import SegmenterConfig, StepResult
@@ -144,6 +145,8 @@ def test_a_record_that_cannot_be_read_for_a_defect(
         raise RuntimeError(value)
 
     monkeypatch.setattr("streams.wire.event_decoder.decode", decode)
-    assert read_record(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == "bad_value"
+    assert read_record(Record("visits", 17, CUSTOMER.encode()), Batch("visits", 3, 17, 18, [], 1)) == Undecodable(
+        "bad_value"
+    )
     assert "visits-3, offset 17" in caplog.text
     assert CUSTOMER not in caplog.text

@@ -28,6 +28,7 @@ from streams.kafka.codecs import PIECE_BYTES, unpacked
 from streams.kafka.log_batches import BoundedLogRecords, bound_log_batches
 from streams.kafka.record_batches import RECORD_MAX_BYTES, BoundedRecords
 from streams.wire import dead_letters
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import read
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -134,7 +135,7 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
     assert [record.value for record in unpacked][::2] == [b"before", b"between", None]
     for record in (unpacked[1], unpacked[3]):
         assert (record.key, len(record.value) < MIB) == (b"u1", True)
-        assert read(record.value, record.key, 1, Origin("visits", 0, 1)) == "too_large"
+        assert read(record.value, record.key, 1, Origin("visits", 0, 1)) == Undecodable("too_large")
         assert dead_letters.shortened(record.value) == value[: dead_letters.ORIGINAL_MAX_BYTES]
         headers = dict(dead_letters.headers(record.value, "too_large", Origin("visits", 0, 1), record.key))
         assert (headers["size"], headers["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())

@@ -24,6 +24,7 @@ from rules.identity.resolution import LINKS_MAX
 from rules.profile.profile import Profile
 from streams.offline.replay import Replay
 from streams.wire import changes, identity_records
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import Rejected, decode_line
 from tests.oracle import oracle
 from tests.strategies import histories, worlds
@@ -423,11 +424,11 @@ def test_what_is_on_the_topic_is_read_as_it_was_sent() -> None:
         identity_events.ErasureNotice("a", "", 5, "m"),
     ):
         assert identity_records.read(identity_records.encode(event), event.customer.encode()) == event
-    assert identity_records.read(identity_records.encode(moved), b"another") == "wrong_key"
+    assert identity_records.read(identity_records.encode(moved), b"another") == Undecodable("wrong_key")
     for value, reason in (
         (None, "not_json"),
         (b"{", "not_json"),
         (b"[]", "bad_value"),
         (b'{"kind": "x"}', "bad_value"),
     ):
-        assert identity_records.read(value, b"u") == reason
+        assert identity_records.read(value, b"u") == Undecodable(reason)

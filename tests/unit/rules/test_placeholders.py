@@ -30,6 +30,7 @@ from streams.state.definition_list import DefinitionVersion
 from streams.state.definition_versions import DefinitionVersions
 from streams.triggers.inputs import reading
 from streams.wire import identity_records
+from streams.wire.dead_letters import Undecodable
 from tests.support.partition_lives import Lives, Record
 
 # What decides the built-in file: of the version before placeholders, and to be changed only with what is stored.
@@ -131,7 +132,7 @@ def test_an_id_is_no_placeholder(text: str) -> None:
 # --- where records are read --------------------------------------------------------------------
 
 
-def decoded(topic: str, key: str, value: bytes, definitions: Definitions = NEWER) -> Event | str:
+def decoded(topic: str, key: str, value: bytes, definitions: Definitions = NEWER) -> Event | Undecodable:
     """The result of decoding a record under these definitions."""
     record = Record(topic, 0, 1_772_449_200_000, key.encode(), value)
     return reader(definitions.placeholders)(record, Batch(topic, 0, 0, 1, [], 0))

@@ -10,6 +10,7 @@ import pytest
 
 from rules.events import Event
 from streams.runtime.input_merge import STEP_MAX_BYTES, Merge, MergedBatch, Reading
+from streams.wire.dead_letters import Undecodable
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
 FROM = {"profiles": 0, "visits": 10, "carts": 200, "purchases": 3_000}
@@ -27,13 +28,13 @@ class PlacedRecord(NamedTuple):
     value: bytes | None = None
 
 
-Read = tuple[Event | str, PlacedRecord]
+Read = tuple[Event | Undecodable, PlacedRecord]
 
 
 def read(topic: str, offset: int, time: int | None) -> Read:
     """A record that became an event, or without a time a dead letter."""
-    what = "not_json" if time is None else Event("u", "page", time, f"{topic}{offset}")
-    return what, PlacedRecord(topic, offset)
+    decoded = Undecodable("not_json") if time is None else Event("u", "page", time, f"{topic}{offset}")
+    return decoded, PlacedRecord(topic, offset)
 
 
 def merge(*topics: str) -> Merge:
@@ -88,8 +89,8 @@ def inputs(rng: random.Random, *, in_order: bool) -> Inputs:
         records = [read(topic, pair[1].offset, None) if rng.random() < 0.1 else pair for pair in records]
         batches[topic] = cut(rng, records, offsets[-1] + rng.choice((0, 0, 3)))
         newest = 0
-        for what, record in records:
-            newest = newest if isinstance(what, str) else max(newest, what.time)
+        for decoded, record in records:
+            newest = newest if isinstance(decoded, Undecodable) else max(newest, decoded.time)
             placed.append((newest, rank, record.offset, topic))
     return Inputs(batches, [(topic, offset) for _, _, offset, topic in sorted(placed)])
 
@@ -370,7 +371,8 @@ def test_a_dead_letter_keeps_its_place() -> None:
     merger.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)])
     taken = merger.take(ALL, everybody)
     assert places(taken) == [("visits", 10), ("carts", 200), ("visits", 11), ("visits", 12), ("carts", 201)]
-    assert [reading[3] if isinstance(reading[3], str) else reading[3].time for reading in taken.readings] == [
+    decoded = [reading[3] for reading in taken.readings]
+    assert [entry.reason if isinstance(entry, Undecodable) else entry.time for entry in decoded] == [
         "not_json", 4, 5, "not_json", 6,
     ]  # fmt: skip
 

@@ -27,6 +27,7 @@ from streams.runtime.outbox import WAITING_MAX, WAITING_MAX_BYTES, Outbox
 from streams.runtime.partition_task import Pace, PartitionTask, TaskContext
 from streams.state.contract import Claim, Identity, Save
 from streams.state.memory import MemoryStore
+from streams.wire.dead_letters import Undecodable
 from streams.wire.records import OutRecord
 
 TOPICS = ("profiles", "visits", "carts", "purchases")
@@ -298,11 +299,11 @@ async def test_decoding_lets_the_loop_turn() -> None:
     """Between two turns no more is decoded than a slice costs, and the record that passes it."""
     since_turn, most = 0, 0
 
-    def reading(record: Any, _: Batch) -> str:
+    def reading(record: Any, _: Batch) -> Undecodable:
         nonlocal since_turn, most
         since_turn += len(record.value) + RECORD_COST_BYTES
         most = max(most, since_turn)
-        return "not_json"
+        return Undecodable("not_json")
 
     async def turn() -> None:
         nonlocal since_turn

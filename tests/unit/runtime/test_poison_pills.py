@@ -21,6 +21,7 @@ from streams.runtime.poison_pills import CARE_MAX_S, Attempt, Care, Trials, enco
 from streams.state.contract import Claim, Identity
 from streams.state.memory import MemoryStore
 from streams.stop import Stop
+from streams.wire.dead_letters import Undecodable
 from streams.wire.records import OutRecord
 
 POSITIONS = {"visits": 5, "carts": 7}
@@ -116,13 +117,13 @@ class Steps:
     async def process_batch(self, taken: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         self.together.append(len(taken.readings))
         for reading in taken.readings:
-            if not isinstance(reading[3], str):
+            if not isinstance(reading[3], Undecodable):
                 self.world.reach("apply", reading[2])
         partition = self.world.store._of(0)
         partition.positions.update(taken.positions)
         self.positions.update(taken.positions)
         self.saved += [
-            (reading[2], reading[3] if isinstance(reading[3], str) else "event")
+            (reading[2], reading[3].reason if isinstance(reading[3], Undecodable) else "event")
             for reading in taken.readings
             if reading[4].topic == "visits"
         ]
@@ -142,7 +143,7 @@ class World:
         if (where, offset) in self.ends:
             raise self.ends[where, offset]
 
-    def _read(self, record: Any, _batch: Batch) -> Event | str:
+    def _read(self, record: Any, _batch: Batch) -> Event | Undecodable:
         self.reach("decode", record.offset)
         return cast(Event, Read(record.offset))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from rules.events import Origin
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import DEPTH_MAX, read
 from streams.wire.json_depth import is_deeper
 
@@ -98,5 +99,7 @@ def test_a_hostile_megabyte_takes_no_longer_than_an_ordinary_one(name: str) -> N
     value = HOSTILE[name]
     product = {"product_id": "p-1001", "sku": "s-1001", "name": "Green tea", "price": 4.5, "quantity": 2}
     ordinary = json.dumps({"products": [product] * (MB // 100)})
-    assert read(value, b"u1", 1, ORIGIN) in ("not_json", "not_object", "no_customer", "bad_id")
+    decoded = read(value, b"u1", 1, ORIGIN)
+    assert isinstance(decoded, Undecodable)
+    assert decoded.reason in ("not_json", "not_object", "no_customer", "bad_id")
     assert least(lambda: read(value, b"u1", 1, ORIGIN)) < SLOWER_MAX * least(lambda: json.loads(ordinary))

@@ -36,6 +36,7 @@ from streams.triggers.customer_state import Action
 from streams.triggers.inputs import reading
 from streams.wire import changes, dead_letters, memberships, step_records
 from streams.wire.changes import CHANGE_MAX_BYTES, SegmentChange
+from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, MESSAGE_ID_MAX_CHARS, decode_line
 from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
 from streams.wire.topics import TRIGGER_DEAD_LETTERS
@@ -328,7 +329,9 @@ def test_what_others_wrote_makes_no_row_that_cannot_be_published(field: str) -> 
     strange = msgspec.json.encode(change_of(Reason(False), **{field: value}))
     with pytest.raises(msgspec.DecodeError):
         changes.published_change(strange)
-    assert reading(FetchedRecord("segment-changes", 0, START, b"u1", strange), cast("Any", None)) == "not_a_change"
+    assert reading(FetchedRecord("segment-changes", 0, START, b"u1", strange), cast("Any", None)) == Undecodable(
+        "not_a_change"
+    )
 
 
 # --- through the engine ------------------------------------------------------------------------
