@@ -105,7 +105,8 @@ class DefinitionVersions:
         versions = [msgspec.structs.replace(version, document={}) for version in versions]
         if versions[-1].fingerprint == engine.definitions.fingerprint:
             return cls(versions, engine, documents, stored)
-        return cls(versions, _engine(versions[-1], documents), documents, stored, coming=engine)
+        newest = _engine_of_stored(versions[-1], documents)
+        return cls(versions, newest, documents, stored, coming=engine)
 
     @property
     def number(self) -> int:
@@ -172,7 +173,7 @@ class DefinitionVersions:
         index, last = self._index(customer), len(self.versions) - 1
         if rebuilt is not None:
             changes += self._fire_former(index, customer_id, customer, self.versions[min(index + 1, last)].since)
-            migration = _migration(self._engine(index), self.engine)
+            migration = _cached_migration(self._engine(index), self.engine)
             changes += migration.rebuild(customer_id, customer, rebuilt, self.versions[last].since, published)
         else:
             for former in range(index, last):
@@ -206,7 +207,7 @@ class DefinitionVersions:
             coming = self._coming
             if coming is None or coming.definitions.fingerprint != definitions:
                 return None
-            return msgspec.msgpack.encode(_migration(coming, self.engine).carried(profile))
+            return msgspec.msgpack.encode(_cached_migration(coming, self.engine).carried(profile))
         for index in range(indices[-1], len(self.versions) - 1):
             profile = self._migration_from(index).carried(profile)
         return msgspec.msgpack.encode(profile)
@@ -225,10 +226,12 @@ class DefinitionVersions:
         return index
 
     def _engine(self, index: int) -> Engine:
-        return self.engine if index == len(self.versions) - 1 else _engine(self.versions[index], self._documents)
+        if index == len(self.versions) - 1:
+            return self.engine
+        return _engine_of_stored(self.versions[index], self._documents)
 
     def _migration_from(self, index: int) -> DefinitionMigration:
-        return _migration(self._engine(index), self._engine(index + 1))
+        return _cached_migration(self._engine(index), self._engine(index + 1))
 
     def encoded(self) -> bytes:
         """The list as it is stored with the partition, without documents."""
@@ -249,7 +252,7 @@ class DefinitionVersions:
         return msgspec.structs.replace(self.listing(), documents=missing)
 
 
-def _engine(version: DefinitionVersion, documents: Mapping[int, bytes]) -> Engine:
+def _engine_of_stored(version: DefinitionVersion, documents: Mapping[int, bytes]) -> Engine:
     if version.number not in documents:
         raise ClaimRefused(
             f"Redis does not hold the document of former definitions (number {version.number}); {REBUILD}"
@@ -258,7 +261,7 @@ def _engine(version: DefinitionVersion, documents: Mapping[int, bytes]) -> Engin
 
 
 @lru_cache(maxsize=8)
-def _migration(former: Engine, newer: Engine) -> DefinitionMigration:
+def _cached_migration(former: Engine, newer: Engine) -> DefinitionMigration:
     return DefinitionMigration(former.definitions, newer)
 
 

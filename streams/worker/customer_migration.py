@@ -55,16 +55,16 @@ def migrate_customer(
     ``rebuilt``: the customer as all events make it, encoded; ``None``: not rebuilt. ``published``: its newest change
     on the topic, where the store had lost changes; ``clock`` (ms): up to when the partition is decided.
 
-    ======================================  ===========  ==========================================
-    published beyond the store              changes      row
-    ======================================  ===========  ==========================================
-    no, or the customer is published-ahead  any          left; removed if the customer is gone by it
-    yes, with the membership of now         none         repeated; removed if it holds nothing more
-    yes, with another membership            some         theirs
-    ======================================  ===========  ==========================================
+    ======================================  =======  ==========================================================
+    published beyond the store              changes  row
+    ======================================  =======  ==========================================================
+    no, or the customer is published-ahead  any      unchanged; deleted if the migration leaves only an erasure
+    yes, with the membership of now         none     published again; deleted if an erasure emptied it
+    yes, with another membership            some     published with these changes
+    ======================================  =======  ==========================================================
     """
     was_ahead = customer.published_ahead is not None
-    beyond = _published_beyond(customer, published, clock)
+    beyond = _number_on_from(customer, published, clock)
     changes = versions.migrate(
         customer_id,
         customer,
@@ -83,8 +83,8 @@ def migrate_customer(
     return CustomerMigration((), RowAction.LEAVE)
 
 
-def _published_beyond(customer: Customer, published: PublishedChange | None, clock: int) -> PublishedChange | None:
-    """The newest published change, if the store knows less; the customer is numbered on from it."""
+def _number_on_from(customer: Customer, published: PublishedChange | None, clock: int) -> PublishedChange | None:
+    """Let the customer's numbers go on from the newest published change, if the store lost it. Returns that change."""
     if published is None or published.sequence <= customer.sequence:
         return None
     if customer.published_ahead is not None:
