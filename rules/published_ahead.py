@@ -166,10 +166,10 @@ def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, e
     """The changes by which an erasure ends the published membership, if they were not published."""
     if not customer.is_blank or ahead.newest > event.time:
         return []
-    closing = _close(engine, customer_id, customer, ahead, event.time)
-    customer.out_of_order -= 1
+    customer.published_ahead = None
+    exits = numbered(customer, reconcile(engine, customer_id, customer, ahead.segments, event.time))
     _set_due(customer)
-    return [msgspec.structs.replace(change, event=event, reason=ERASED, late=False) for change in closing]
+    return [msgspec.structs.replace(change, event=event, reason=ERASED) for change in exits]
 
 
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, instant: int) -> list[Change]:
