@@ -16,8 +16,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from faust.types import TP
@@ -64,12 +63,13 @@ class OwnerConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ClaimedPartition(msgspec.Struct, frozen=True):
     """A partition that is claimed and fenced. Reading begins at the positions of ``state``.
 
-    ``is_unread``: nothing of its inputs was ever read.
+    ``is_unread``: nothing of its inputs was ever read. ``attempt``: with the deaths of former owners.
     """
 
     claim: Claim
     state: PartitionState
     is_unread: bool
+    attempt: Attempt
 
 
 def no_files(_partition: int, _state: PartitionState) -> EncodedVersions | None:
@@ -100,7 +100,6 @@ class Assignment:
         self._config = config
         self._generation = generation
         self._consumer = consumer
-        self._attempts: dict[int, Attempt] = {}
 
     async def claim(
         self, tps: frozenset[TP], files_of: FilesOf = no_files, *, follows: bool = False
@@ -139,10 +138,9 @@ class Assignment:
         yield
         self.is_reading_back = False  # only on success: the sentence on a failed claim depends on it
 
-    def task_context(self, claimed: ClaimedPartition) -> TaskContext:
-        """The context for the task of a claimed partition."""
+    def task_context(self, claimed: ClaimedPartition, care: Care) -> TaskContext:
+        """The context for the task of a claimed partition. ``care``: the process's, see `begin_care`."""
         config, claim = self._config, claimed.claim
-        attempt = self._attempts[claim.partition]
         return TaskContext(
             partition=claim.partition,
             merge=Merge(config.topics, claimed.state.positions),
@@ -151,13 +149,13 @@ class Assignment:
             now_ms=config.now_ms,
             monotonic=config.monotonic,
             trials=Trials(
-                self.store, claim.partition, claim.fencing_token, attempt, self._care, config.trial_deaths_max
+                self.store, claim.partition, claim.fencing_token, claimed.attempt, care, config.trial_deaths_max
             ),
         )
 
-    @cached_property
-    def _care(self) -> Care:
-        careful = [partition for partition, attempt in self._attempts.items() if attempt.needs_care]
+    def begin_care(self, claimed: Iterable[ClaimedPartition]) -> Care:
+        """Begin to work record by record if former owners died; after the recovery, as the time of care is limited."""
+        careful = [partition.claim.partition for partition in claimed if partition.attempt.needs_care]
         if careful:
             log.warning(
                 "former owners died several times at the same positions of these partitions; their records are "
@@ -179,11 +177,11 @@ class Assignment:
         by_topic = {tp.topic: position for tp, position in positions.items()}
         if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):
             raise Fenced
-        self._attempts[partition] = attempt = poison_pills.judge(state.attempt, by_topic)
+        attempt = poison_pills.judge(state.attempt, by_topic)
         if not await self.store.set_attempt(partition, claim.fencing_token, poison_pills.encode(attempt)):
             raise Fenced
         reach("after_begin")
-        return ClaimedPartition(claim, msgspec.structs.replace(state, positions=by_topic), is_unread)
+        return ClaimedPartition(claim, msgspec.structs.replace(state, positions=by_topic), is_unread, attempt)
 
     async def _claim_in_store(self, claim: Claim, tps: Sequence[TP], offsets: Offsets) -> tuple[Claim, PartitionState]:
         """Claim a partition, also over a claim of a higher generation if Kafka proves that this one is over."""

@@ -24,6 +24,7 @@ from streams.runtime.input_buffer import RecordReader
 from streams.runtime.outbox import Outbox
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import PartitionTask, TaskContext
+from streams.runtime.poison_pills import Care
 from streams.runtime.read_back import ReadBack, ReadBackEntry
 from streams.state.contract import PartitionState
 from streams.triggers import decision_log
@@ -74,7 +75,10 @@ async def claim_partitions(
     owned = {number: _own(config, assignment, entry) for number, entry in claimed.items()}
     with assignment.reading_back():
         await _recover(owned, assignment.outputs)
-    return {number: _runner(config, assignment, claimed[number], partition) for number, partition in owned.items()}
+    care = assignment.begin_care(claimed.values())
+    return {
+        number: _runner(config, assignment, claimed[number], partition, care) for number, partition in owned.items()
+    }
 
 
 def _own(config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition) -> OwnedTriggersPartition:
@@ -112,10 +116,14 @@ async def _recover(owned: Mapping[int, OwnedTriggersPartition], outputs: OutputR
 
 
 def _runner(
-    config: TriggersConfig, assignment: Assignment, claimed: ClaimedPartition, owned: OwnedTriggersPartition
+    config: TriggersConfig,
+    assignment: Assignment,
+    claimed: ClaimedPartition,
+    owned: OwnedTriggersPartition,
+    care: Care,
 ) -> PartitionRunner:
     read_record = partial(reading, placeholders=config.placeholders)
-    task = TriggersTask(assignment.task_context(claimed), owned.dispatcher, owned.outbox, read_record)
+    task = TriggersTask(assignment.task_context(claimed, care), owned.dispatcher, owned.outbox, read_record)
     return PartitionRunner(claimed.claim, task, owned.outbox, assignment.store, config.stop)
 
 

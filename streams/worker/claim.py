@@ -83,8 +83,9 @@ async def claim_partitions(
         for number in sorted(unread):
             owned[number].unpublished += await _erase(config, assignment, owned[number])
         await recover(owned, assignment.outputs, config.now_ms)
+    care = assignment.begin_care(claimed.values())
     return {
-        number: _runner(config, assignment, partition, assignment.task_context(claimed[number]))
+        number: _runner(config, assignment, partition, assignment.task_context(claimed[number], care))
         for number, partition in owned.items()
     }
 
