@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from rules.changes import UNNUMBERED, Change, numbered
-from rules.conditions import NEVER, CustomerView
+from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
+from rules.due_times import NEVER
 from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
 from rules.identity.events import ProfileMerge
 from rules.profile.profile import Profile, short_id

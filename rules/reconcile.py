@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from rules.changes import UNNUMBERED, Change
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.reasons import REMOVED, Reason

@@ -12,7 +12,7 @@ from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Sc
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
 from rules.due_times import Ago, Years
-from rules.facts import TouchFact, TraitFact
+from rules.facts.attribute_facts import TouchFact, TraitFact
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema, mapping, reference, value_test_schema

@@ -1,6 +1,6 @@
 """The interface of conditions: their answer, the customer that they decide about, and the parts of a kind.
 
-All parts of a kind are in its own module, as one `ConditionKind`. `rules.conditions` lists the kinds, and
+All parts of a kind are in its own module, as one `ConditionKind`. `rules.conditions.kinds` lists the kinds, and
 `rules.due_times` decides when time alone turns a condition.
 """
 

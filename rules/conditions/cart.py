@@ -9,7 +9,7 @@ import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.due_times import Ago
-from rules.facts import CartFact
+from rules.facts.carts import CartFact
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import Duration, Form, NumberRange

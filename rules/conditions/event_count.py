@@ -10,7 +10,9 @@ import msgspec
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events
 from rules.due_times import Count, outside
-from rules.facts import EventFilter, OccurrenceFact, OrderFact
+from rules.facts.occurrences import OccurrenceFact
+from rules.facts.order_messages import OrderFact
+from rules.facts.selection import EventFilter
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import CountTest, Duration, EventForm

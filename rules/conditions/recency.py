@@ -10,7 +10,9 @@ import msgspec
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Ago
-from rules.facts import EventFilter, FirstFact, OccurrenceFact, OrderFact
+from rules.facts.occurrences import FirstFact, OccurrenceFact
+from rules.facts.order_messages import OrderFact
+from rules.facts.selection import EventFilter
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import AgoTest, EventForm

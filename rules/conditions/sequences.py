@@ -14,7 +14,9 @@ from pydantic import Field, WithJsonSchema
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
 from rules.due_times import Ago
-from rules.facts import EventFilter, OrderFact, PropertyReader, StepFact
+from rules.facts.order_messages import OrderFact
+from rules.facts.selection import EventFilter, PropertyReader
+from rules.facts.steps import StepFact
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import Duration, EventForm, Form, Property

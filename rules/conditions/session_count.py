@@ -10,7 +10,7 @@ import msgspec
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_count import observed_count
 from rules.due_times import Count
-from rules.facts import SessionFact
+from rules.facts.sessions import SessionFact
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import CountTest, Duration, Form

@@ -12,15 +12,9 @@ from rules.conditions.base import ConditionKind, Parsed, Scope
 from rules.conditions.event_choice import canonical_where, orders_and_others
 from rules.due_times import Count
 from rules.events import MONEY
-from rules.facts import (
-    DISTINCT_MAX,
-    DistinctFact,
-    EventFilter,
-    ExtremeFact,
-    OrderFact,
-    PropertyReader,
-    SumFact,
-)
+from rules.facts.contributions import DISTINCT_MAX, DistinctFact, ExtremeFact, SumFact
+from rules.facts.order_messages import OrderFact
+from rules.facts.selection import EventFilter, PropertyReader
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.form import Duration, EventNames, Form, NumberEnd, Property, WhereTests

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 
-from rules.conditions import CONDITION_KINDS, GROUP_KINDS
 from rules.conditions.base import Parsed, Scope
-from rules.conditions.boolean import GroupKind
+from rules.conditions.boolean import GROUP_KINDS, GroupKind
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.facts.registry import TooMany
 from rules.forms.problems import WrongCondition
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rules.conditions import CONDITION_KINDS
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.definitions.decision_order import closure
 from rules.definitions.segments_file import Definitions, Segment
 from rules.facts.base import Fact

@@ -17,15 +17,14 @@ from typing import cast
 
 import msgspec
 
-from rules.conditions import Condition
-from rules.conditions.base import Scope
+from rules.conditions.base import Condition, Scope
 from rules.definitions import limits, yaml_text
 from rules.definitions.condition_parsing import condition
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
 from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import Nodes, Spelled, with_bands, with_library
-from rules.facts import OrderFact
+from rules.facts.order_messages import OrderFact
 from rules.facts.registry import FactRegistry
 from rules.forms.problems import Problem, Problems, WrongCondition, unknown_key
 from rules.forms.segment_key import KEY

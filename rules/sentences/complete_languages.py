@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from rules.conditions import CONDITION_KINDS
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.languages import english, persian
 from rules.languages.language import Language, SentenceTemplate
 

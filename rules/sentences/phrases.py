@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rules.conditions import CONDITION_KINDS
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.languages.language import Language
 from rules.reasons import Reason
 

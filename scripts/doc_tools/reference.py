@@ -1,19 +1,20 @@
 """Generates the reference of conditions and of the library from the code and the library itself.
 
-Nothing that the code states is stated again here. The table of conditions is the one at the head of `rules.conditions`,
-and the bounds are constants of the modules that apply them.
+Nothing that the code states is stated again here. The table of conditions is the one at the head of
+`rules.conditions.kinds`, and the bounds are constants of the modules that apply them.
 """
 
 from __future__ import annotations
 
 import inspect
 
-import rules.conditions
-from rules.conditions import CONDITION_KINDS, GROUP_KINDS
+import rules.conditions.kinds
+from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.event_choice import ORDERS_MAX
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.definitions import describe, forms
 from rules.definitions.segments_file import Definitions, Segment, built_in
-from rules.facts import DISTINCT_MAX
+from rules.facts.contributions import DISTINCT_MAX
 from rules.facts.selection import LISTED_MAX
 from rules.forms.json_schema import Schema
 from rules.profile import cart, days, extremes, orders, sessions, steps, sums
@@ -66,7 +67,7 @@ def _keys(schema: Schema) -> str:
 
 def conditions() -> str:
     """docs/reference/conditions.md"""
-    doc = inspect.getdoc(rules.conditions) or ""
+    doc = inspect.getdoc(rules.conditions.kinds) or ""
     table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
     kinds = (*GROUP_KINDS, *CONDITION_KINDS)
     table_of_forms = "\n".join(f"| `{kind.key}` | {_keys(kind.schema)} | `{kind.example}` |" for kind in kinds)

@@ -8,7 +8,8 @@ For the YAML language server: ``# yaml-language-server: $schema=docs/reference/s
 
 from __future__ import annotations
 
-from rules.conditions import CONDITION_KINDS, GROUP_KINDS
+from rules.conditions.boolean import GROUP_KINDS
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.conditions.totals import TotalForm
 from rules.definitions.forms import BandsForm, LibraryForm, SegmentForm
 from rules.definitions.segments_file import CURRENCY, SEGMENTS_MAX

@@ -28,6 +28,10 @@ NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
 TYPE_NAME = re.compile(r"_?[A-Z]\w*[a-z]\w*")
 # Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
+# The packages with code in their `__init__`, and why.
+CODE_IN_INIT = {
+    "streams/settings/__init__.py": "every process, command and script imports `Settings` from here",
+}
 # Titles of published schemas, which may not change.
 CONTRACT_NAMES = ("Membership",)
 # The host of a package registry is a setting of the machine, never of this project.
@@ -60,6 +64,8 @@ def findings(paths: list[Path]) -> Iterator[str]:
         if path.suffix == ".py":
             limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
             yield from (f"{name}:{what}" for what in module_findings(text, limit))
+            if path.name == "__init__.py" and str(name) not in CODE_IN_INIT:
+                yield from (f"{name}:{what}" for what in init_findings(text))
         yield from (f"{name}:{what}" for what in text_findings(text))
 
 
@@ -69,6 +75,12 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
     head = text.split('"""')[1] if text.startswith(('"""', 'r"""')) else ""
     if count > limit and not LONG_BECAUSE.search(head):
         yield f'1: {count} lines; past {limit} find the seam, or let the docstring say "Long because …"'
+
+
+def init_findings(text: str) -> Iterator[str]:
+    """Check that the `__init__` of a package has only a docstring, so that a name is imported from its module."""
+    for node in ast.parse(text).body[1:]:
+        yield f"{node.lineno}: code in an `__init__`; give it a module of its own"
 
 
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from rules.conditions import Condition, CustomerView
 from rules.conditions.aggregates import Total
+from rules.conditions.base import Condition, CustomerView
 from rules.conditions.boolean import AllOf, AnyOf, NoneOf
 from rules.customer import Customer
 from rules.definitions import yaml_text

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.engine import Engine
 from rules.reasons import Reason

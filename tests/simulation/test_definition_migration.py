@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from rules.changes import Change
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.definition_migration import DefinitionMigration, Short, short
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.definition_migration import DefinitionMigration
 from rules.engine import Engine
 from rules.events import ERASE, Event

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from rules.conditions import Condition, CustomerView
 from rules.conditions.aggregates import Total
+from rules.conditions.base import Condition, CustomerView
 from rules.definitions.segments_file import Definitions, build
 from rules.events import Event, Item
 from rules.profile.profile import Profile

@@ -17,6 +17,7 @@ LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
         ("a.toml", "\nhttps://user@" + "registry.example.org/x", ":2: the host"),
         ("run", 'cd "' + "/home" + '/somebody"', ":1: a path"),
         ("a.yaml", "a: 1 \n", ":1: trailing"),
+        ("__init__.py", '"""A package."""\n\nX = 1\n', ":3: code"),
     ],
 )
 def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rules.conditions import CustomerView
 from rules.conditions.aggregates import Total
+from rules.conditions.base import CustomerView
 from rules.engine import Engine
 from rules.events import Event, Origin
 from rules.profile.deduplication import AHEAD_MAX_MS, merged

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 
 from rules.changes import Change
-from rules.conditions import NEVER, Condition, CustomerView
+from rules.conditions.base import Condition, CustomerView
 from rules.customer import Customer
 from rules.definitions.segments_file import build
+from rules.due_times import NEVER
 from rules.engine import Engine
 from rules.events import Event
 from rules.reasons import Reason

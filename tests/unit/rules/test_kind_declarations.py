@@ -5,7 +5,9 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import WithJsonSchema
 
-from rules.conditions import CONDITION_KINDS, GROUP_KINDS, ConditionKind
+from rules.conditions.base import ConditionKind
+from rules.conditions.boolean import GROUP_KINDS
+from rules.conditions.kinds import CONDITION_KINDS
 from rules.definitions import yaml_text
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.segments_file import build

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from rules.events import Event, Item
-from rules.facts import DISTINCT_MAX
+from rules.facts.contributions import DISTINCT_MAX
 from rules.profile import cart
 from rules.profile.extremes import STEPS_MAX
 from rules.profile.orders import MESSAGES_MAX

@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.definitions.segments_file import build
 from rules.engine import Engine

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from rules.changes import Change
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine

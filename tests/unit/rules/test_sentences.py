@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rules.conditions import CustomerView
+from rules.conditions.base import CustomerView
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine
