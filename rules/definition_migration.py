@@ -148,21 +148,21 @@ def _combined(stored: Customer, rebuilt: Customer, instant: int) -> Customer:
     )
 
 
-class Short(msgspec.Struct, frozen=True):
+class HistoryGap(msgspec.Struct, frozen=True):
     """A segment whose history is not complete; ``for_ms``: how long that matters, ``None``: for ever."""
 
     segment: str
     for_ms: int | None
 
 
-def short(before: Definitions, now: Definitions) -> list[Short]:
+def history_gaps(before: Definitions, now: Definitions) -> list[HistoryGap]:
     """The segments whose history is not complete, as the former file did not store all facts that they need."""
-    shorts = []
+    gaps = []
     for segment in now.segments:
         window = missing_history(before.facts, now.alone(segment.key).facts)
         if window is not False:
-            shorts.append(Short(segment.key, None if window is None else int(window)))
-    return shorts
+            gaps.append(HistoryGap(segment.key, None if window is None else int(window)))
+    return gaps
 
 
 def together(shorts: Iterable[Mapping[str, int | None]], newest: Definitions, since: int) -> dict[str, int | None]:

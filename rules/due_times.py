@@ -52,7 +52,7 @@ class Count(msgspec.Struct, frozen=True):
         return {**ends, "at_most": self.at_most}
 
 
-class Ago(msgspec.Struct, frozen=True):
+class AgeRange(msgspec.Struct, frozen=True):
     """A time after a moment: from ``at_least`` on, and before ``at_most`` (ms; ``None``: open)."""
 
     at_least: int | None = None

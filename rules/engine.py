@@ -43,7 +43,7 @@ class Engine:
         self._any = self._plan(None)
         names = frozenset[str]().union(*(fact.names or () for fact, _ in self._facts))
         self._plans = {name: self._plan(name) for name in names}
-        self._at_first = self._turned_by_nothing()
+        self._at_first = self._decided_at_first_event()
         self._blank = msgspec.msgpack.encode(definitions.facts.empty())
         self._with_hold = _mask(index for index, segment in enumerate(self._segments) if segment.hold)
         # By index of a segment: the segments whose conditions name it, all of which come after it.
@@ -57,11 +57,8 @@ class Engine:
             (fact.apply, segments) for fact, segments in self._facts if fact.names is None or name in fact.names
         )
 
-    def _turned_by_nothing(self) -> int:
-        """The segments that must be decided at a customer's first event of any kind.
-
-        All others are false for a customer without facts, and time alone does not change that.
-        """
+    def _decided_at_first_event(self) -> int:
+        """The segments whose condition can hold without facts, hence decided at a customer's first event."""
         blank = CustomerView("", self.definitions.facts.empty(), {})
         true_without_facts = _mask(
             index for index, segment in enumerate(self._segments) if segment.when.decide(blank, 0) != (False, NEVER)

@@ -30,7 +30,7 @@ class Stop(Exception):
     """The process must not continue; the text says why and what to do."""
 
 
-def created_anew(log: str, end: int, position: int) -> Stop:
+def recreated_topic(log: str, end: int, position: int) -> Stop:
     """The stop for a log (topic-partition) which ends before a position that was read: its topic was created again."""
     return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
 

@@ -11,7 +11,7 @@ import msgspec
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
-from rules.due_times import Ago, Years
+from rules.due_times import AgeRange, Years
 from rules.facts.attribute_facts import TouchFact, TraitFact
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
@@ -38,7 +38,7 @@ class TraitTest(msgspec.Struct, frozen=True):
     slot: int
     test: ValueTest | None
     bit: int
-    age: Ago | Years | None
+    age: AgeRange | Years | None
     date: int
 
     def decide(self, value: AttributeValue | None, now: int) -> TimedDecision:

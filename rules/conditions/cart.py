@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.due_times import Ago
+from rules.due_times import AgeRange
 from rules.facts.carts import CartFact
 from rules.forms import description
 from rules.forms.description import Canonical
@@ -33,7 +33,7 @@ class OpenCart(msgspec.Struct, frozen=True):
     ``value`` and ``items``: tests of its contents, in 10⁻⁶; ``stage``: how far the customer came with it.
     """
 
-    quiet: Ago
+    quiet: AgeRange
     stage: CartStage | None
     value: NumberTest | None
     items: NumberTest | None
@@ -102,7 +102,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
         raise WrongCondition(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
     scope.facts.require(CartFact(prices=form.value is not None))
-    condition = OpenCart(Ago(form.idle_for or 0, form.until), form.stage, form.value, form.items)
+    condition = OpenCart(AgeRange(form.idle_for or 0, form.until), form.stage, form.value, form.items)
     canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
     canonical |= {name: test for name, test in condition.test.items() if name in ("stage", "value", "items")}
     return condition, {"cart": canonical}

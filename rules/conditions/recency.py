@@ -9,7 +9,7 @@ import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
-from rules.due_times import Ago
+from rules.due_times import AgeRange
 from rules.facts.occurrences import FirstFact, OccurrenceFact
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter
@@ -34,7 +34,7 @@ class Recency(msgspec.Struct, frozen=True):
     first: bool
     events: tuple[str, ...]
     where: PropertyTests
-    ago: Ago
+    ago: AgeRange
     view: int | None
     slot: int | None
 
@@ -77,7 +77,7 @@ class Recency(msgspec.Struct, frozen=True):
 
 
 class RecencyForm(EventForm):
-    ago: AgoTest = Ago()
+    ago: AgoTest = AgeRange()
 
 
 class LastForm(RecencyForm):

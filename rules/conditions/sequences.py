@@ -13,7 +13,7 @@ from pydantic import Field, WithJsonSchema
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
-from rules.due_times import Ago
+from rules.due_times import AgeRange
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
 from rules.facts.steps import StepFact
@@ -49,7 +49,7 @@ class SequenceMatched(msgspec.Struct, frozen=True):
     """
 
     steps: tuple[SequenceStep, ...]
-    ago: Ago
+    ago: AgeRange
     same: str | None
     place: int
     slot: int | None
@@ -124,7 +124,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         slot = scope.facts.require(StepFact.of(chosen, same, form.within, thin=not of_orders)).slot
     canonical = {"steps": [{"event": step.event} | canonical_where(step.where) for step in form.steps]}
     canonical_same = {} if form.same is None else {"same": form.same}
-    condition = SequenceMatched(steps, Ago(at_most=form.within), form.same, place, slot)
+    condition = SequenceMatched(steps, AgeRange(at_most=form.within), form.same, place, slot)
     return condition, {"sequence": canonical | {"within": form.within} | canonical_same}
 
 

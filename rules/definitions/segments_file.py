@@ -23,7 +23,7 @@ from rules.definitions.condition_parsing import condition
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
 from rules.definitions.parse_identity import added_placeholders
-from rules.definitions.shorthand import Nodes, Spelled, with_bands, with_library
+from rules.definitions.shorthand import ExpandedSegments, Nodes, with_bands, with_library
 from rules.facts.order_messages import OrderFact
 from rules.facts.registry import FactRegistry
 from rules.forms.problems import Problem, Problems, WrongCondition, unknown_key
@@ -125,11 +125,11 @@ def build(document: object, file: str) -> Definitions:
 
 
 def _build(document: object, file: str, problems: Problems) -> Definitions:
-    currency, spelled = _spelled_out(document, problems)
+    currency, expanded = _expanded(document, problems)
     spelled_placeholders = added_placeholders(
         problems, document.get("placeholders") if isinstance(document, dict) else None
     )
-    nodes = spelled.nodes
+    nodes = expanded.nodes
     first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(), set()))
     order = decision_order({segment.key: segment.named for segment in first}, problems) if not problems.noted else []
     if problems.noted:
@@ -154,7 +154,7 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
     document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added}
     document |= {} if currency is None else {"currency": currency}
     return Definitions(
-        marked, scope.facts, currency, spelled.families, whole, document, placeholders(spelled_placeholders)
+        marked, scope.facts, currency, expanded.families, whole, document, placeholders(spelled_placeholders)
     )
 
 
@@ -170,11 +170,11 @@ def _packaged(name: str) -> str:
 # --- the file around the conditions
 
 
-def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spelled]:
+def _expanded(document: object, problems: Problems) -> tuple[str | None, ExpandedSegments]:
     """The currency and the segments of a document, with short forms spelled out."""
     if not isinstance(document, Mapping):
         problems.note("", "expected a mapping with version: 1 and segments")
-        return None, Spelled({}, {})
+        return None, ExpandedSegments({}, {})
     for key in document:
         if key not in _TOP:
             problems.note(str(key), *unknown_key(_TOP))
@@ -190,7 +190,7 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
     nodes = document.get("segments", {} if library else None)
     if not isinstance(nodes, Mapping) or (not nodes and not library):
         problems.note("segments", "expected at least one, such as repeat_buyer: {title: …, when: {…}}")
-        return currency, Spelled({}, {})
+        return currency, ExpandedSegments({}, {})
     scope = Scope(problems, currency, {}, FactRegistry(), set())
     taken = with_library(
         with_bands(nodes, scope), document.get("library"), with_bands(_nodes(library), scope), problems
@@ -202,7 +202,7 @@ def _spelled_out(document: object, problems: Problems) -> tuple[str | None, Spel
         problems.note(
             "segments", f"at most {SEGMENTS_MAX:,}, here are {count:,}: a change carries the whole membership"
         )
-        return currency, Spelled({}, {})
+        return currency, ExpandedSegments({}, {})
     return currency, taken
 
 

@@ -23,14 +23,16 @@ from rules.value_tests import ENDS
 Nodes = dict[object, object]
 
 
-class Spelled(msgspec.Struct, frozen=True):
+class ExpandedSegments(msgspec.Struct, frozen=True):
     """Segments without short forms; ``families``: the segments of bands, by the key of the bands."""
 
     nodes: Nodes
     families: dict[str, tuple[str, ...]]
 
 
-def with_library(own: Spelled, wish: object, library: Spelled, problems: Problems) -> Spelled:
+def with_library(
+    own: ExpandedSegments, wish: object, library: ExpandedSegments, problems: Problems
+) -> ExpandedSegments:
     """The library's segments that a file takes (``library: true``, ``{without: […]}`` or ``{only: […]}``) and its own.
 
     A segment that the file defines itself replaces the library's; bands replace bands.
@@ -47,10 +49,10 @@ def with_library(own: Spelled, wish: object, library: Spelled, problems: Problem
             problems.note("library", f"{key} asks about {', '.join(missing)}: take that too, or leave {key} out")
             del nodes[key]
     families = {key: keys for key, keys in library.families.items() if set(keys) <= set(nodes)}
-    return Spelled(nodes, families | own.families)
+    return ExpandedSegments(nodes, families | own.families)
 
 
-def _taken(wish: object, library: Spelled, problems: Problems) -> set[object]:
+def _taken(wish: object, library: ExpandedSegments, problems: Problems) -> set[object]:
     try:
         form = problems.fill("library", forms.LibraryForm, wish)
     except WrongCondition:
@@ -73,21 +75,21 @@ def _referenced_segments(node: object) -> set[str]:
     return set[str]().union(*(_referenced_segments(inner) for inner in node)) if isinstance(node, list) else set()
 
 
-def with_bands(nodes: Mapping[object, object], scope: Scope) -> Spelled:
+def with_bands(nodes: Mapping[object, object], scope: Scope) -> ExpandedSegments:
     """Spell out ``bands``: such a segment becomes one per band, ``<key>_<name>``."""
-    spelled = Spelled({}, {})
+    expanded = ExpandedSegments({}, {})
     for key, node in nodes.items():
         if not isinstance(node, dict) or "bands" not in node:
-            spelled.nodes[key] = node
+            expanded.nodes[key] = node
             continue
         bands = _bands(f"segments.{key}", node, scope)
-        spelled.families[str(key)] = tuple(f"{key}_{name}" for name in bands)
+        expanded.families[str(key)] = tuple(f"{key}_{name}" for name in bands)
         for name, band in bands.items():
             band_key = f"{key}_{name}"
-            if band_key in nodes or band_key in spelled.nodes:
+            if band_key in nodes or band_key in expanded.nodes:
                 scope.problems.note(f"segments.{key}.bands.from.{name}", f"there is a segment {band_key} already")
-            spelled.nodes[band_key] = band
-    return spelled
+            expanded.nodes[band_key] = band
+    return expanded
 
 
 def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, object]:

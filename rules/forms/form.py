@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from rules.due_times import Ago, Count
+from rules.due_times import AgeRange, Count
 from rules.events import ALIASES
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, reference
@@ -54,7 +54,7 @@ def _where(value: object) -> PropertyTests:
 Duration = Annotated[int, BeforeValidator(value_test_parsing.duration), WithJsonSchema(reference("duration"))]
 EventNames = Annotated[tuple[str, ...], BeforeValidator(_event_names), WithJsonSchema(reference("events"))]
 CountTest = Annotated[Count, BeforeValidator(value_test_parsing.count), WithJsonSchema(reference("count"))]
-AgoTest = Annotated[Ago, BeforeValidator(value_test_parsing.ago), WithJsonSchema(reference("ago"))]
+AgoTest = Annotated[AgeRange, BeforeValidator(value_test_parsing.ago), WithJsonSchema(reference("ago"))]
 NumberRange = Annotated[NumberTest, BeforeValidator(value_test_parsing.number_test), WithJsonSchema(reference("range"))]
 WhereTests = Annotated[PropertyTests, BeforeValidator(_where), WithJsonSchema(reference("where"))]
 Property = Annotated[str, BeforeValidator(_property), WithJsonSchema(TEXT)]

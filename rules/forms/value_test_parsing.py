@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import re2
 
-from rules.due_times import Ago, Count, Years
+from rules.due_times import AgeRange, Count, Years
 from rules.times import DURATION_FORM, parse_duration
 from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
 from rules.values import MICRO, number
@@ -133,7 +133,7 @@ def text_test(value: object) -> ValueTest:
     return test
 
 
-def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
+def trait_test(value: object) -> tuple[ValueTest | None, AgeRange | Years | None]:
     """A test of a trait, a test of its age, or both."""
     if not isinstance(value, dict) or "age" not in value:
         return value_test(value), None
@@ -141,7 +141,7 @@ def trait_test(value: object) -> tuple[ValueTest | None, Ago | Years | None]:
     return _tests(rest) if rest else None, under("age", age, value["age"])
 
 
-def ago(value: object) -> Ago:
+def ago(value: object) -> AgeRange:
     """Durations ``{at_least, at_most}``; ``below`` means the same as ``at_most``."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 7d, at_most: 14d}, one of them or both")
@@ -152,10 +152,10 @@ def ago(value: object) -> Ago:
     at_most = durations.get("at_most", durations.get("below"))
     if at_most is not None and at_most <= durations.get("at_least", 0):
         raise ValueError("at_most must be longer than at_least")
-    return Ago(durations.get("at_least"), at_most)
+    return AgeRange(durations.get("at_least"), at_most)
 
 
-def age(value: object) -> Ago | Years:
+def age(value: object) -> AgeRange | Years:
     """A test of an age: completed years as whole numbers, or durations."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")

@@ -26,8 +26,8 @@ from rules.identity.events import (
 )
 from rules.identity.profile_merge import drop_parts, join, note_taken
 from rules.identity.resolution import (
-    Acted,
     Decider,
+    IdentityResult,
     become_redirect,
     drop_link,
     identify,
@@ -63,10 +63,12 @@ def is_plain(event: Event, customer: Customer) -> bool:
     return customer.linkage is not None and event.link in customer.linkage.aliases
 
 
-def process(event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0) -> Acted:
+def process(
+    event: Event, customer: Customer, decider: Decider, value: bytes = b"", appended_ms: int = 0
+) -> IdentityResult:
     """Process one event of any kind. ``value``, ``appended_ms`` (ms): of its record."""
-    if event.name == ERASE and (acted := _between_ids(event, customer, decider)) is not None:
-        return acted
+    if event.name == ERASE and (result := _between_ids(event, customer, decider)) is not None:
+        return result
     sent = identify(event, customer)
     if customer.merged_into is not None and _is_end_of_ring(event, customer):
         _cut_ring(customer)
@@ -74,15 +76,15 @@ def process(event: Event, customer: Customer, decider: Decider, value: bytes = b
         if isinstance(event, ProfileMerge) and event.part + 1 == event.parts:
             note_taken(linkage_of(customer), {event.move: event.linked})  # it is the person's; see `Linkage.taken`
         forwarded = _forward(event, customer, value, appended_ms)
-        return Acted([], sent + forwarded.sent, forwarded.is_lost)
+        return IdentityResult([], sent + forwarded.sent, forwarded.is_lost)
     if isinstance(event, ProfileMerge):
         return _merge_profile(event, customer, decider)
     changes = decider.apply(event, customer) if event.name not in WITHOUT_EFFECT else []
     links, refused = links_of(event, customer, appended_ms)
-    return Acted(changes, sent + links, refused=refused)
+    return IdentityResult(changes, sent + links, refused=refused)
 
 
-def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | None:
+def _between_ids(event: Event, customer: Customer, decider: Decider) -> IdentityResult | None:
     """Process an event on the id itself, redirect or not; ``None``: the event is for the person behind the id."""
     if isinstance(event, Link):
         return become_redirect(event, customer, decider)
@@ -101,14 +103,14 @@ def _between_ids(event: Event, customer: Customer, decider: Decider) -> Acted | 
 # --- profiles that move --------------------------------------------------------------------------
 
 
-def _merge_profile(event: ProfileMerge, customer: Customer, decider: Decider) -> Acted:
+def _merge_profile(event: ProfileMerge, customer: Customer, decider: Decider) -> IdentityResult:
     """Merge a profile once all of its parts are there, unless it was taken in before."""
     linkage = linkage_of(customer)
     if event.move in linkage.taken:
         return nothing()
     if event.linked <= linkage.taken_since:
         drop_parts(linkage, event.move)
-        return Acted([], [], refused="too_late")
+        return IdentityResult([], [], refused="too_late")
     whole = join(event, linkage)
     if whole is None:
         return nothing()
@@ -117,7 +119,7 @@ def _merge_profile(event: ProfileMerge, customer: Customer, decider: Decider) ->
     if moved is None:
         return nothing()
     note_taken(linkage, {**whole.taken, event.move: event.linked})
-    return Acted(decider.apply(moved, customer), [])
+    return IdentityResult(decider.apply(moved, customer), [])
 
 
 # --- forwarding ----------------------------------------------------------------------------------
@@ -144,14 +146,14 @@ def _cut_ring(customer: Customer) -> None:
     linkage_of(customer).cut = since, into
 
 
-def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -> Acted:
+def _forward(event: Event, customer: Customer, value: bytes, appended_ms: int) -> IdentityResult:
     assert customer.merged_into is not None
     path = (*_path(event), event.customer)
     if len(path) > HOPS_MAX:
-        return Acted([], [], is_lost=True)
+        return IdentityResult([], [], is_lost=True)
     into, since = customer.merged_into
     customer.out_of_order += event.time < since  # read in order, it would have been decided here
     if isinstance(event, _PASSED_ON):
-        return Acted([], [msgspec.structs.replace(event, customer=into, path=path)])
+        return IdentityResult([], [msgspec.structs.replace(event, customer=into, path=path)])
     fields = fields_of(event) | {"customer": into, "identifies": False}
-    return Acted([], [ForwardedEvent(**fields, path=path, value=value, appended_ms=appended_ms)])
+    return IdentityResult([], [ForwardedEvent(**fields, path=path, value=value, appended_ms=appended_ms)])

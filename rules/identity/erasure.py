@@ -14,17 +14,17 @@ from __future__ import annotations
 from rules.customer import Customer, Linkage
 from rules.events import ERASE, Event
 from rules.identity.events import CascadedErasure, ErasureNotice, Link, Unlinked
-from rules.identity.resolution import Acted, Apply, erased_by, nothing, refusal_of
+from rules.identity.resolution import Apply, IdentityResult, erased_by, nothing, refusal_of
 
 
-def erase(event: Event, customer: Customer, apply: Apply) -> Acted:
+def erase(event: Event, customer: Customer, apply: Apply) -> IdentityResult:
     """Erase a customer, and send an erasure to each id that is linked to it. A repeat changes nothing."""
     if event.time <= customer.erased:
         return nothing()
     aliases = customer.linkage.aliases if customer.linkage is not None else {}
     linked = sorted({**(customer.links or {}), **aliases})
     changes = apply(event, customer)
-    return Acted(changes, [erased_by(event, former, event.time) for former in linked])
+    return IdentityResult(changes, [erased_by(event, former, event.time) for former in linked])
 
 
 def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) -> bool:
@@ -34,7 +34,7 @@ def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) ->
     return event.linked > erased and (into is None or (into[1], into[0]) <= (event.linked, event.into))
 
 
-def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Acted:
+def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> IdentityResult:
     """Erase an id because the customer that it is linked to was erased; without such a link, nothing is erased."""
     into = customer.merged_into
     if not erases(event, customer.erased, into):
@@ -44,17 +44,17 @@ def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> Act
         linkage = customer.linkage or Linkage()
         link = Link(event.customer, ERASE, event.linked, event.id, into=event.into, vouched=event.vouched)
         if refused := refusal_of(link, customer, linkage):
-            return Acted([], [], refused=refused)
+            return IdentityResult([], [], refused=refused)
     if event.time <= customer.erased:
         return nothing()
     vouched = event.vouched if event.linked else customer.linkage is not None and customer.linkage.vouched
     before = customer.erased
-    acted = erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
+    result = erase(Event(event.customer, ERASE, event.time, event.id, origin=event.origin), customer, apply)
     if not vouched:
         customer.linkage = Linkage(erased_along=True, erased_before=before)
     notice = ErasureNotice(event.customer, ERASE, event.time, event.id, origin=event.origin, vouched=vouched)
-    sent = [*acted.sent, notice]
+    sent = [*result.sent, notice]
     if into is not None and into[0] != event.into:
         since = max(event.time, into[1])
         sent.append(Unlinked(into[0], ERASE, since, event.id, origin=event.origin, former=event.customer))
-    return Acted(acted.changes, sent)
+    return IdentityResult(result.changes, sent)

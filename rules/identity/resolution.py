@@ -86,7 +86,7 @@ class Decider(msgspec.Struct, frozen=True):
     translate: Callable[[ProfileMerge], ProfileMerge | None] = _as_it_is
 
 
-class Acted(msgspec.Struct, frozen=True, gc=False):
+class IdentityResult(msgspec.Struct, frozen=True, gc=False):
     """The result of one event: changes, events to send to other ids, and the link that was refused, if any.
 
     ``is_lost``: the event went through too many ids.
@@ -98,9 +98,9 @@ class Acted(msgspec.Struct, frozen=True, gc=False):
     refused: Refusal | None = None
 
 
-def nothing() -> Acted:
+def nothing() -> IdentityResult:
     """The result of an event that changed nothing."""
-    return Acted([], [])
+    return IdentityResult([], [])
 
 
 def identify(event: Event, customer: Customer) -> Sent:
@@ -174,7 +174,7 @@ def _counted(customer: Customer, former: str, at: int) -> bool:
     return True
 
 
-def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
+def become_redirect(event: Link, customer: Customer, decider: Decider) -> IdentityResult:
     """Make a customer a redirect, or refuse the link."""
     linkage = customer.linkage or Linkage()
     if event.time <= customer.erased or event.into == event.customer:
@@ -182,7 +182,7 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
     if linkage.cut is not None and (event.time, event.into) <= linkage.cut:
         return nothing()  # the link was made before, and ended a ring
     if refused := refusal_of(event, customer, linkage):
-        return Acted([], [], refused=refused)
+        return IdentityResult([], [], refused=refused)
     if customer.merged_into is not None:
         return _link_again(event, customer, customer.merged_into)
     if _is_unknown(customer):  # as nearly always: a browser names both ids from its first event on
@@ -193,7 +193,7 @@ def become_redirect(event: Link, customer: Customer, decider: Decider) -> Acted:
     changes = decider.apply(event, customer)
     customer.merged_into = event.into, event.time
     _leave(customer, vouched=event.vouched)
-    return Acted(changes, sent)
+    return IdentityResult(changes, sent)
 
 
 def _is_unknown(customer: Customer) -> bool:
@@ -219,7 +219,7 @@ def _leave(customer: Customer, *, vouched: bool) -> None:
         linkage_of(customer).vouched = vouched
 
 
-def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> Acted:
+def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> IdentityResult:
     """Apply another link of a redirect. One that is vouched for precedes any other; of two alike, the newer does."""
     into, since = redirect
     vouched = customer.linkage is not None and customer.linkage.vouched
@@ -228,7 +228,7 @@ def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> A
             linkage_of(customer).vouched = True
         return nothing()
     if vouched and not event.vouched:
-        return Acted([], [], refused="identified")
+        return IdentityResult([], [], refused="identified")
     is_stronger = event.vouched and not vouched
     if not is_stronger and (event.time, event.into) < (since, into):
         return nothing()
@@ -236,7 +236,7 @@ def _link_again(event: Link, customer: Customer, redirect: tuple[str, int]) -> A
     linkage_of(customer).vouched, linkage_of(customer).shared = event.vouched, True
     customer.out_of_order += 1  # the events of this id now lie with two persons
     unlinked = Unlinked(into, ERASE, customer.merged_into[1], event.id, origin=event.origin, former=event.customer)
-    return Acted([], [unlinked])
+    return IdentityResult([], [unlinked])
 
 
 def drop_link(customer: Customer, former: str, until: int) -> None:
@@ -261,7 +261,7 @@ def restart(customer: Customer) -> None:
     customer.out_of_order += 1
 
 
-def unlink(event: Unlink, customer: Customer) -> Acted:
+def unlink(event: Unlink, customer: Customer) -> IdentityResult:
     """Part two ids, whichever of them is the former one."""
     sent: Sent = []
     drop_link(customer, event.other, event.time)
@@ -277,7 +277,7 @@ def unlink(event: Unlink, customer: Customer) -> Acted:
     if not event.is_relayed:
         relayed = msgspec.structs.replace(event, customer=event.other, other=event.customer, is_relayed=True)
         sent.append(relayed)
-    return Acted([], sent)
+    return IdentityResult([], sent)
 
 
 def erased_by(event: Event, former: str, at: int, linked: int = 0) -> CascadedErasure:

@@ -72,11 +72,11 @@ class SwitchedMeter:
             self._counted.stepped(step)
         _turns.stepped(len(step.readings))
 
-    def decided(self, made: Sequence[DecidedChanges]) -> None:
+    def decided(self, changes: Sequence[DecidedChanges]) -> None:
         """See `streams.runtime.meter.Meter`."""
         self._on.append(_turns.on)
         if _turns.on:
-            self._counted.decided(made)
+            self._counted.decided(changes)
 
     def published(self, entries: int) -> None:
         """See `streams.runtime.meter.Meter`."""

@@ -993,7 +993,7 @@ BY_TESTS = (
     Mutant(
         "a last look follows the save of the intent",
         "streams/triggers/dispatcher.py",
-        "            against = self._against(begun, look)",
+        "            against = self._against(attempt, look)",
         "            against = None",
         "tests/unit/triggers/test_action_decisions.py",
     ),
@@ -2603,8 +2603,8 @@ BY_TESTS = (
     Mutant(
         "the metrics port has TLS where it has a certificate",
         "streams/runtime/health_endpoint.py",
-        "LIMITS, inside.metrics.refused, tls)",
-        "LIMITS, inside.metrics.refused)",
+        "LIMITS, sources.metrics.refused, tls)",
+        "LIMITS, sources.metrics.refused)",
         "tests/integration/ops/test_metrics_port.py::test_metrics_need_the_token_and_come_over_tls",
     ),
     Mutant(

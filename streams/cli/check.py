@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from rules.definition_migration import short
+from rules.definition_migration import history_gaps
 from rules.definitions import describe
 from rules.definitions.segments_file import Definitions, Segment
 from rules.engine import Engine
@@ -63,7 +63,7 @@ def explained(definitions: Definitions, segment: Segment) -> list[str]:
 def compared(old: Definitions, new: Definitions, name: str) -> list[str]:
     """Describe what becomes of each segment when a worker goes on from the definitions ``old``, called ``name``."""
     before = {segment.key: segment.fingerprint for segment in old.segments}
-    missing = {shortage.segment: shortage.for_ms for shortage in short(old, new)}
+    missing = {gap.segment: gap.for_ms for gap in history_gaps(old, new)}
     lines = [f"for a worker that ran {name} until now; history which that did not store starts from now:"]
     for segment in _sorted(new):
         state = _state(before.get(segment.key), segment.fingerprint)

@@ -17,7 +17,7 @@ from streams.cli.input_files import visible
 from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.kafka.partitioner import places
-from streams.offline.explain import Explained, Explanation, explained
+from streams.offline.explain import Explanation, SegmentExplanation, explained
 from streams.settings import Settings
 from streams.state.readonly_store import stored
 
@@ -62,7 +62,7 @@ def lines(customer: Explanation, language: str) -> list[str]:
     return lines
 
 
-def _state(segment: Explained) -> str:
+def _state(segment: SegmentExplanation) -> str:
     state = f"in since {segment.since}" if segment.member else "not in"
     if segment.held:
         state += ", held for its minimum stay"

@@ -34,7 +34,7 @@ from streams.kafka.partitioner import belonging
 from streams.offline.changelog_fold import ChangelogFold
 from streams.offline.partition_snapshot import PartitionSnapshot, SnapshotSlice, read, stored_now
 from streams.offline.persons import PersonInputs, Persons
-from streams.offline.recompute import Recomputed
+from streams.offline.recompute import RecomputedPartition
 from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
 from streams.rights.needs import NEEDS
 from streams.settings import Settings
@@ -106,7 +106,9 @@ class Verification:
         self._comparison.short = definition_list.short(snapshot.meta)
         self._short |= self._comparison.short
         inputs = self._logs.inputs(partition)
-        recomputed = Recomputed(inputs, self._engine, partition, self._belongs, versions.translated, erases_later=True)
+        recomputed = RecomputedPartition(
+            inputs, self._engine, partition, self._belongs, versions.translated, erases_later=True
+        )
         yield from self._compare(partition, snapshot, fold, recomputed)
         self._events += recomputed.events
         self._changes += fold.changes
@@ -137,7 +139,7 @@ class Verification:
             yield record.value
 
     def _compare(
-        self, partition: int, snapshot: PartitionSnapshot, fold: ChangelogFold, recomputed: Recomputed
+        self, partition: int, snapshot: PartitionSnapshot, fold: ChangelogFold, recomputed: RecomputedPartition
     ) -> Iterator[Difference]:
         """Recompute up to the positions of each slice in turn, and compare the slice there."""
         total = recomputed.check(snapshot.slices[-1].positions)
@@ -151,7 +153,9 @@ class Verification:
         on_topic_alone = fold.customers.keys() - listed - recomputed.customers.keys()
         yield from self._strangers(partition, fold, sorted(on_topic_alone))
 
-    def _compare_slice(self, part: SnapshotSlice, fold: ChangelogFold, recomputed: Recomputed) -> Iterator[Difference]:
+    def _compare_slice(
+        self, part: SnapshotSlice, fold: ChangelogFold, recomputed: RecomputedPartition
+    ) -> Iterator[Difference]:
         for name, stored in part.stored.items():
             self._persons.note(name, stored, part.clock)
             yield from self._comparison.compare(
@@ -231,7 +235,7 @@ class Verification:
             )
 
 
-def _missing(recomputed: Recomputed, fold: ChangelogFold, listed: AbstractSet[str]) -> Iterator[Difference]:
+def _missing(recomputed: RecomputedPartition, fold: ChangelogFold, listed: AbstractSet[str]) -> Iterator[Difference]:
     """Yield the recomputed customers that Redis did not list."""
     # An erasure that the worker read after newer events deleted these as well, so an erased customer may be gone.
     expected = {name for name, customer in recomputed.customers.items() if not customer.erased}

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from streams.kafka.client import connect
 from streams.kafka.log_batches import bound_log_batches
 from streams.settings import Settings
-from streams.stop import Stop, created_anew
+from streams.stop import Stop, recreated_topic
 from streams.wire.topics import READ
 
 
@@ -76,7 +76,7 @@ class Log:
     def check(self, position: int) -> None:
         """Refuse a log which ends before a position that was once read. Raises `Stop`."""
         if self._exact and position > self.end:
-            raise created_anew(self.name, self.end, position)
+            raise recreated_topic(self.name, self.end, position)
 
     def whole(self) -> Iterator[Any]:
         """All records up to the end; where ends are not exact, until no more come. Raises `Stop` as `upto`."""

@@ -23,7 +23,7 @@ from streams.wire import changes
 from streams.wire.changes import SegmentChange
 
 
-class Folded(msgspec.Struct):
+class FoldedCustomer(msgspec.Struct):
     """One customer: the segments that it is in, since when (ms), and the sequence of its last change.
 
     ``late``: a change corrected an earlier one. ``fault``: the first change that did not follow, in words.
@@ -45,7 +45,7 @@ class ChangelogFold:
 
         Redis is read before the topic, so the topic may be ahead of it by then.
         """
-        self.customers: dict[str, Folded] = {}
+        self.customers: dict[str, FoldedCustomer] = {}
         self.changes = 0
         self.repeats = 0
         self._upto = upto
@@ -62,7 +62,7 @@ class ChangelogFold:
     def _add(self, change: SegmentChange) -> None:
         customer = self.customers.get(change.customer_id)
         if customer is None:
-            customer = self.customers[change.customer_id] = Folded()
+            customer = self.customers[change.customer_id] = FoldedCustomer()
         short_id = int(change.change_id[:16], 16)
         if short_id in customer.ids:
             self.repeats += 1
@@ -73,7 +73,7 @@ class ChangelogFold:
             _apply(customer, change)
 
 
-def _fault(customer: Folded, change: SegmentChange) -> str:
+def _fault(customer: FoldedCustomer, change: SegmentChange) -> str:
     """Describe why a change does not follow the one before it; empty if it does."""
     if change.sequence != customer.sequence + 1:
         return f"change {change.sequence} follows {customer.sequence}"
@@ -85,7 +85,7 @@ def _fault(customer: Folded, change: SegmentChange) -> str:
     return ""
 
 
-def _apply(customer: Folded, change: SegmentChange) -> None:
+def _apply(customer: FoldedCustomer, change: SegmentChange) -> None:
     if change.change == "entered":
         customer.since[change.segment] = parse_instant(change.occurred_at) or 0
     else:

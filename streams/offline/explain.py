@@ -27,7 +27,7 @@ from streams.wire import customer_codec
 FIELDS = ("definitions", "epoch", "epochs", "clock")
 
 
-class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
+class SegmentExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """One segment of a customer: ``since`` when it is a member, and ``due_at``, when time alone may change that.
 
     ``held``: the condition no longer holds, but the segment's minimum stay is not over.
@@ -55,7 +55,7 @@ class Explanation(msgspec.Struct, frozen=True):
     sequence: int
     clock: str
     next_due: str | None
-    segments: list[Explained]
+    segments: list[SegmentExplanation]
     known_as: str | None = None
 
 
@@ -103,7 +103,7 @@ def explanation(
     )
 
 
-def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Explained]:
+def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[SegmentExplanation]:
     """Explain all segments of a customer at its own instant, by key."""
     view = CustomerView(customer_id, customer.profile, customer.since)
     explained = []
@@ -113,7 +113,7 @@ def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Expl
         # Only a minimum stay lets a customer remain a member when the condition no longer holds.
         assert (since is not None) == reason.holds or segment.hold
         explained.append(
-            Explained(
+            SegmentExplanation(
                 segment=segment.key,
                 title=segment.title,
                 member=since is not None,

@@ -37,7 +37,7 @@ from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import belonging
 from streams.offline.partition_snapshot import sequences_now
-from streams.offline.recompute import Recomputed
+from streams.offline.recompute import RecomputedPartition
 from streams.settings import Settings
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
@@ -89,7 +89,7 @@ def frames(settings: Settings, request: RebuildRequest, stages: Iterable[dict[st
     belongs = belonging(request.partitions, settings.partitioner)
     versions = DefinitionVersions.decoded(request.definition_versions, request.documents, engine).for_engine(engine, 0)
     with answering(settings), closing(Logs(settings)) as logs:
-        recomputed = Recomputed(logs.inputs(partition), engine, partition, belongs, versions.translated)
+        recomputed = RecomputedPartition(logs.inputs(partition), engine, partition, belongs, versions.translated)
         published_of = partial(_published_beyond_redis, settings, logs, partition)
         for number, positions in enumerate(stages):
             if not number:
@@ -129,7 +129,7 @@ def newest(values: Iterable[bytes | None]) -> dict[str, PublishedChange]:
 
 
 def _answer(
-    recomputed: Recomputed,
+    recomputed: RecomputedPartition,
     positions: dict[str, int],
     published_of: Callable[[list[str]], dict[str, PublishedChange]] | None,
 ) -> Iterator[Frame]:

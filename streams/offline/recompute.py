@@ -29,7 +29,7 @@ from streams.wire.event_decoder import read
 from streams.wire.topics import MERGES
 
 
-class Recomputed:
+class RecomputedPartition:
     """The customers of a partition that follow from its events, stage by stage."""
 
     def __init__(

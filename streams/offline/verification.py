@@ -32,10 +32,10 @@ from rules.customer import Customer
 from rules.definitions.segments_file import Segment
 from rules.engine import Engine
 from rules.times import format_instant
-from streams.offline.changelog_fold import Folded
+from streams.offline.changelog_fold import FoldedCustomer
 from streams.wire import customer_codec
 
-NOTHING = Folded()
+NOTHING = FoldedCustomer()
 UNKNOWN = "unknown"
 NOT_COMPARED = "not compared"
 
@@ -64,7 +64,7 @@ class _Views(msgspec.Struct, frozen=True):
     recomputed: Customer
     stored: Customer
     current: Customer
-    folded: Folded
+    folded: FoldedCustomer
 
 
 class Comparison:
@@ -89,7 +89,7 @@ class Comparison:
         name: str,
         recomputed: Customer | None,
         value: StoredValue,
-        folded: Folded,
+        folded: FoldedCustomer,
         clock: int,
         *,
         at_one_instant: bool,
@@ -99,7 +99,7 @@ class Comparison:
         """Compare one customer; due times up to ``clock`` (ms) are fired on both sides before.
 
         ``at_one_instant`` and ``erased_along``: whether the customer is in these sets of
-        `streams.offline.recompute.Recomputed`. ``erased_until``: its function of this name, for this customer.
+        `streams.offline.recompute.RecomputedPartition`. ``erased_until``: its function of this name, for this customer.
         """
         self.count += 1
         stored = customer_codec.decode(value.value)
@@ -191,7 +191,7 @@ def _depends_on_reading(recomputed: Customer, stored: Customer) -> bool:
     return taken != taken_by_worker
 
 
-def missing(name: str, folded: Folded, *, recomputed: bool) -> Difference:
+def missing(name: str, folded: FoldedCustomer, *, recomputed: bool) -> Difference:
     """The difference of a customer that Redis does not store."""
     return Difference(name, "customer", "known" if recomputed else UNKNOWN, UNKNOWN, count_text(folded))
 
@@ -212,7 +212,7 @@ def by_what(differences: Iterable[Difference]) -> str:
     return ", ".join(f"{what} {count:,}" for what, count in descending)
 
 
-def count_text(folded: Folded) -> str:
+def count_text(folded: FoldedCustomer) -> str:
     """The number of changes of a customer on the topic, in words."""
     return f"{folded.sequence} changes" if folded.sequence else UNKNOWN
 

@@ -100,7 +100,7 @@ class Segments(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A segment of a customer, whether the customer is in it, and why; see `streams.offline.explain.Explained`."""
+    """A segment of a customer, whether the customer is in it, and why; see `streams.offline.explain`."""
 
     segment: str
     title: str

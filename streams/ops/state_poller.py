@@ -17,7 +17,7 @@ from rules.sentences.reason_sentence import embedded
 from rules.times import format_instant
 from streams.errors import RightMissing, StoreFailed
 from streams.kafka.partitioner import places
-from streams.offline.explain import FIELDS, Explained, Explanation, explained, explanation
+from streams.offline.explain import FIELDS, Explanation, SegmentExplanation, explained, explanation
 from streams.ops.metrics import OpsMetrics
 from streams.ops.responses import CustomerState, Membership
 from streams.settings import Settings
@@ -170,7 +170,7 @@ class StatePoller:
         return max(0, self._now_ms() - self._settings.grace_ms - self.clocks.get(partition, 0)) / 1000
 
 
-def _membership(segment: Explained, language: str) -> Membership:
+def _membership(segment: SegmentExplanation, language: str) -> Membership:
     return Membership(
         segment=segment.segment,
         title=segment.title,

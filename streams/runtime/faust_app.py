@@ -30,7 +30,7 @@ from streams.runtime.assignment import ClaimPartitions, OwnerConfig
 from streams.runtime.health_endpoint import serve
 from streams.runtime.metrics import Metrics, PartitionMeter
 from streams.runtime.partition_task import Pace
-from streams.runtime.readiness import Inside, Reachable
+from streams.runtime.readiness import Reachable, ReadinessSources
 from streams.runtime.rebalance_listener import PartitionOwner
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
 from streams.settings import Settings
@@ -89,7 +89,7 @@ def assemble(
     fetches = FetchWatchdog(
         settings.unread_s, lambda: ownership.fetching().values(), lambda: ownership.without_since, stop
     )
-    inside = Inside(
+    sources = ReadinessSources(
         ownership=ownership,
         metrics=metrics,
         stopwatch=store.stopwatch,
@@ -101,7 +101,7 @@ def assemble(
         endpoints=endpoints or {},
     )
     _attach(app, config, ownership, publisher)
-    _look_after(app, inside, settings)
+    _look_after(app, sources, settings)
     return app
 
 
@@ -198,19 +198,19 @@ def _attach(
     app.on_before_shutdown.connect(cast(Any, shut_down), weak=False)
 
 
-def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
+def _look_after(app: faust.App, sources: ReadinessSources, settings: Settings) -> None:
     """Add the tasks of the app: watchdogs, the endpoint, and checks that are repeated."""
 
     async def watch_loop(_app: Any = None) -> None:
-        await inside.loop.run()
+        await sources.loop.run()
 
     async def watch_fetches(_app: Any = None) -> None:
-        await inside.fetches.run()
+        await sources.fetches.run()
 
     async def tell(_app: Any = None) -> None:
         """Serve metrics and health until the end. Without them the process works on, so a failure is only logged."""
         try:
-            server = await serve(inside, settings)
+            server = await serve(sources, settings)
         except Exception as error:  # noqa: BLE001  # without metrics the worker still segments
             expected = isinstance(error, (OSError, Stop))
             reason = str(error) if expected else defects.report("the serving of metrics", error)
@@ -229,8 +229,8 @@ def _look_after(app: faust.App, inside: Inside, settings: Settings) -> None:
     app.task(watch_fetches)
     if settings.http != "none":
         app.task(tell)
-    app.task(_every(_VERIFY_EVERY_S, inside.ownership.verify))
-    app.task(_every(_HEAL_EVERY_S, inside.ownership.heal))
+    app.task(_every(_VERIFY_EVERY_S, sources.ownership.verify))
+    app.task(_every(_HEAL_EVERY_S, sources.ownership.heal))
 
 
 def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:

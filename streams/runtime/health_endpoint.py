@@ -22,7 +22,7 @@ from streams import credentials
 from streams.http.access import TokenGate, refusal
 from streams.http.client_addresses import is_loopback_host
 from streams.http.server import HttpServer, Limits
-from streams.runtime.readiness import Inside, Ready
+from streams.runtime.readiness import ReadinessSources, Ready
 from streams.runtime.scraped_metrics import Exposition, ScrapedMetrics
 from streams.settings import Settings, host_of
 from streams.settings.addresses import is_loopback
@@ -34,15 +34,15 @@ _PORTS_TRIED = 9
 LIMITS = Limits(connections=32, idle_s=10.0, pause_s=0.02, one_request=True)
 
 
-def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) -> web.Application:
+def routes(sources: ReadinessSources, token: str | None = None, *, is_local: bool = False) -> web.Application:
     """The application with the three paths.
 
     ``token``: without it ``/metrics`` is refused, and ``/ready`` tells no reasons. ``is_local``: only this machine
     reaches the port.
     """
-    inside.metrics.registry.register(ScrapedMetrics(inside))
-    exposition = Exposition(inside.metrics.registry)
-    gate = None if token is None else TokenGate(token, inside.metrics.refused)
+    sources.metrics.registry.register(ScrapedMetrics(sources))
+    exposition = Exposition(sources.metrics.registry)
+    gate = None if token is None else TokenGate(token, sources.metrics.refused)
 
     async def metrics(request: web.Request) -> web.Response:
         if gate is not None and not gate.is_right(request):
@@ -53,7 +53,7 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
         return web.json_response({"alive": True})
 
     async def ready(request: web.Request) -> web.Response:
-        answer = inside.ready()
+        answer = sources.ready()
         if gate is not None and not gate.is_right(request):
             if "Authorization" in request.headers:
                 return await gate.refuse(request)
@@ -64,7 +64,7 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
     async def for_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse requests of web pages whose host name was redirected to this machine (DNS rebinding)."""
         if is_local and gate is None and not is_loopback_host(request.headers.get("Host")):
-            inside.metrics.refused("host")
+            sources.metrics.refused("host")
             return refusal(HTTPStatus.MISDIRECTED_REQUEST, "only this machine is answered here")
         return await handler(request)
 
@@ -73,15 +73,15 @@ def routes(inside: Inside, token: str | None = None, *, is_local: bool = False) 
     return app
 
 
-async def serve(inside: Inside, settings: Settings) -> HttpServer:
+async def serve(sources: ReadinessSources, settings: Settings) -> HttpServer:
     """Serve at the configured address, or at one of the next ports if that is in use; the log says which.
 
     Raises `OSError` when none is free, and `Stop` for a certificate that cannot be used.
     """
     host, first = host_of(settings.http), int(settings.http.rpartition(":")[2])
     tls = credentials.http_server(settings)
-    app = routes(inside, credentials.http_token(settings), is_local=is_loopback(host))
-    server = HttpServer(app, LIMITS, inside.metrics.refused, tls)
+    app = routes(sources, credentials.http_token(settings), is_local=is_loopback(host))
+    server = HttpServer(app, LIMITS, sources.metrics.refused, tls)
     for number in range(first, first + (_PORTS_TRIED if first else 1)):
         try:
             await server.start(host, number)

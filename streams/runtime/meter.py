@@ -44,7 +44,7 @@ class Meter(Protocol):
     def stepped(self, step: MeteredStep) -> None:
         """A step is saved."""
 
-    def decided(self, made: Sequence[DecidedChanges]) -> None:
+    def decided(self, changes: Sequence[DecidedChanges]) -> None:
         """An entry of the outbox with these changes is saved; called for each entry, also for one without changes."""
 
     def published(self, entries: int) -> None:
@@ -55,7 +55,7 @@ class NullMeter:
     """A meter that counts nothing."""
 
     def stepped(self, step: MeteredStep) -> None: ...
-    def decided(self, made: Sequence[DecidedChanges]) -> None: ...
+    def decided(self, changes: Sequence[DecidedChanges]) -> None: ...
     def published(self, entries: int) -> None: ...
 
 

@@ -64,7 +64,7 @@ class Histogram:
         return list(zip(names, accumulate(map(float, self.counts)), strict=True))
 
 
-class _Spreads(dict[str, Histogram]):
+class _HistogramsByLabel(dict[str, Histogram]):
     """The histograms of one metric by its one label, or by "" where it has none."""
 
     def __init__(self, name: str) -> None:
@@ -72,8 +72,8 @@ class _Spreads(dict[str, Histogram]):
         self._bounds = _BUCKETS.get(name, _FAST_S)
 
     def __missing__(self, label: str) -> Histogram:
-        spread = self[label] = Histogram(self._bounds)
-        return spread
+        histogram = self[label] = Histogram(self._bounds)
+        return histogram
 
 
 class _Segment:
@@ -90,7 +90,7 @@ class _Segment:
 class _Segments(dict[str, _Segment]):
     """The counters of all segments by key, made when a segment is first met."""
 
-    def __init__(self, by_event: _Spreads, by_time: _Spreads) -> None:
+    def __init__(self, by_event: _HistogramsByLabel, by_time: _HistogramsByLabel) -> None:
         super().__init__()
         self._by_event = by_event
         self._by_time = by_time
@@ -125,13 +125,15 @@ class Metrics(Collector):
         self.counts: dict[str, Tally[Label]] = {
             name: Tally() for name, metric in COUNTED.items() if metric.kind == "counter"
         }
-        self.spreads = {name: _Spreads(name) for name, metric in COUNTED.items() if metric.kind == "histogram"}
+        self.histograms = {
+            name: _HistogramsByLabel(name) for name, metric in COUNTED.items() if metric.kind == "histogram"
+        }
         self.segments = _Segments(
-            self.spreads["segmenter_event_change_seconds"], self.spreads["segmenter_due_late_seconds"]
+            self.histograms["segmenter_event_change_seconds"], self.histograms["segmenter_due_late_seconds"]
         )
         for segment in segments:
             self.segments.add(segment)
-        self._calls = self.spreads["segmenter_redis_seconds"]
+        self._calls = self.histograms["segmenter_redis_seconds"]
         self.counts["segmenter_link_refusals_total"].update({(reason,): 0 for reason in get_args(Refusal)})
         self.counts["segmenter_http_refusals_total"].update({(reason,): 0 for reason in REFUSALS})
         for name in ("segmenter_claims_total", "segmenter_rebalances_total"):
@@ -154,12 +156,12 @@ class Metrics(Collector):
             for labels, count in counts.items():
                 counter.add_metric(labels, count)
             yield counter
-        for name, spreads in self.spreads.items():
-            histogram = HistogramMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
-            for label, spread in spreads.items():
-                if any(spread.counts):  # of 55 segments most have nothing to tell, in 18 lines each
-                    histogram.add_metric([label] if label else [], spread.buckets(), spread.total)
-            yield histogram
+        for name, histograms in self.histograms.items():
+            family = HistogramMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
+            for label, histogram in histograms.items():
+                if any(histogram.counts):  # of 55 segments most have nothing to tell, in 18 lines each
+                    family.add_metric([label] if label else [], histogram.buckets(), histogram.total)
+            yield family
         name = "segmenter_last_change_timestamp_seconds"
         gauge = GaugeMetricFamily(name, COUNTED[name].about, labels=COUNTED[name].labels)
         for key, segment in self.segments.items():
@@ -170,7 +172,7 @@ class Metrics(Collector):
     def claimed(self, took_s: float) -> None:
         """Count a claimed assignment."""
         self.counts["segmenter_claims_total"][()] += 1
-        self.spreads["segmenter_claim_seconds"][""].observe(took_s)
+        self.histograms["segmenter_claim_seconds"][""].observe(took_s)
 
     def let_go(self) -> None:
         """Count a release of partitions."""
@@ -186,8 +188,8 @@ class Metrics(Collector):
 
     def stepped(self, step: MeteredStep) -> None:
         """Count a step; see `streams.runtime.meter.Meter`."""
-        self.spreads["segmenter_step_records"][""].observe(len(step.readings))
-        self.spreads["segmenter_step_seconds"][""].observe(step.took_s)
+        self.histograms["segmenter_step_records"][""].observe(len(step.readings))
+        self.histograms["segmenter_step_seconds"][""].observe(step.took_s)
         events, topics = self.counts["segmenter_events_total"], self.topics
         for topic, count in Tally([record.topic for _, _, _, _, record in step.readings]).items():
             events[topics.get(topic, topic), "applied"] += count
@@ -204,11 +206,11 @@ class Metrics(Collector):
         events[topic, "applied"] -= 1
         events[topic, outcome] += 1
 
-    def decided(self, made: Sequence[DecidedChanges]) -> Delays:
+    def decided(self, changes: Sequence[DecidedChanges]) -> Delays:
         """Count these changes. Returns their delays, which are observed once the changes are published."""
         delays: Delays = []
         now, grace_ms, segments = self.now_ms(), self.grace_ms, self.segments
-        for together in made:
+        for together in changes:
             for change in together.changes:
                 segment = segments[change.segment]
                 segment.last_ms = now
@@ -241,8 +243,8 @@ class PartitionMeter:
         self._metrics = metrics
         self._waiting: deque[Delays] = deque()
 
-    def decided(self, made: Sequence[DecidedChanges]) -> None:
-        self._waiting.append(self._metrics.decided(made))
+    def decided(self, changes: Sequence[DecidedChanges]) -> None:
+        self._waiting.append(self._metrics.decided(changes))
 
     def published(self, entries: int) -> None:
         for _ in range(entries):

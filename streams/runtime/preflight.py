@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams.kafka.fetch import Offsets
 from streams.state.contract import PartitionState
-from streams.stop import COPY, REBUILD, Stop, created_anew
+from streams.stop import COPY, REBUILD, Stop, recreated_topic
 
 
 class Terms(Protocol):
@@ -69,4 +69,4 @@ def check_within_log(positions: Mapping[TP, int], offsets: Offsets, terms: Terms
                 "and a longer retention"
             )
         if terms.exact_ends and position > end:
-            raise created_anew(name, end, position)
+            raise recreated_topic(name, end, position)

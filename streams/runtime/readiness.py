@@ -40,7 +40,7 @@ class Reachable(Protocol):
         """Whether the endpoint has answered that it no longer exists."""
 
 
-class Inside(msgspec.Struct, frozen=True, kw_only=True):
+class ReadinessSources(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a process that readiness depends on. ``behind_s``: a partition further behind is not caught up."""
 
     ownership: PartitionOwner

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.runtime.metric_list import SCRAPED
-from streams.runtime.readiness import Inside
+from streams.runtime.readiness import ReadinessSources
 
 _PAUSE_TIMES = 9.0
 
@@ -21,8 +21,8 @@ _PAUSE_TIMES = 9.0
 class ScrapedMetrics(Collector):
     """The metrics that are read off the process when they are scraped."""
 
-    def __init__(self, inside: Inside) -> None:
-        self._inside = inside
+    def __init__(self, sources: ReadinessSources) -> None:
+        self._sources = sources
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing, so that nothing is read before the first scrape."""
@@ -30,13 +30,13 @@ class ScrapedMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read the process as it is now."""
-        inside = self._inside
-        runners = inside.ownership.runners
+        sources = self._sources
+        runners = sources.ownership.runners
         yield _gauge("segmenter_partitions", [((), len(runners))])
-        yield _gauge("segmenter_ready", [((), inside.ready().ready)])
-        yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in inside.near().items()])
+        yield _gauge("segmenter_ready", [((), sources.ready().ready)])
+        yield _gauge("segmenter_watchdog_near_ratio", [((name,), near) for name, near in sources.near().items()])
         yield _gauge(
-            "segmenter_behind_seconds", [((str(number),), behind) for number, behind in inside.behind().items()]
+            "segmenter_behind_seconds", [((str(number),), behind) for number, behind in sources.behind().items()]
         )
         clocks = [((str(number),), runner.task.saved.clock / 1000) for number, runner in runners.items()]
         yield _gauge("segmenter_clock_timestamp_seconds", clocks)
@@ -44,17 +44,17 @@ class ScrapedMetrics(Collector):
         yield _gauge("segmenter_outbox_entries", [((number,), entries) for number, (entries, _) in waiting.items()])
         yield _gauge("segmenter_outbox_bytes", [((number,), size) for number, (_, size) in waiting.items()])
         yield from self._inputs()
-        for name, counts in inside.counted.items():
+        for name, counts in sources.counted.items():
             yield _counter(name, counts)
-        if channels := sorted(inside.endpoints.items()):
+        if channels := sorted(sources.endpoints.items()):
             yield _gauge("segmenter_endpoint_broken", [((key,), endpoint.is_broken) for key, endpoint in channels])
             yield _gauge("segmenter_endpoint_gone", [((key,), endpoint.is_gone) for key, endpoint in channels])
 
     def _inputs(self) -> Iterator[Metric]:
         lags, in_hand = [], []
-        names = self._inside.metrics.topics
-        for tp, fetching in self._inside.ownership.fetching().items():
-            runner = self._inside.ownership.runners[tp.partition]
+        names = self._sources.metrics.topics
+        for tp, fetching in self._sources.ownership.fetching().items():
+            runner = self._sources.ownership.runners[tp.partition]
             place = names.get(tp.topic, tp.topic), str(tp.partition)
             lags.append((place, max(0, fetching.last_stable_offset - runner.task.saved.positions[tp.topic])))
             in_hand.append((place, runner.task.in_hand(tp.topic)))

@@ -268,6 +268,6 @@ def _cached_migration(former: Engine, newer: Engine) -> DefinitionMigration:
 def _version(
     number: int, definitions: Definitions, since: int, former: Definitions | None = None, rebuilt: int = 0
 ) -> DefinitionVersion:
-    shortages = [] if former is None else definition_migration.short(former, definitions)
-    short = {shortage.segment: None if shortage.for_ms is None else since + shortage.for_ms for shortage in shortages}
+    gaps = [] if former is None else definition_migration.history_gaps(former, definitions)
+    short = {gap.segment: None if gap.for_ms is None else since + gap.for_ms for gap in gaps}
     return DefinitionVersion(number, definitions.fingerprint, since, short, rebuilt=rebuilt)

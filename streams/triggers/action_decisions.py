@@ -41,7 +41,7 @@ class Wait(msgspec.Struct, frozen=True):
     reason: Waiting
 
 
-class Begun(msgspec.Struct, frozen=True):
+class StartedAttempt(msgspec.Struct, frozen=True):
     """An attempt whose intent is saved.
 
     ``before``: the message of its action that counted as sent until then, if there was one.
@@ -85,7 +85,7 @@ class ActionDecisions:
     def ended(
         self, customer: str, person: Person, action: Action, result: AttemptResult, before: SentMessage | None = None
     ) -> list[OutRecord]:
-        """Decide what becomes of an action after an attempt; ``before``: see `Begun`."""
+        """Decide what becomes of an action after an attempt; ``before``: see `StartedAttempt`."""
         now = self.now_ms()
         channel = self.arriving.channel_of(action)
         if not channel:
@@ -168,12 +168,12 @@ class ActionDecisions:
                 return policy.Skip(gone)
         return policy.decide(self._file, customer, person, action, now)
 
-    def against(self, begun: Begun, person: Person, look: LookupResult) -> str | None:
+    def against(self, attempt: StartedAttempt, person: Person, look: LookupResult) -> str | None:
         """Why a last look forbids an attempt that is about to be made; ``None``: it may be made."""
-        action = begun.action
+        action = attempt.action
         if look.reached < action.next_at or self.is_old(look.reached):
             return Waiting.SEGMENTER.value
-        verdict = self.judged(begun.customer, person, action, look.of[begun.customer], self.now_ms())
+        verdict = self.judged(attempt.customer, person, action, look.of[attempt.customer], self.now_ms())
         match verdict:
             case policy.Go():
                 return None
@@ -192,7 +192,7 @@ class ActionDecisions:
 class DueStep:
     """The result of one look at due customers.
 
-    ``flying``: keys of attempts that are under way here. ``changed``: customers to be saved; ``begun``:
+    ``flying``: keys of attempts that are under way here. ``changed``: customers to be saved; ``started``:
     attempts to be made; ``parked``: customers which wait for a place at an endpoint or for a decision, and until when
     (ms), as far as there is ``room``: these are not saved. ``waiting_customers``: those which wait for a
     decision.
@@ -209,7 +209,7 @@ class DueStep:
         self._reached = reached
         self.changed: list[str] = []
         self.out: list[OutRecord] = []
-        self.begun: list[Begun] = []
+        self.started: list[StartedAttempt] = []
         self.waiting_customers: set[str] = set()
 
     def customer(self, customer: str, person: Person) -> None:
@@ -289,7 +289,7 @@ class DueStep:
         person.sends(action, self._deciding.arriving.channel_of(action), now)
         self._tell(customer, [])
         message = self._deciding.message(customer, person, action)
-        self.begun.append(Begun(customer, action, message, endpoint, before))
+        self.started.append(StartedAttempt(customer, action, message, endpoint, before))
 
     def _tell(self, customer: str, out: list[OutRecord]) -> None:
         self.out += out

@@ -145,9 +145,9 @@ class TriggersTask(PartitionTask):
     async def _fire(self) -> bool:
         await self._settle()
         self._read_to = max(self._read_to, self.time.caught_up_until())
-        begun = await self.dispatcher.fire(self._read_to, self._pace.timers_per_step)
-        if begun:
-            await self._outbox.put(begun)
+        decisions = await self.dispatcher.fire(self._read_to, self._pace.timers_per_step)
+        if decisions:
+            await self._outbox.put(decisions)
         return False
 
     async def _settle(self) -> None:

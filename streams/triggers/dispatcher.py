@@ -28,7 +28,7 @@ from streams.runtime.input_merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
 from streams.triggers import customer_state, decision_log, published_decisions
-from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, Begun, DueStep
+from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, DueStep, StartedAttempt
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
 from streams.triggers.customer_state import Person
@@ -75,13 +75,13 @@ class Dispatcher:
         self._now_ms = now_ms
         self.counts = Counts() if counts is None else counts
         self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
-        self._flying: dict[str, Begun] = {}  # attempts under way, by their key
+        self._flying: dict[str, StartedAttempt] = {}  # attempts under way, by their key
         self._persons: dict[str, Person] = {}  # customers of those attempts, as saved: only this object writes them
         self._parked: dict[str, int] = {}  # customers that wait, and when (ms) to look at them again
         self._furthest = 0  # the latest time (ms) up to which a look found the partition decided
         self._undecided = 0  # how many customers the last look found waiting for a decision
         self._tasks: set[asyncio.Task[None]] = set()
-        self.made: list[EndedAttempt] = []
+        self.ended: list[EndedAttempt] = []
         self.is_released = False  # attempts under way go on, but the customers' events are no longer read here
 
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
@@ -157,26 +157,26 @@ class Dispatcher:
     async def _begin(self, step: DueStep, loaded: LoadedPersons) -> list[OutRecord]:
         if step.changed:
             await self._keep({name: loaded[name] for name in step.changed}, step.out)
-        for begun in step.begun:
-            self._flying[begun.action.key] = begun
-            self._persons[begun.customer] = loaded[begun.customer][0]
-        if step.begun:
-            await self._start(step.begun)
+        for attempt in step.started:
+            self._flying[attempt.action.key] = attempt
+            self._persons[attempt.customer] = loaded[attempt.customer][0]
+        if step.started:
+            await self._start(step.started)
         return step.out
 
-    async def _start(self, attempts: list[Begun]) -> None:
+    async def _start(self, attempts: list[StartedAttempt]) -> None:
         """Make the attempts that a last look allows; it is one look-up for all of them."""
-        look = await self._last_look({begun.customer for begun in attempts})
-        for begun in attempts:
-            against = self._against(begun, look)
+        look = await self._last_look({attempt.customer for attempt in attempts})
+        for attempt in attempts:
+            against = self._against(attempt, look)
             if against is None:
-                task = asyncio.create_task(self._attempt(begun))
+                task = asyncio.create_task(self._attempt(attempt))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
-                begun.endpoint.give_back()
-                self.made.append(
-                    EndedAttempt(begun.customer, begun.action.key, AttemptResult(Outcome.GIVEN_BACK, against))
+                attempt.endpoint.give_back()
+                self.ended.append(
+                    EndedAttempt(attempt.customer, attempt.action.key, AttemptResult(Outcome.GIVEN_BACK, against))
                 )
 
     async def _last_look(self, ids: Iterable[str]) -> LookupResult | None:
@@ -185,30 +185,30 @@ class Dispatcher:
         except (StoreFailed, Stop):  # the next step meets it again, and says so
             return None
 
-    def _against(self, begun: Begun, look: LookupResult | None) -> str | None:
+    def _against(self, attempt: StartedAttempt, look: LookupResult | None) -> str | None:
         if look is None:
             return "the last look failed"
-        return self._deciding.against(begun, self._persons[begun.customer], look)
+        return self._deciding.against(attempt, self._persons[attempt.customer], look)
 
-    async def _against_now(self, begun: Begun) -> str | None:
-        look = await self._last_look([begun.customer])
+    async def _against_now(self, attempt: StartedAttempt) -> str | None:
+        look = await self._last_look([attempt.customer])
         # After a release a newer owner may have read events of the customer that are unknown here, such as an erasure.
-        return "the partition was released" if self.is_released else self._against(begun, look)
+        return "the partition was released" if self.is_released else self._against(attempt, look)
 
-    async def _attempt(self, begun: Begun) -> None:
-        message = msgspec.structs.replace(begun.message, against=partial(self._against_now, begun))
-        result = await begun.endpoint.send(message, self._now_ms)
-        begun.endpoint.give_back()
-        self.made.append(EndedAttempt(begun.customer, begun.action.key, result))
+    async def _attempt(self, attempt: StartedAttempt) -> None:
+        message = msgspec.structs.replace(attempt.message, against=partial(self._against_now, attempt))
+        result = await attempt.endpoint.send(message, self._now_ms)
+        attempt.endpoint.give_back()
+        self.ended.append(EndedAttempt(attempt.customer, attempt.action.key, result))
 
     async def settle(self) -> list[OutRecord]:
         """Save the outcomes of attempts that have ended. Returns the decisions to publish."""
-        made, self.made = self.made, []
-        if not made:
+        ended, self.ended = self.ended, []
+        if not ended:
             return []
-        loaded = await self._load({attempt.customer for attempt in made})
+        loaded = await self._load({attempt.customer for attempt in ended})
         out: list[OutRecord] = []
-        for attempt in made:
+        for attempt in ended:
             person = loaded[attempt.customer][0]
             action = next((action for action in person.actions if action.key == attempt.key), None)
             if action is not None:
@@ -216,10 +216,10 @@ class Dispatcher:
                 before = self._flying[attempt.key].before
                 out += self._deciding.ended(attempt.customer, person, action, attempt.result, before)
         await self._keep(loaded, out)
-        for attempt in made:
+        for attempt in ended:
             self._flying.pop(attempt.key, None)
             self._parked.pop(attempt.customer, None)  # another message may have waited for this end
-        self._persons = {begun.customer: self._persons[begun.customer] for begun in self._flying.values()}
+        self._persons = {attempt.customer: self._persons[attempt.customer] for attempt in self._flying.values()}
         return out
 
     async def note(self, published: Mapping[str, list[Decision]]) -> None:

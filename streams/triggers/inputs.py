@@ -26,7 +26,7 @@ from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
 INPUTS = ("profiles", CHANGES, TRIGGER_REPLAYS)
 
 
-class Come(Event, frozen=True, gc=False, kw_only=True):
+class ChangeInput(Event, frozen=True, gc=False, kw_only=True):
     """A segment change as an input event. ``trigger``: only this trigger is to run again, by this ``redelivery``."""
 
     change: changes.SegmentChange
@@ -40,7 +40,7 @@ def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUIL
     """Decode a record: an identify, an erasure, a segment change, or a word for why it is skipped."""
     topic = record.topic
     if topic.endswith((CHANGES, TRIGGER_REPLAYS)):
-        return _come(record)
+        return _change_input(record)
     origin = Origin(batch.topic, batch.partition, record.offset)
     event = read(record.value, record.key, record.timestamp, origin, placeholders)
     if isinstance(event, Misaddressed):
@@ -50,8 +50,8 @@ def reading(record: InputRecord, batch: Batch, placeholders: Placeholders = BUIL
     return undecodable("not_identify")
 
 
-def is_come(event: Event) -> TypeGuard[Come]:
-    return isinstance(event, Come)
+def is_change_input(event: Event) -> TypeGuard[ChangeInput]:
+    return isinstance(event, ChangeInput)
 
 
 class _Replay(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def replayed(trigger: str, change: bytes) -> bytes:
     return msgspec.json.encode(_Replay(trigger, msgspec.Raw(change)))
 
 
-def _come(record: InputRecord) -> Event | Undecodable:
+def _change_input(record: InputRecord) -> Event | Undecodable:
     value, trigger, redelivery, time = record.value, None, None, max(record.timestamp, 0)
     if value is None:
         return undecodable("tombstone")
@@ -83,7 +83,7 @@ def _come(record: InputRecord) -> Event | Undecodable:
     occurred_at = parse_instant(change.occurred_at)
     if occurred_at is None or len(value) > changes.CHANGE_MAX_BYTES:
         return undecodable("not_a_change")
-    return Come(
+    return ChangeInput(
         customer=change.customer_id,
         name=CHANGES,
         time=time,

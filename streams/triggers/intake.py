@@ -13,7 +13,7 @@ from streams.triggers import decision_log
 from streams.triggers.config import Trigger, TriggersFile, Where
 from streams.triggers.customer_state import ACTIONS_MAX, Action, Person
 from streams.triggers.decision_log import Decision
-from streams.triggers.inputs import Come, is_come
+from streams.triggers.inputs import ChangeInput, is_change_input
 from streams.triggers.traits import Trait, shortened
 
 ERASED = "erased"
@@ -32,8 +32,8 @@ class TriggerIntake:
 
     def apply(self, person: Person, event: Event, now: int) -> list[Decision]:
         """Apply an event. Returns the decisions that can be made at once."""
-        if is_come(event):
-            return list(self._come(person, event, now))
+        if is_change_input(event):
+            return list(self._change_input(person, event, now))
         if event.time <= person.erased:
             return []
         if event.name == ERASE:
@@ -48,32 +48,34 @@ class TriggerIntake:
         person.set_traits({name: Trait(event.time, event.id, shortened(fields[name])) for name in names})
         return []
 
-    def _come(self, person: Person, come: Come, now: int) -> Iterator[Decision]:
-        change = come.change
-        if come.trigger is None:
+    def _change_input(self, person: Person, change_input: ChangeInput, now: int) -> Iterator[Decision]:
+        change = change_input.change
+        if change_input.trigger is None:
             if change.sequence <= person.sequence:
                 return
             person.sequence = change.sequence
         for key, trigger in self._of.get((change.segment, change.change), ()):
-            if come.trigger not in (None, key):
+            if change_input.trigger not in (None, key):
                 continue
             action = Action(
-                key, change.change_id, change.sequence, come.occurred_at, come.value,
-                send_at=come.occurred_at + trigger.delay, next_at=come.occurred_at + trigger.delay,
-                redelivery=come.redelivery,
+                key, change.change_id, change.sequence, change_input.occurred_at, change_input.value,
+                send_at=change_input.occurred_at + trigger.delay, next_at=change_input.occurred_at + trigger.delay,
+                redelivery=change_input.redelivery,
             )  # fmt: skip
-            yield from self._begin(person, come, trigger, action, now)
+            yield from self._begin(person, change_input, trigger, action, now)
 
-    def _begin(self, person: Person, come: Come, trigger: Trigger, action: Action, now: int) -> Iterator[Decision]:
-        customer = come.customer
+    def _begin(
+        self, person: Person, change_input: ChangeInput, trigger: Trigger, action: Action, now: int
+    ) -> Iterator[Decision]:
+        customer = change_input.customer
         if action.round_key in person.awaited:
             person.awaited.remove(action.round_key)
             return
-        if come.redelivery is not None:
+        if change_input.redelivery is not None:
             if any(earlier.key == action.key for earlier in person.actions):
                 return  # the message is pending already
-            action.send_at = action.next_at = come.time
-        against = _reason_against(person, trigger, action, come)
+            action.send_at = action.next_at = change_input.time
+        against = _reason_against(person, trigger, action, change_input)
         if against is not None:
             yield decision_log.of(customer, action, trigger.channel, "skipped", now, against)
             return
@@ -92,18 +94,18 @@ class TriggerIntake:
         return "" if trigger is None else trigger.channel
 
 
-def _reason_against(person: Person, trigger: Trigger, action: Action, come: Come) -> str | None:
+def _reason_against(person: Person, trigger: Trigger, action: Action, change_input: ChangeInput) -> str | None:
     """Why a change, or its redelivery, starts no message; ``None``: it starts one."""
-    if come.occurred_at <= person.erased or come.change.cause.kind == "erasure":
+    if change_input.occurred_at <= person.erased or change_input.change.cause.kind == "erasure":
         return ERASED
-    if come.redelivery is not None:
+    if change_input.redelivery is not None:
         return SENT_SINCE if person.was_sent(action.key) else None
-    return reason_against(trigger, come)
+    return reason_against(trigger, change_input)
 
 
-def reason_against(trigger: Trigger, come: Come) -> str | None:
+def reason_against(trigger: Trigger, change_input: ChangeInput) -> str | None:
     """Why a change of the trigger's segment does not start it; ``None``: it does."""
-    change, where = come.change, trigger.where
+    change, where = change_input.change, trigger.where
     if change.cause.kind == "merge" and change.change == "exited":
         return "merged"  # the customer did not leave: it is known under another id now
     if change.backfill and not trigger.backfill:

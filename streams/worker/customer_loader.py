@@ -81,7 +81,7 @@ class CustomerLoader:
         wanted = list(ids)
         stored = await self._store.load(self._partition, wanted)
         loaded: Loaded = {}
-        strangers: list[str] = []
+        not_stored: list[str] = []
         newest = self.versions.number
         for customer_id, value in zip(wanted, stored, strict=True):
             if value is not None:
@@ -95,13 +95,13 @@ class CustomerLoader:
                 loaded[customer_id] = self.migrate(customer_id, self._new(newest - 1))[0], _UNKNOWN_DUE
             else:
                 loaded[customer_id] = (self._new(newest), _UNKNOWN_DUE)
-                strangers.append(customer_id)
-        self._mark_misplaced(strangers, loaded)
+                not_stored.append(customer_id)
+        self._mark_misplaced(not_stored, loaded)
         return loaded
 
-    def _mark_misplaced(self, strangers: Sequence[str], loaded: Loaded) -> None:
+    def _mark_misplaced(self, not_stored: Sequence[str], loaded: Loaded) -> None:
         """Mark those of the customers that the store does not hold which belong to another partition."""
-        for customer_id, belongs in zip(strangers, self._belong(strangers), strict=True):
+        for customer_id, belongs in zip(not_stored, self._belong(not_stored), strict=True):
             if not belongs:
                 loaded[customer_id] = (loaded[customer_id][0], _MISPLACED)
 
@@ -112,8 +112,8 @@ class CustomerLoader:
         for customer_id, value in zip(ids, stored, strict=True):
             customer = self._new(self.versions.number) if value is None else customer_codec.decode(value)
             loaded[customer_id] = (customer, customer.due if value is not None else _UNKNOWN_DUE)
-        strangers = [customer_id for customer_id, value in zip(ids, stored, strict=True) if not value]
-        self._mark_misplaced(strangers, loaded)
+        not_stored = [customer_id for customer_id, value in zip(ids, stored, strict=True) if not value]
+        self._mark_misplaced(not_stored, loaded)
         return loaded
 
     def _new(self, version: int) -> Customer:

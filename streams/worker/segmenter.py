@@ -230,15 +230,15 @@ class Segmenter:
             self._loader.engine.definitions.fingerprint,
             self._loader.translate,
         )
-        acted = process(event, customer, decider, record.value or b"", record.timestamp)
-        result.send(acted.sent, record)
-        if acted.is_lost:
+        identity_result = process(event, customer, decider, record.value or b"", record.timestamp)
+        result.send(identity_result.sent, record)
+        if identity_result.is_lost:
             result.dead_letters.append((record, "bad_value"))
-        if acted.refused is not None:
-            result.refused.append(acted.refused)
+        if identity_result.refused is not None:
+            result.refused.append(identity_result.refused)
         if event.name == UNNAMED and customer.is_gone:
             result.erased.add(event.customer)
-        return acted.changes
+        return identity_result.changes
 
     def _apply(self, event: Event, customer: Customer, record: InputRecord, result: StepResult) -> list[Change]:
         try:

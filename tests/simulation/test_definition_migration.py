@@ -15,7 +15,7 @@ import pytest
 
 from rules.changes import Change
 from rules.conditions.base import CustomerView
-from rules.definition_migration import DefinitionMigration, Short, short
+from rules.definition_migration import DefinitionMigration, HistoryGap, history_gaps
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
 from rules.profile_migration import carrying, missing_history
@@ -259,9 +259,9 @@ SHORT: list[tuple[str, object, object, int | bool | None]] = [
 @pytest.mark.parametrize(("old", "new", "for_ms"), [row[1:] for row in SHORT], ids=[row[0] for row in SHORT])
 def test_what_starts_from_now(old: object, new: object, for_ms: int | bool | None) -> None:
     """Segments of which something was not kept, and how long that makes a difference."""
-    shortfalls = short(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
-    own = [shortfall for shortfall in shortfalls if shortfall.segment == "s"]
-    assert own == ([] if for_ms is False else [Short("s", for_ms)])
+    gaps = history_gaps(engine_of(s=old).definitions, engine_of(other=BOUGHT, s=new).definitions)
+    own = [gap for gap in gaps if gap.segment == "s"]
+    assert own == ([] if for_ms is False else [HistoryGap("s", for_ms)])
 
 
 def test_an_attribute_is_asked_of_what_it_says() -> None:

@@ -34,12 +34,12 @@ class Post:
     def read(self, event: Event, value: bytes = b"", at: int = -1) -> None:
         """Apply one event to its id; what it sends is on its way then."""
         customer = self.customers[event.customer]
-        acted = process(event, customer, self._decider, value, at)
-        assert not acted.is_lost
-        self.refused.update([acted.refused] if acted.refused is not None else [])
-        self.kinds |= set(map(type, acted.sent))
-        self.changes += acted.changes
-        for forwarded in acted.sent:
+        result = process(event, customer, self._decider, value, at)
+        assert not result.is_lost
+        self.refused.update([result.refused] if result.refused is not None else [])
+        self.kinds |= set(map(type, result.sent))
+        self.changes += result.changes
+        for forwarded in result.sent:
             self._way[forwarded.customer].append((identity_records.encode(forwarded), self._is_copy))
 
     def _apply(self, event: Event, customer: Customer) -> list[Change]:

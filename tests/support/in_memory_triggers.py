@@ -24,7 +24,7 @@ from streams.triggers.config import TriggersFile
 from streams.triggers.decision_log import Decision
 from streams.triggers.dispatcher import Dispatcher
 from streams.triggers.endpoint import Endpoint
-from streams.triggers.inputs import INPUTS, Come, reading
+from streams.triggers.inputs import INPUTS, ChangeInput, reading
 from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.changes import SegmentChange
@@ -130,7 +130,7 @@ class World:
         starts, readings = dict(self._offset), []
         for event in events:
             topic = INPUTS[0]
-            if isinstance(event, Come):
+            if isinstance(event, ChangeInput):
                 topic = CHANGES if event.redelivery is None else TRIGGER_REPLAYS
             offset = self._offset[topic]
             readings.append((event.time, INPUTS.index(topic), offset, event, FetchedRecord(topic, offset, 0, b"", b"")))
@@ -148,7 +148,7 @@ class World:
         for _ in range(1_000):
             out = await self.acting.fire(self.now, 100)
             await self.acting.landed()
-            if not await self.acting.settle() and not out and not self.acting.made:
+            if not await self.acting.settle() and not out and not self.acting.ended:
                 return
         raise AssertionError("it never comes to rest")
 
@@ -185,11 +185,11 @@ def change(
     return msgspec.convert(fields, SegmentChange)
 
 
-def come(what: SegmentChange, now: int) -> Come:
+def change_input(what: SegmentChange, now: int) -> ChangeInput:
     """A segment change as triggers read it."""
     record = FetchedRecord("segment-changes", 0, now, what.customer_id.encode(), msgspec.json.encode(what))
     arrival = reading(record, None)  # type: ignore[arg-type]
-    assert isinstance(arrival, Come)
+    assert isinstance(arrival, ChangeInput)
     return arrival
 
 
@@ -216,7 +216,7 @@ async def world(file: TriggersFile, script: Script = sent) -> World:
 
 
 async def enters(world: World, customer_id: str = "u1", segment: str = "abandoned_cart", **more: Any) -> None:
-    await world.read(come(world.shop.change(customer_id, segment, world.now, **more), world.now))
+    await world.read(change_input(world.shop.change(customer_id, segment, world.now, **more), world.now))
 
 
 def kinds(world: World) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from rules.changes import Change
 from rules.customer import Customer
-from rules.definition_migration import DefinitionMigration, short
+from rules.definition_migration import DefinitionMigration, history_gaps
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from streams.offline.replay import Replay
@@ -51,7 +51,7 @@ class World:
 
     def complete(self) -> set[str]:
         """The segments of the second file of which everything was kept."""
-        missing = {shortfall.segment for shortfall in short(self.before.definitions, self.after.definitions)}
+        missing = {gap.segment for gap in history_gaps(self.before.definitions, self.after.definitions)}
         return {segment.key for segment in self.after.definitions.segments} - missing
 
 

@@ -23,7 +23,7 @@ from rules.published_ahead import PublishedChange
 from streams.errors import Fenced
 from streams.kafka.fetch import Batch, FetchResponse, FetchStatus, Offsets
 from streams.offline.rebuild_process import beyond, newest
-from streams.offline.recompute import Recomputed
+from streams.offline.recompute import RecomputedPartition
 from streams.runtime.assignment import Assignment
 from streams.runtime.partition_runner import PartitionRunner
 from streams.runtime.partition_task import Pace, PartitionTask
@@ -248,7 +248,7 @@ class Beside:
         versions = DefinitionVersions.decoded(request.definition_versions, request.documents, lives.engine)
         versions = versions.for_engine(lives.engine, 0)
         logs = cast(Any, {topic: _Log(lives.topics[topic]) for topic in INPUTS})
-        self._made = Recomputed(logs, lives.engine, request.partition, lambda *_: True, versions.translated)
+        self._made = RecomputedPartition(logs, lives.engine, request.partition, lambda *_: True, versions.translated)
         self._lives = lives
         self.customers: dict[str, bytes] = {}
         self.published: dict[str, PublishedChange] = {}

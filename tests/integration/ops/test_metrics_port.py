@@ -37,7 +37,7 @@ from streams.ops import worker_poller
 from streams.ops.worker_poller import WorkerPoller, resolved
 from streams.runtime.health_endpoint import LIMITS, routes, where
 from streams.runtime.metrics import Metrics
-from streams.runtime.readiness import Inside, Ready
+from streams.runtime.readiness import ReadinessSources, Ready
 from streams.runtime.scraped_metrics import Exposition
 from streams.settings import Settings
 from tests.support import live
@@ -259,7 +259,7 @@ class Behind:
 @contextlib.asynccontextmanager
 async def served(token: str | None, *, is_local: bool) -> AsyncIterator[str]:
     """The host and port of a server with the paths of `Behind`, without its metrics."""
-    app = routes(cast("Inside", Behind()), token, is_local=is_local)
+    app = routes(cast("ReadinessSources", Behind()), token, is_local=is_local)
     server = HttpServer(app, LIMITS, lambda _: None)
     await server.start(HOST, 0)
     try:

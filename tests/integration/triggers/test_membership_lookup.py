@@ -13,7 +13,7 @@ from rules.engine import Engine
 from streams.state.contract import StoredCustomer
 from streams.state.redis import RedisStore
 from streams.state.redis_reader import LOOK_FIELDS, PartitionLook
-from streams.stop import Stop, created_anew
+from streams.stop import Stop, recreated_topic
 from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers
 from streams.triggers.linked_ids import MARK_RETENTION_MS, LinkedIds, PartitionMarks
@@ -233,7 +233,7 @@ async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
 
 def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
     """The advice names triggers' own Redis keys and rebuild, not the worker's."""
-    assert sentence_of_triggers("p:triggers:", str(created_anew("visits-0", 4, 5))) == (
+    assert sentence_of_triggers("p:triggers:", str(recreated_topic("visits-0", 4, 5))) == (
         "visits-0 ends at 4 but 5 were read; the topic was created anew: remove what is under p:triggers: in Redis and "
         "start `segmenter triggers --rebuild`"
     )

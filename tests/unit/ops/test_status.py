@@ -51,11 +51,11 @@ def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None
     meter.decided([DecidedChanges([change("first", T)], 0)])
     meter.decided([])
     meter.decided([DecidedChanges([change("second", T)], 0)])
-    assert metrics.spreads["segmenter_due_late_seconds"]["first"].total == 0
+    assert metrics.histograms["segmenter_due_late_seconds"]["first"].total == 0
     meter.published(2)
     now[0] += 3_000
     meter.published(1)
-    late = metrics.spreads["segmenter_due_late_seconds"]
+    late = metrics.histograms["segmenter_due_late_seconds"]
     assert (late["first"].total, late["second"].total) == (0.5, 3.5)
 
 

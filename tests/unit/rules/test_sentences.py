@@ -301,7 +301,7 @@ def test_tail_tells_in_the_language_that_is_asked_for() -> None:
 
 def test_explain_tells_in_the_language_that_is_asked_for() -> None:
     """The sentence under each segment is in that language."""
-    explained = explaining.Explained("abandoned_cart", "Abandoned cart", True, QUIET)
+    explained = explaining.SegmentExplanation("abandoned_cart", "Abandoned cart", True, QUIET)
     explanation = explaining.Explanation("u1", 0, format_instant(T), 1, format_instant(T), None, [explained])
     for language in LANGUAGES:
         assert explain.lines(explanation, language)[-1] == f"  because {embedded(QUIET, language)}"

@@ -22,7 +22,7 @@ from tests.support.in_memory_triggers import (
     World,
     cart,
     change,
-    come,
+    change_input,
     enters,
     file_of,
     identify,
@@ -534,7 +534,7 @@ async def test_a_message_that_is_read_back_counts_once() -> None:
     await world.until(START)
     (decision,) = world.decisions()
     other = await started_world(cart())
-    await other.read(come(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START))
+    await other.read(change_input(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START))
     other.shop.since["u1"] = {"abandoned_cart": START}
     other.shop.reached_ms = START
     await other.acting.fire(START, 100)
@@ -574,6 +574,6 @@ async def test_what_waits_for_an_endpoint_holds_nothing_over_another_channel() -
 async def test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change() -> None:
     """A new change comes while a message waits."""
     world = await broken_mail()
-    await world.read(come(world.shop.change("u1", "abandoned_cart", START + 300), START + 300))
+    await world.read(change_input(world.shop.change("u1", "abandoned_cart", START + 300), START + 300))
     await world.until(START + 300)
     assert "thanks" in [message.trigger for _, message, _ in world.attempts() if message.customer == "u1"]

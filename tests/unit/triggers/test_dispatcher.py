@@ -16,7 +16,7 @@ from tests.support.in_memory_triggers import (
     START,
     cart,
     change,
-    come,
+    change_input,
     enters,
     file_of,
     identify,
@@ -44,7 +44,7 @@ async def test_a_change_starts_its_message_once_it_is_decided() -> None:
 async def test_a_repeat_of_a_change_does_nothing() -> None:
     """Its sequence was read before."""
     world = await started_world(cart())
-    again = come(world.shop.change("u1", "abandoned_cart", START), START)
+    again = change_input(world.shop.change("u1", "abandoned_cart", START), START)
     await world.read(again, again)
     await world.until(START + SECOND_MS)
     await world.read(again)
@@ -69,7 +69,7 @@ async def test_a_new_stay_is_a_change_of_its_own() -> None:
     world = await started_world(cart(delay="1h"))
     await enters(world)
     world.now = START + 10 * MINUTE_MS
-    await world.read(come(world.shop.change("u1", "abandoned_cart", world.now), world.now))
+    await world.read(change_input(world.shop.change("u1", "abandoned_cart", world.now), world.now))
     world.now = START + 20 * MINUTE_MS
     await enters(world)
     await world.until(START + HOUR_MS)
@@ -357,7 +357,7 @@ async def test_what_the_topic_knows_and_the_store_has_lost_is_not_done_again() -
     (decision,) = world.decisions()
     for read_before in (False, True):
         other = await started_world(cart())
-        first = come(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START)
+        first = change_input(change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"]), START)
         other.shop.since["u1"] = {"abandoned_cart": START}
         if read_before:
             await other.read(first)
@@ -373,7 +373,7 @@ async def test_many_changes_of_one_customer_crowd_out_the_oldest() -> None:
     """Their number is bounded, and each still has a final decision."""
     world = await started_world(cart(delay="7d"))
     for sequence in range(1, 71):
-        await world.read(come(change("u1", "abandoned_cart", "entered", START, sequence), START))
+        await world.read(change_input(change("u1", "abandoned_cart", "entered", START, sequence), START))
     assert kinds(world) == ["skipped"] * 6
     assert {decision.reason for decision in world.decisions()} == {"crowded out by newer changes"}
     assert [decision.sequence for decision in world.decisions()] == [1, 2, 3, 4, 5, 6]
@@ -458,15 +458,15 @@ async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
     leaving = file_of(triggers={"bye": {"segment": "abandoned_cart", "on": "exited", "channel": "screen"}})
     world = await started_world(leaving)
     await enters(world)
-    old = come(world.shop.change("u1", "abandoned_cart", START), START)
+    old = change_input(world.shop.change("u1", "abandoned_cart", START), START)
     await world.read(erase("u1", START + SECOND_MS), old)
     await enters(world)
     by_erasure = world.shop.change("u1", "abandoned_cart", world.now + 2 * SECOND_MS, cause=Cause("erasure", "e2"))
-    await world.read(come(by_erasure, world.now))
+    await world.read(change_input(by_erasure, world.now))
     await world.until(START + MINUTE_MS)
     assert [(decision.decision, decision.reason) for decision in world.decisions()] == [("skipped", "erased")] * 2
-    await world.read(come(world.shop.change("u1", "abandoned_cart", world.now), world.now))
-    await world.read(come(world.shop.change("u1", "abandoned_cart", world.now), world.now))
+    await world.read(change_input(world.shop.change("u1", "abandoned_cart", world.now), world.now))
+    await world.read(change_input(world.shop.change("u1", "abandoned_cart", world.now), world.now))
     await world.until(START + 2 * MINUTE_MS)
     assert [message.trigger for _, message, _ in world.attempts()] == ["bye"]
 

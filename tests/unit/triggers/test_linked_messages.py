@@ -13,7 +13,7 @@ from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.wire import customer_codec
-from tests.support.in_memory_triggers import START, World, come, file_of
+from tests.support.in_memory_triggers import START, World, change_input, file_of
 from tests.support.trigger_segmenter import DEFINITIONS, PLACE
 
 GRACE_MS = 1_000
@@ -52,7 +52,7 @@ async def reminded() -> tuple[World, LinkedShop]:
     world, shop = World(file), LinkedShop()
     world.memberships = shop.memberships
     await world.claim()
-    await world.read(come(world.shop.change("u1", "abandoned_cart", START), START))
+    await world.read(change_input(world.shop.change("u1", "abandoned_cart", START), START))
     return world, shop
 
 

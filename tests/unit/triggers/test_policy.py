@@ -19,7 +19,7 @@ from rules.times import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.triggers.config import TriggersFile
 from streams.triggers.decision_log import FINAL
 from streams.triggers.messages import AttemptResult, Message, Outcome
-from tests.support.in_memory_triggers import World, come, identify
+from tests.support.in_memory_triggers import World, change_input, identify
 
 CUSTOMERS = ("ann", "بهار", "carl")
 SEGMENTS = ("abandoned_cart", "returning_visitor")
@@ -95,7 +95,7 @@ async def live(file: TriggersFile, life: list[tuple]) -> tuple[World, list[tuple
         if what == "change":
             made = world.shop.change(customer, segment, world.now, late=flag and wait == 0)
             read.append((made.change_id, made.segment, made.change, world.now))
-            event = come(made, world.now)
+            event = change_input(made, world.now)
             await world.read(*([event, event] if flag else [event]))  # now and then it comes twice
         elif what == "identify":
             world.now += 1  # what was sent up to now did not know it

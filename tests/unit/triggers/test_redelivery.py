@@ -14,11 +14,11 @@ from streams.kafka.fetch import FetchedRecord
 from streams.triggers import customer_state
 from streams.triggers.customer_state import Person
 from streams.triggers.decision_log import Decision
-from streams.triggers.inputs import Come, reading, replayed
+from streams.triggers.inputs import ChangeInput, reading, replayed
 from streams.triggers.intake import SENT_SINCE
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.changes import SegmentChange
-from tests.support.in_memory_triggers import START, Script, World, change, come, file_of
+from tests.support.in_memory_triggers import START, Script, World, change, change_input, file_of
 
 CHANGE = change("u1", "abandoned_cart", "entered", START, 1, ["abandoned_cart"])
 REFUSED = AttemptResult(Outcome.REFUSED, "no")
@@ -26,11 +26,11 @@ FILE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "scree
 ONCE = file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen", "reentry": "once"}})
 
 
-def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> Come:
+def redelivery(offset: int, time: int, what: SegmentChange = CHANGE) -> ChangeInput:
     """The event that triggers read of a redelivery at this offset."""
     value = replayed("cart", msgspec.json.encode(what))
     event = reading(FetchedRecord("trigger-replays", offset, time, b"u1", value), None)  # type: ignore[arg-type]
-    assert isinstance(event, Come)
+    assert isinstance(event, ChangeInput)
     return event
 
 
@@ -46,7 +46,7 @@ async def failed(file: object = FILE, then: Script | None = None) -> World:
     world = World(file, script)  # type: ignore[arg-type]
     await world.claim()
     world.shop.since["u1"] = {"abandoned_cart": START}
-    await world.read(come(CHANGE, START))
+    await world.read(change_input(CHANGE, START))
     await world.until(START + SECOND_MS)
     is_refusing = False
     return world
@@ -91,7 +91,7 @@ async def test_what_may_have_been_sent_and_failed_is_tried_again() -> None:
     cut = World(file, lambda _, count: AttemptResult(Outcome.SENT if count > 1 else Outcome.UNKNOWN, "cut"))
     await cut.claim()
     cut.shop.since["u1"] = {"abandoned_cart": START}
-    await cut.read(come(CHANGE, START))
+    await cut.read(change_input(CHANGE, START))
     await cut.until(START + SECOND_MS)
     (sent,) = customer_state.decode(cut.store._of(0).customers["u1"]).sent
     assert sent.is_failed
@@ -148,12 +148,12 @@ async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> N
     await world.claim()
     world.shop.since["u1"] = {"abandoned_cart": START}
     await world.acting.note({"u1": decisions})
-    await world.read(come(CHANGE, START))
+    await world.read(change_input(CHANGE, START))
     world.now = START + SECOND_MS  # as at first
     await redelivered(world, 0)
     world.shop.sequences["u1"], world.shop.since["u1"] = 2, {}
     second = world.shop.change("u1", "abandoned_cart", world.now)
-    await world.read(come(second, world.now))
+    await world.read(change_input(second, world.now))
     await world.until(world.now + SECOND_MS)
     assert world.attempts() == []
     assert world.decisions()[-1].reason == "sent before, and once is all"
@@ -172,7 +172,7 @@ async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> 
     await other.claim()
     other.shop.since["u1"] = {"abandoned_cart": START}
     await other.acting.note({"u1": decisions})
-    await other.read(come(CHANGE, START))
+    await other.read(change_input(CHANGE, START))
     other.now = START + SECOND_MS
     await redelivered(other, 0)
     assert (other.attempts(), other.decisions()) == ([], [])
@@ -212,7 +212,7 @@ async def test_a_failure_that_redis_lost_may_be_redelivered() -> None:
     world = World(FILE)
     await world.claim()
     world.shop.since["u1"] = {"abandoned_cart": START}
-    await world.read(come(CHANGE, START))
+    await world.read(change_input(CHANGE, START))
     person = customer_state.decode(world.store._of(0).customers["u1"])
     (action,) = person.actions
     person.sends(action, "screen", START)
