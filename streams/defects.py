@@ -40,10 +40,10 @@ def no_pseudonym(customer_id: str) -> str:  # noqa: ARG001  # the interface of `
     return "a customer"
 
 
-def report(what: str, error: Exception) -> str:
-    """Log the defect that ended ``what``, and give a sentence about it for the operator."""
-    log.error("%s\n%s", what, trace(error))  # without the error itself, whose text must not be logged
-    return f"a defect ended {what} ({kind(error)}); please report it with the log above"
+def report(activity: str, error: Exception) -> str:
+    """Log the defect that ended ``activity``, and give a sentence about it for the operator."""
+    log.error("%s\n%s", activity, trace(error))  # without the error itself, whose text must not be logged
+    return f"a defect ended {activity} ({kind(error)}); please report it with the log above"
 
 
 def kind(error: BaseException) -> str:

@@ -144,12 +144,12 @@ def _phrase(lang: Language, reason: Reason) -> str:
     )
     if reason.same is not None:
         steps = lang.say("same", steps=steps, of=lang.name(reason.same))
-    begun = observed_of(reason).first_at
-    if begun is None:
+    first_at = observed_of(reason).first_at
+    if first_at is None:
         text = lang.say("not_in_order", steps=steps)
     else:
-        text = lang.say("begun", steps=steps, at=lang.name(begun))
-    if begun is not None and not reason.holds:
+        text = lang.say("begun", steps=steps, at=lang.name(first_at))
+    if first_at is not None and not reason.holds:
         text = lang.say("too_old", observed=text, time=lang.duration(reason.within))
     test = lang.duration(reason.within, "all_within") if reason.within else lang.say("any_time")
     return beside(lang, text, test)

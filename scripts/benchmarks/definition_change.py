@@ -66,11 +66,11 @@ def run(plan: Plan) -> BenchmarkCase:
         changed.write_text(CHANGED)
         settings = settings_of(kafka.address, redis.url)
         admin.create(settings)
-        made = load(EVENTS_EACH * customers, customers, "change-heavy")
-        asyncio.run(preload(kafka.address, "", made))
+        backlog = load(EVENTS_EACH * customers, customers, "change-heavy")
+        asyncio.run(preload(kafka.address, "", backlog))
         print("  the topics are filled", flush=True)
         with Worker(_environment(settings)) as worker:
-            wait_drained(client, settings, made.events, [worker])
+            wait_drained(client, settings, backlog.events, [worker])
             print(f"  {_stored(client, settings):,} customers are stored", flush=True)
         _settled(client)
         with Worker(_environment(settings)) as worker:

@@ -120,14 +120,14 @@ class _Switched(Worker):
 
 def _drained(stage: Stage, events: int, number: int) -> list[Pair]:
     """Measure the CPU seconds per event of turns with and without metrics, of one worker on one backlog."""
-    made = load(events, events // 5, "change-heavy")
-    prefix = stage.fill(made)
+    backlog = load(events, events // 5, "change-heavy")
+    prefix = stage.fill(backlog)
     with servers.Redis(aof=True) as redis, Redis.from_url(redis.url) as client:
         settings = settings_of(
             stage.kafka.address, redis.url, topic_prefix=prefix, group=prefix + "segmenter", http="127.0.0.1:0"
         )
         with _Switched(settings.model_dump(exclude_none=True)) as worker:
-            wait_drained(client, settings, made.events, [worker])
+            wait_drained(client, settings, backlog.events, [worker])
             pairs = paired(worker.log.read_text())
     stage.clear(prefix)
     overhead = cost(pairs)

@@ -56,10 +56,10 @@ class StageLoad(NamedTuple):
 
     def records(self) -> Iterable[Record]:
         """The records in the order of their times; one in ``hot_every`` (0: none) is of one hot customer."""
-        made = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
+        in_order = records(self.events, self.customers, self.seed, self.profile, self.start_ms, SPAN_MS)
         if not self.hot_every:
-            return made
-        return (_of_hot(record) if index % self.hot_every == 0 else record for index, record in enumerate(made))
+            return in_order
+        return (_of_hot(record) if index % self.hot_every == 0 else record for index, record in enumerate(in_order))
 
 
 def _of_hot(record: Record) -> Record:
@@ -114,14 +114,14 @@ async def consumed(broker: str, names: Iterable[str], count: int, see: Any) -> f
         *names, bootstrap_servers=broker, auto_offset_reset="earliest", isolation_level="read_committed"
     )
     await consumer.start()
-    came, began = 0, time.monotonic()
-    while came < count:
+    received, began = 0, time.monotonic()
+    while received < count:
         for batch in (await consumer.getmany(timeout_ms=1000)).values():
             for record in batch:
                 see(record)
-            came += len(batch)
+            received += len(batch)
         if time.monotonic() - began > 300:
-            raise TimeoutError(f"{came:,} of {count:,} records came in 300 s")
+            raise TimeoutError(f"{received:,} of {count:,} records came in 300 s")
     taken_s = time.monotonic() - began
     await consumer.stop()
     return taken_s

@@ -79,8 +79,8 @@ class _InPython(json.JSONDecoder):
 
 def load(events: int, profile: str) -> list[Fetched]:
     """Generate records; one event in five is of a new customer."""
-    made = records(events, max(1, events // 5), 1, profile, span_ms=SPAN_MS)
-    return [Fetched(topic, index, ms, key, value) for index, (topic, key, value, ms) in enumerate(made)]
+    drawn = records(events, max(1, events // 5), 1, profile, span_ms=SPAN_MS)
+    return [Fetched(topic, index, ms, key, value) for index, (topic, key, value, ms) in enumerate(drawn)]
 
 
 class _Links:

@@ -52,7 +52,7 @@ BARE = f"bare aiohttp loop, {CONCURRENCY} at a time"
 SEGMENTS = "version: 1\nsegments:\n  just_bought: {title: J, when: {performed: {event: Order Completed, within: 1h}}}\n"
 
 # A call: when it came (s), the id, and the body.
-Came = tuple[float, str, bytes]
+WebhookCall = tuple[float, str, bytes]
 
 
 def run(plan: Plan) -> tuple[BenchmarkCase, BenchmarkCase]:
@@ -78,8 +78,8 @@ def _run(backlog: Samples, steady: Samples, messages: int) -> None:
             flush=True,
         )
         delays = _paced(url, RATE, SECONDS, calls_of)
-    came = f"{len(delays):,} of {int(RATE * SECONDS):,} came"
-    print(f"  {RATE} a second for {SECONDS:g} s: {came}; after they may be sent: {shares(delays)}")
+    arrivals = f"{len(delays):,} of {int(RATE * SECONDS):,} came"
+    print(f"  {RATE} a second for {SECONDS:g} s: {arrivals}; after they may be sent: {shares(delays)}")
     backlog.add(BARE, "rate", "webhooks/s", bare)
     backlog.add(f"triggers, 2 processes, {CONCURRENCY} at a time each", "rate", "webhooks/s", triggers)
     steady.add_delays("triggers, 1 process", delays)
@@ -88,9 +88,9 @@ def _run(backlog: Samples, steady: Samples, messages: int) -> None:
 # --- the receiver
 
 
-def _serve(port: int, answers: Queue[list[Came]], requests: Queue[bool]) -> None:
+def _serve(port: int, answers: Queue[list[WebhookCall]], requests: Queue[bool]) -> None:
     """Receive webhooks in a process of its own, so that the receiver takes no time from what is measured."""
-    calls: list[Came] = []
+    calls: list[WebhookCall] = []
 
     async def receive(request: web.Request) -> web.Response:
         body = await request.read()
@@ -116,14 +116,14 @@ def _serve(port: int, answers: Queue[list[Came]], requests: Queue[bool]) -> None
 def _receiver() -> Iterator[tuple[str, Any]]:
     """Run a receiver. Gives its address, and a function that returns the calls since it was last called."""
     context = multiprocessing.get_context("spawn")
-    answers: Queue[list[Came]] = context.Queue()
+    answers: Queue[list[WebhookCall]] = context.Queue()
     requests: Queue[bool] = context.Queue()
     port = free_port()
     process = context.Process(target=_serve, args=(port, answers, requests), daemon=True)
     process.start()
     answers.get(timeout=30)
 
-    def calls_so_far() -> list[Came]:
+    def calls_so_far() -> list[WebhookCall]:
         requests.put(True)
         return answers.get(timeout=30)
 
@@ -198,7 +198,7 @@ def _send(broker: str, count: int, name: str, rate: int = 0) -> None:
     producer.close()
 
 
-def _all_of(calls: list[Came], count: int, calls_of: Any) -> list[Came]:
+def _all_of(calls: list[WebhookCall], count: int, calls_of: Any) -> list[WebhookCall]:
     """Wait until so many different ids came, or none has for long."""
     since = time.monotonic()
     while len({name for _, name, _ in calls}) < count and time.monotonic() < since + LAST_S:
@@ -257,7 +257,7 @@ def _sample(settings: Settings, samples: dict[int, list[tuple[int, float]]], ove
                     samples[partition].append((reached, now))
 
 
-def _delay_ms(call: Came, samples: dict[int, list[tuple[int, float]]]) -> float:
+def _delay_ms(call: WebhookCall, samples: dict[int, list[tuple[int, float]]]) -> float:
     at, _, body = call
     change = json.loads(body)["data"]["change"]
     of = samples[(murmur2(change["customer_id"].encode()) & 0x7FFFFFFF) % PARTITIONS]

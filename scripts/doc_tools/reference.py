@@ -71,7 +71,7 @@ def conditions() -> str:
     table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
     kinds = (*GROUP_KINDS, *CONDITION_KINDS)
     table_of_forms = "\n".join(f"| `{kind.key}` | {_keys(kind.schema)} | `{kind.example}` |" for kind in kinds)
-    bounds = "\n".join(f"| {what} | {bound} |" for what, bound in _BOUNDS)
+    bounds = "\n".join(f"| {subject} | {bound} |" for subject, bound in _BOUNDS)
     return (
         f"{_HEAD}# Conditions\n\n{table}\n\n"
         f"## Forms\n\n| condition | keys | such as |\n|---|---|---|\n{table_of_forms}\n\n{_TESTS}\n"

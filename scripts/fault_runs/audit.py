@@ -107,18 +107,18 @@ def dead_letters(inputs: Sequence[In], letters: Sequence[Any], counts: Counter[s
         for record in inputs
         if record.bad
     }
-    came: Counter[tuple[Any, ...]] = Counter()
+    letter_counts: Counter[tuple[Any, ...]] = Counter()
     for letter in letters:
         headers = {name: text.decode() for name, text in letter.headers}
         topic = next(name for name in INPUTS if headers["topic"].endswith(name))
         place = topic, int(headers["partition"]), int(headers["offset"])
-        came[*place, headers["reason"], letter.key, letter.value] += 1
+        letter_counts[*place, headers["reason"], letter.key, letter.value] += 1
     counts["dead letters"] = len(wanted)
-    if repeated := came.total() - len(came):
+    if repeated := letter_counts.total() - len(letter_counts):
         yield f"I4: {repeated} dead letters came twice"
-    for letter in wanted - came.keys():
+    for letter in wanted - letter_counts.keys():
         yield f"I8: no dead letter for {letter[:4]}"
-    for letter in came.keys() - wanted:
+    for letter in letter_counts.keys() - wanted:
         yield f"I8: a dead letter for {letter[:4]}, which is not bad, or not so, or not as it came"
 
 

@@ -60,10 +60,10 @@ def _in(record: Any, scene: Scene) -> In:
     )  # fmt: skip
 
 
-def slow(came: Sequence[In]) -> set[str]:
+def slow(records: Sequence[In]) -> set[str]:
     """The customers whose present events took long to Kafka, so that they may have come late."""
     ids = set()
-    for record in came:
+    for record in records:
         if record.bad is None and (record.key or b"").startswith(b"live-"):
             event = json.loads(record.value or b"")
             if record.appended_ms - milliseconds(event["timestamp"]) > SLOW_MS:
@@ -71,10 +71,10 @@ def slow(came: Sequence[In]) -> set[str]:
     return ids
 
 
-def events(came: Sequence[In]) -> list[Any]:
+def events(records: Sequence[In]) -> list[Any]:
     """The events in the order of their times, then of the inputs."""
     values = []
-    for record in came:
+    for record in records:
         if record.bad is None:
             event = json.loads(record.value or b"")
             values.append(((milliseconds(event["timestamp"]), INPUTS.index(record.topic), record.offset), event))

@@ -230,7 +230,7 @@ class Scene:
         except (RedisError, OSError):
             return -1
 
-    def wait(self, condition: Callable[[], bool], what: str, within_s: float = 240.0) -> None:
+    def wait(self, condition: Callable[[], bool], description: str, within_s: float = 240.0) -> None:
         """Wait until a condition is true, and tend the crew meanwhile. Raises `TimedOut`."""
         until = time.monotonic() + within_s
         while True:
@@ -241,7 +241,7 @@ class Scene:
             except (RedisError, OSError):
                 pass  # the server is away, which may be the fault of this run
             if time.monotonic() > until or self.crew.findings:
-                raise TimedOut(f"{what}: not within {within_s:.0f} s; {self.state()}")
+                raise TimedOut(f"{description}: not within {within_s:.0f} s; {self.state()}")
             time.sleep(0.05)
 
     def state(self) -> str:

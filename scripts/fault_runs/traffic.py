@@ -155,13 +155,13 @@ class Shop:
         self._rng = random.Random(f"traffic {seed}")
         self._customers = customers
         self._bad_share = bad_share
-        self._made = 0
+        self._count = 0
         self._generation = 0
         self._last: dict[str, float] = {}
 
     def event(self, now: float) -> TrafficRecord | None:
         """An event of a drawn customer; ``None`` if that one had an event a short time ago."""
-        if self._generation != (generation := self._made // (EVENTS_EACH * self._customers)):
+        if self._generation != (generation := self._count // (EVENTS_EACH * self._customers)):
             self._generation = generation
             self._last.clear()  # these customers never come again
         name = f"live-{generation}-{self._rng.randrange(self._customers)}"
@@ -169,8 +169,8 @@ class Shop:
         if now - self._last.get(name, 0.0) < APART_S:
             return None
         self._last[name] = now
-        topic, key, value = NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._made, now)).encode()
-        self._made += 1
+        topic, key, value = NAMES[kind], name.encode(), json.dumps(_body(kind, name, self._count, now)).encode()
+        self._count += 1
         if self._bad_share and self._rng.random() < self._bad_share:
             return _bad(self._rng, topic, key, value)
         return TrafficRecord(topic, key, value)

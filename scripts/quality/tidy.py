@@ -63,10 +63,10 @@ def findings(paths: list[Path]) -> Iterator[str]:
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if path.suffix == ".py":
             limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
-            yield from (f"{name}:{what}" for what in module_findings(text, limit))
+            yield from (f"{name}:{finding}" for finding in module_findings(text, limit))
             if path.name == "__init__.py" and str(name) not in CODE_IN_INIT:
-                yield from (f"{name}:{what}" for what in init_findings(text))
-        yield from (f"{name}:{what}" for what in text_findings(text))
+                yield from (f"{name}:{finding}" for finding in init_findings(text))
+        yield from (f"{name}:{finding}" for finding in text_findings(text))
 
 
 def module_findings(text: str, limit: int) -> Iterator[str]:

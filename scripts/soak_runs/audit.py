@@ -53,7 +53,7 @@ class Pass:
     """The audit of one partition: its records, its changes, and all data of the customers in the sample."""
 
     def __init__(self, seed: int, share: float) -> None:
-        self.came: set[str] = set()
+        self.customers: set[str] = set()
         self.named: set[str] = set()  # ids that events of others name; they are stored, in any partition, as redirects
         self.slow: set[str] = set()
         self.bad: list[In] = []
@@ -74,7 +74,7 @@ class Pass:
             return
         self.counts["events"] += 1
         name = (record.key or b"").decode()
-        self.came.add(name)
+        self.customers.add(name)
         event = _event_decoder.decode(record.value or b"")
         self.named.update(filter(None, (event.anonymous_id, event.previous_id)))
         if name.startswith("live-") and record.appended_ms - event.timestamp.timestamp() * 1000 > SLOW_MS:
@@ -93,7 +93,7 @@ class Pass:
 
     def compare(self, stored: Mapping[str, StoredState]) -> Iterator[str]:
         """Check I1, I2 and I5 for every customer, by its published changes."""
-        for name in self.came - stored.keys():
+        for name in self.customers - stored.keys():
             yield f"I1: {name} is not in Redis"
         for name in self.folds.keys() - stored.keys():
             yield f"I1: changes were told of {name}, of whom nothing is stored"
@@ -130,7 +130,7 @@ def audit(scene: Scene, sample: int) -> Audited:
             findings += [*one_pass.findings, *one_pass.compare(stored), *fault_audit.listed(scene, partition, stored)]
             bad += one_pass.bad
             named |= one_pass.named
-            unnamed |= stored.keys() - one_pass.came
+            unnamed |= stored.keys() - one_pass.customers
             counts += one_pass.counts
             counts["slow customers"] += len(one_pass.slow)
             counts["customers asked of the oracle"] += len(one_pass.inputs)

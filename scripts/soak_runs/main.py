@@ -105,13 +105,13 @@ def looked_at(scene: Scene, sample: int) -> list[str]:
     """Run the audit, and ``segmenter verify`` for every customer, which shares the rules with the worker."""
     began = time.monotonic()
     findings = audit(scene, sample)
-    print(", ".join(f"{count:,} {what}" for what, count in findings.counts.items()), flush=True)
+    print(", ".join(f"{count:,} {name}" for name, count in findings.counts.items()), flush=True)
     print(f"audited in {time.monotonic() - began:.0f} s", flush=True)
     return [*findings.findings, *verify(scene)]
 
 
-def say(after_s: float, what: str) -> None:
-    print(f"{after_s / 60:6.1f} min  {what}", flush=True)
+def say(after_s: float, text: str) -> None:
+    print(f"{after_s / 60:6.1f} min  {text}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -122,8 +122,8 @@ def _of_segmenter(stored: Sequence[InRedis], since: int) -> str:
         f"{waiting} records to be published" if waiting else "no records to be published",
     ]
     # The customer had an event after its erasure, so it is stored again, from that event on.
-    came = "; the customer came again since" if has_customer and not has_profile else ""
-    return ", ".join(parts) + came
+    addition = "; the customer came again since" if has_customer and not has_profile else ""
+    return ", ".join(parts) + addition
 
 
 def _of_topics(settings: Settings, request: Request, topics: ClusterTopics) -> Iterator[str]:
@@ -161,5 +161,5 @@ def _remaining(name: str, own: Sequence[object], retention: Retention | None) ->
     return f"{records}; retention ({format_duration(retention.for_ms)}) removes the last one some time after {until}"
 
 
-def _line(is_gone: bool, where: str, what: str) -> str:
-    return f"{'gone' if is_gone else 'remains':<9} {where}: {what}"
+def _line(is_gone: bool, where: str, text: str) -> str:
+    return f"{'gone' if is_gone else 'remains':<9} {where}: {text}"

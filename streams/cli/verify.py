@@ -35,7 +35,7 @@ from streams.offline.changelog_fold import ChangelogFold
 from streams.offline.partition_snapshot import PartitionSnapshot, SnapshotSlice, read, stored_now
 from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import RecomputedPartition
-from streams.offline.verification import NOTHING, Comparison, Difference, by_what, missing, order_counts
+from streams.offline.verification import NOTHING, Comparison, Difference, counts_by_subject, missing, order_counts
 from streams.rights.needs import NEEDS
 from streams.settings import Settings
 from streams.state import definition_list
@@ -72,7 +72,7 @@ def line(difference: Difference) -> str:
     """Describe a difference: the customer, what differs, and what each source says of it."""
     by_source = {"recomputed": difference.recomputed, "Redis": difference.stored, "topic": difference.folded}
     values = "; ".join(f"{source}: {visible(value)}" for source, value in by_source.items() if value)
-    return f"{visible(difference.customer)}  {difference.what}  {values}"
+    return f"{visible(difference.customer)}  {difference.subject}  {values}"
 
 
 class Verification:
@@ -177,11 +177,11 @@ class Verification:
             if name not in stored_since:
                 yield missing(name, fold.customers[name], recomputed=False)
 
-    def _progress(self, partition: int, what: str, done: int, total: int) -> None:
+    def _progress(self, partition: int, unit: str, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self._shown >= _PROGRESS_EVERY_S:
             self._shown = now
-            share = f"partition {partition} of {self._identity.partitions}: {done:,} of {total:,} {what}"
+            share = f"partition {partition} of {self._identity.partitions}: {done:,} of {total:,} {unit}"
             print(f"{share}, {now - self._began:.0f} s", file=sys.stderr)
 
     def summary(self, differences: list[Difference]) -> list[str]:
@@ -198,7 +198,7 @@ class Verification:
             lines.append(f"{self._moved:,} customers were added meanwhile and were not compared")
         count = len({difference.customer for difference in differences})
         if count:
-            lines.append(f"{len(differences):,} differences of {count:,} customers: {by_what(differences)}")
+            lines.append(f"{len(differences):,} differences of {count:,} customers: {counts_by_subject(differences)}")
         else:
             lines.append("equal")
         return lines

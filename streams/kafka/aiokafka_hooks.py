@@ -47,7 +47,7 @@ def report_responses(fetcher: Fetcher, answers: Answers) -> None:
         result = await send(assignment, node, request)
         for tp, state in states.items():
             if state.timestamp is not None:
-                answers.came(tp, _response(state, requested_ms, requested_monotonic))
+                answers.answered(tp, _response(state, requested_ms, requested_monotonic))
             else:
                 # The broker is gone. With its former response the input would still count as read to its end, and
                 # records of another input would be applied before those that wait at this end.

@@ -84,7 +84,7 @@ class Answers:
         for tp in tps:
             self._heard[tp] = FetchStatus(None, self._now())
 
-    def came(self, tp: TP, answer: FetchResponse) -> None:
+    def answered(self, tp: TP, answer: FetchResponse) -> None:
         """Note a response."""
         self._heard[tp] = FetchStatus(answer, self._now())
 

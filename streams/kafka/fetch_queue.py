@@ -18,12 +18,12 @@ RECORD_COST_BYTES = 512
 
 
 class QueuedSlice(msgspec.Struct, frozen=True):
-    """The next records of one input; ``end`` is the position after them, ``came`` the time when their batch came."""
+    """The next records of one input; ``end``: the position after them; ``arrived_at``: when their batch came."""
 
     batch: Batch
     records: list[FetchedRecord]
     end: int
-    came: float
+    arrived_at: float
     cost: int
 
 
@@ -58,12 +58,12 @@ class FetchQueue:
         """How many bytes of keys and values of this input wait."""
         return self._waiting[topic].bytes
 
-    def add(self, batch: Batch, came: float) -> None:
+    def add(self, batch: Batch, arrived_at: float) -> None:
         """Put a batch that begins at the awaited position, or before it; records that came before are skipped."""
         waiting = self._waiting[batch.topic]
         awaited = waiting.fetched
         records = deque(record for record in batch.records if record.offset >= awaited)
-        waiting.batches.append((batch, records, came))
+        waiting.batches.append((batch, records, arrived_at))
         waiting.count += len(records)
         waiting.bytes += sum(map(size_of, records))
         waiting.fetched = batch.end
@@ -76,7 +76,7 @@ class FetchQueue:
         waiting = self._waiting[topic]
         if not waiting.batches:
             return None
-        batch, records, came = waiting.batches[0]
+        batch, records, arrived_at = waiting.batches[0]
         taken: list[FetchedRecord] = []
         bytes_ = 0
         while records and bytes_ + RECORD_COST_BYTES * len(taken) < limit:
@@ -88,4 +88,4 @@ class FetchQueue:
         end = records[0].offset if records else batch.end
         if not records:
             waiting.batches.popleft()
-        return QueuedSlice(batch, taken, end, came, bytes_ + RECORD_COST_BYTES * len(taken))
+        return QueuedSlice(batch, taken, end, arrived_at, bytes_ + RECORD_COST_BYTES * len(taken))

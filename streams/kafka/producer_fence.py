@@ -72,7 +72,7 @@ class Fence(NamedTuple):
     """A producer whose epoch the leaders know, and when its making began."""
 
     producer: AIOKafkaProducer
-    made: _Instant
+    begun_at: _Instant
 
 
 async def make(options: Mapping[str, Any], transactional_id: str, places: Sequence[TopicPartition]) -> Fence:
@@ -80,7 +80,7 @@ async def make(options: Mapping[str, Any], transactional_id: str, places: Sequen
 
     Raises as `streams.runtime.outbox.Publisher.renew`.
     """
-    made = _Instant.now()
+    begun_at = _Instant.now()
     producer = AIOKafkaProducer(**options, transactional_id=transactional_id, transaction_timeout_ms=TRANSACTION_MAX_MS)
     has_begun = False
     try:
@@ -96,7 +96,7 @@ async def make(options: Mapping[str, Any], transactional_id: str, places: Sequen
         if not isinstance(error, (TimeoutError, KafkaError, AssertionError)):
             raise
         raise _failure(error, has_begun=has_begun) from error
-    return Fence(producer, made)
+    return Fence(producer, begun_at)
 
 
 async def _carry_epoch(producer: AIOKafkaProducer, places: Sequence[TopicPartition]) -> None:

@@ -182,7 +182,7 @@ class FencedPublisher:
 
     def _check_age(self, current: Fence) -> None:
         """Refuse a fence that Kafka may have forgotten. Raises `PublishFailed`."""
-        age_s = current.made.age_s()
+        age_s = current.begun_at.age_s()
         if age_s > self._fence_max_s:
             raise PublishFailed(
                 f"this process stood still, or could not renew its fence, for {age_s / 3600:.1f} h, which may be "

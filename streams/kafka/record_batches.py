@@ -146,9 +146,9 @@ class CutRecord(NamedTuple):
 class _Cutter:
     """Cuts unpacked pieces between records: a record may begin in one piece and end in another."""
 
-    def __init__(self, batch: PackedBatch, begun: bytes, pieces: Iterator[bytes]) -> None:
+    def __init__(self, batch: PackedBatch, first_piece: bytes, pieces: Iterator[bytes]) -> None:
         self._batch = batch
-        self._buffer = begun
+        self._buffer = first_piece
         self._pieces = pieces
 
     def records(self) -> Iterator[Any]:

@@ -41,10 +41,10 @@ NOT_COMPARED = "not compared"
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One thing of a customer on which the three views differ; ``what``: a segment's key, or in words."""
+    """One thing of a customer on which the three views differ; ``subject``: a segment's key, or in words."""
 
     customer: str
-    what: str
+    subject: str
     recomputed: str
     stored: str
     folded: str
@@ -205,11 +205,11 @@ def order_counts(segments: Sequence[Segment]) -> frozenset[str]:
     return frozenset(keys)
 
 
-def by_what(differences: Iterable[Difference]) -> str:
+def counts_by_subject(differences: Iterable[Difference]) -> str:
     """The number of differences of each kind, in descending order."""
-    counts = Counter(difference.what for difference in differences)
+    counts = Counter(difference.subject for difference in differences)
     descending = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return ", ".join(f"{what} {count:,}" for what, count in descending)
+    return ", ".join(f"{subject} {count:,}" for subject, count in descending)
 
 
 def count_text(folded: FoldedCustomer) -> str:

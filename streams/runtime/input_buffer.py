@@ -116,7 +116,7 @@ class InputBuffer:
         reach_record(
             "mid_decode", (record.value for record in piece.records if (batch.topic, record.offset) != self._poison)
         )
-        self._merge.add(batch.topic, piece.end, readings, piece.came)
+        self._merge.add(batch.topic, piece.end, readings, piece.arrived_at)
 
     def _read_but_poison(self, record: InputRecord, batch: Batch) -> Event | Undecodable:
         """Decode a record, unless it is the one that has killed the process; that becomes a dead letter unread."""

@@ -76,7 +76,7 @@ class _Input:
             arrivals.popleft()
         if not readings or arrivals[-1][0] <= until:
             return len(readings)
-        first = next(offset for came, offset in arrivals if came > until)
+        first = next(offset for arrived_at, offset in arrivals if arrived_at > until)
         return bisect_left(readings, first, key=itemgetter(2))
 
 
@@ -104,11 +104,11 @@ class Merge:
         return pending.readings[0][0] if pending.readings else pending.newest
 
     def add(
-        self, topic: str, end: int, readings: Iterable[tuple[Event | Undecodable, InputRecord]], came: float = 0.0
+        self, topic: str, end: int, readings: Iterable[tuple[Event | Undecodable, InputRecord]], arrived_at: float = 0.0
     ) -> None:
-        """Add records from the fetched position on; ``end`` is the position after them, ``came`` when they came."""
+        """Add records from the fetched position on; ``end``: the position after them; ``arrived_at``: when they came."""
         pending = self._inputs[topic]
-        pending.arrivals.append((came, pending.fetched))
+        pending.arrivals.append((arrived_at, pending.fetched))
         newest, rank, append = pending.newest, pending.rank, pending.readings.append
         for decoded, record in readings:
             if not isinstance(decoded, Undecodable) and decoded.time > newest:
@@ -153,9 +153,9 @@ class Merge:
         if until == -math.inf:
             return NOTHING
         for _, pending in inputs:
-            came = pending.came_until(until)
-            if came < len(pending.readings):
-                bounds.append(pending.readings[came][:3])
+            count = pending.came_until(until)
+            if count < len(pending.readings):
+                bounds.append(pending.readings[count][:3])
         return min(bounds, default=None)
 
     def _advance(self, taken: list[Reading]) -> MergedBatch:

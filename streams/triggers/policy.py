@@ -152,10 +152,10 @@ def _cooling(trigger: Trigger, person: Person, action: Action, now: int) -> str 
     return None if trigger.cool_down is None else _within(person, action, trigger.cool_down, now, "cool-down")
 
 
-def _within(person: Person, action: Action, window: int, now: int, what: str) -> str | None:
+def _within(person: Person, action: Action, window: int, now: int, name: str) -> str | None:
     others = [message for message in person.sent if message.trigger == action.trigger and message.key != action.key]
     last = max((message.time for message in others), default=0)
-    return f"{what} until {format_instant(last + window)}" if last and last > now - window else None
+    return f"{name} until {format_instant(last + window)}" if last and last > now - window else None
 
 
 def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> Skip | Behind | None:

@@ -116,12 +116,12 @@ def _check_replacement(text: Any, old: Any, new: Any, *_: Any) -> None:
         raise SecurityError(f"a replacement is longer than {TEXT_MAX_CHARS:,}")
 
 
-def _checked(made: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
+def _checked(unchecked: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
     """A filter whose arguments are checked first."""
 
-    @wraps(made)
+    @wraps(unchecked)
     def checked(*arguments: Any, **named: Any) -> Any:
         check(*arguments, **named)
-        return made(*arguments, **named)
+        return unchecked(*arguments, **named)
 
     return checked

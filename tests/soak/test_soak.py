@@ -73,7 +73,7 @@ def test_whoever_may_be_late_is_known() -> None:
     for name, delay_ms in (("live-0-1", SLOW_MS), ("live-0-2", SLOW_MS + 1), ("u1", 7_200_000)):
         audit_pass.read(In("visits", 0, 0, 1_767_225_600_000 + delay_ms, name.encode(), made, None))
     assert audit_pass.slow == {"live-0-2"}
-    assert len(audit_pass.came) == 3
+    assert len(audit_pass.customers) == 3
     assert not audit_pass.inputs
 
 

@@ -125,6 +125,7 @@ def test_a_circle_of_imports_is_left_to_the_contracts(tmp_path: Path) -> None:
         "import y as found", "if (known := 1): ...", "_seen: int = 1", "Told = 1", "class Said: ...",
         "told_ms = 1", "topics_found = 1", "def check_held(): ...", "class StepAsked: ...", "class FoundTopics: ...",
         "class KnownPerson: ...", "KEPT_MAX = 1", "self._kept_ms = 1",
+        "what = 1", "class Begun: ...", "created_anew = 1",
         "[at for at, y in enumerate(x)]", "for at in range(9): ...", "x[at]", "x[at + 1:]", "1 << at", "y >> at & 1",
     ],
 )  # fmt: skip
@@ -144,6 +145,11 @@ def test_a_name_that_says_nothing(line: str) -> None:
 def test_a_name_that_says_what_it_is(line: str) -> None:
     """Names that others gave are not judged where they are used, nor is `at` for a time."""
     assert list(local_names.module_findings("rules/a.py", line)) == []
+
+
+def test_a_test_may_have_short_names() -> None:
+    """A word such as `what` is a finding in the product only."""
+    assert list(local_names.module_findings("tests/a.py", "what = 1\n")) == []
 
 
 def test_a_module_or_package_whose_name_says_nothing(tmp_path: Path) -> None:

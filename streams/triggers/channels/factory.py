@@ -23,15 +23,15 @@ from streams.triggers.templates import MessageTemplates
 def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], stream: TextIO) -> dict[str, Channel]:
     """The channels by key. ``path``: of the file; paths in it are relative to it. Raises `DefinitionsError`."""
     templates_of, problems = words(file, path)
-    made: dict[str, Channel] = {}
+    channels_by_key: dict[str, Channel] = {}
     for key, config in file.channels.items():
         try:
-            made[key] = _channel(config, templates_of, environment, path.parent, stream)
+            channels_by_key[key] = _channel(config, templates_of, environment, path.parent, stream)
         except ValueError as error:
             problems.append(Problem(f"channels.{key}", str(error)))
     if problems:
         raise DefinitionsError(str(path), problems)
-    return made
+    return channels_by_key
 
 
 def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[Problem]]:

@@ -152,7 +152,7 @@ class Consumer:
                 self._answers.failed(tp)
                 sim.reached("answer came after a seek")
                 continue
-            self._answers.came(tp, FetchResponse(fetched.end, fetched.readable, *requested_at))
+            self._answers.answered(tp, FetchResponse(fetched.end, fetched.readable, *requested_at))
             if fetched.position == position:
                 continue
             while not self._flows or self.ownership.is_full(tp):

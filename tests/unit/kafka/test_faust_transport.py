@@ -63,14 +63,14 @@ def test_what_was_heard(answers: Answers, clock: Clock) -> None:
     answers.begin([CARTS])
     clock.now += 5
     assert answers.of(CARTS) == FetchStatus(None, 1_000.0)
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 5
     assert answers.of(CARTS) == FetchStatus(answer(7), 1_005.0)
 
 
 def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> None:
     """Until it is used Kafka is not asked for more, and the answer stays as it is."""
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 400
     answers.waits(CARTS)
     assert answers.of(CARTS) == FetchStatus(answer(7), 1_400.0)
@@ -79,7 +79,7 @@ def test_what_waits_to_be_used_is_no_silence(answers: Answers, clock: Clock) -> 
 def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -> None:
     """Another owner may have read beyond the end that was answered then, and Kafka was not asked in between."""
     for tp in (CARTS, VISITS):
-        answers.came(tp, answer(7))
+        answers.answered(tp, answer(7))
     clock.now += 400
     answers.begin([CARTS])
     assert answers.of(CARTS) == FetchStatus(None, 1_400.0)
@@ -88,7 +88,7 @@ def test_a_claim_forgets_what_was_heard_before(answers: Answers, clock: Clock) -
 
 def test_no_answer_takes_the_last_one_back(answers: Answers, clock: Clock) -> None:
     """An input that cannot be reached is not read to its end; the silence is as long as it was."""
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 4
     answers.failed(CARTS)
     assert answers.of(CARTS) == FetchStatus(None, 1_000.0)
@@ -114,7 +114,7 @@ class Fetching:
 async def test_a_fetch_that_is_not_answered(answered: tuple[TP, ...], answers: Answers, clock: Clock) -> None:
     """For each requested partition only the answer of this request is known afterwards."""
     for tp in (CARTS, VISITS):
-        answers.came(tp, answer(7))
+        answers.answered(tp, answer(7))
     fetcher = Fetching(answered)
     aiokafka_hooks.report_responses(cast(Any, fetcher), answers)
     request = SimpleNamespace(topics=[(tp.topic, [(tp.partition, 7, 1)]) for tp in (CARTS, VISITS)])
@@ -180,7 +180,7 @@ class Thread(SimpleNamespace):
 
 async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) -> None:
     """Answers are forgotten before the seek, so that each later one was requested after the claim."""
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 400
     thread = Thread(answers)
     await _Thread.begin_now(cast(Any, thread), {CARTS: 9})
@@ -189,7 +189,7 @@ async def test_a_claim_seeks_with_nothing_heard(answers: Answers, clock: Clock) 
 
 async def test_reading_again_leaves_what_was_heard(answers: Answers, clock: Clock) -> None:
     """An answer stays true wherever the log is read from, and a silence is as long as it was."""
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 400
     await _Thread.seek_now(cast(Any, Thread(answers)), {CARTS: 2})
     assert answers.of(CARTS) == FetchStatus(answer(7), 1_000.0)
@@ -227,7 +227,7 @@ async def test_a_commit_that_fails_proves_nothing() -> None:
 @pytest.mark.parametrize("full", [True, False])
 def test_a_chunk_that_lies_in_the_fetcher(full: bool, answers: Answers, clock: Clock) -> None:
     """While a chunk is not used up aiokafka does not fetch its input, so the age of the last answer is no silence."""
-    answers.came(CARTS, answer(7))
+    answers.answered(CARTS, answer(7))
     clock.now += 400
     state = SimpleNamespace(_position=3)
     chunk = SimpleNamespace(_assignment=SimpleNamespace(state_value=lambda _: state))

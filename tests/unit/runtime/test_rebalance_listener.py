@@ -285,7 +285,7 @@ async def test_first_records_are_looked_at_once(world: World) -> None:
 async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -> None:
     """The survivor's last answers are old: the inputs ended earlier than another worker has read since."""
     for tp in TPS:
-        world.consumer.answers.came(tp, FetchResponse(100, 100, 0, 0.0))
+        world.consumer.answers.answered(tp, FetchResponse(100, 100, 0, 0.0))
     await world.left(5_000)
     dog = FetchWatchdog(
         60, lambda: world.ownership.fetching().values(), lambda: world.ownership.without_since,
@@ -604,7 +604,7 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
 async def answered(world: World, end: int, times: int = LOST_AFTER_ANSWERS + 1) -> None:
     """Look several times, each after another answer that there are records in one input."""
     for index in range(times):
-        world.consumer.answers.came(CARTS, FetchResponse(end, end, 0, float(index)))
+        world.consumer.answers.answered(CARTS, FetchResponse(end, end, 0, float(index)))
         await world.ownership.heal()
 
 
