@@ -47,14 +47,14 @@ def audit(evidence: Evidence) -> list[str]:
 
 def stops(evidence: Evidence) -> Iterator[str]:
     """A worker stops only for what is the case: nothing is lost unless Redis lost it, and there is no defect."""
-    may_be_lost = evidence.lost_writes or group_began_anew(evidence)
+    may_be_lost = evidence.lost_writes or group_was_reset(evidence)
     for stop in evidence.stops:
         allowed_texts = FAULTS + OVERTAKEN + (LOST if may_be_lost else ())
         if not any(text in stop.sentence for text in allowed_texts):
             yield f"stop: {stop.process} at {stop.at:.3f}: {stop.sentence}"
 
 
-def group_began_anew(evidence: Evidence) -> bool:
+def group_was_reset(evidence: Evidence) -> bool:
     """Whether a claim followed one of a higher generation: the group was deleted, and counted from 1 again."""
     for entries in evidence.history.values():
         generations = [entry.generation for entry in entries if isinstance(entry, Claimed)]

@@ -147,7 +147,7 @@ def administrator(server: Tansu | Kafka) -> Iterator[Any]:
     client.close()
 
 
-def create_anew(kafka: Kafka, shop: Shop, topic: str) -> None:
+def recreate(kafka: Kafka, shop: Shop, topic: str) -> None:
     """Delete a topic and create it, as soon as Kafka allows."""
     with administrator(kafka) as admin:
         admin.delete_topics([shop.prefix + topic])

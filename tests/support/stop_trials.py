@@ -46,7 +46,7 @@ from streams.wire.topics import ALL, OUTPUTS
 from tests.support import live
 from tests.support.commands import segmenter
 from tests.support.patience import eventually
-from tests.support.stop_shop import DEMO, REDIS_GONE_S, Shop, cart, create_anew, order, refused, sentence, worker
+from tests.support.stop_shop import DEMO, REDIS_GONE_S, Shop, cart, order, recreate, refused, sentence, worker
 from tests.support.trigger_processes import SEGMENTS, Sender, leave_a_cart, write
 
 SKEW = Path(__file__).parents[2] / "scripts" / "fault_runs" / "skew"
@@ -145,11 +145,11 @@ def stopped(*arguments: str, **settings: Any) -> str:
 
 
 @tries("ends at {} but {} were read; the topic was created anew")
-def input_created_anew(world: World) -> str:
+def recreated_input(world: World) -> str:
     shop = opened(world)
     shop.publish("carts", *(cart() for _ in range(3)))
     goes_on(shop, world)
-    create_anew(world.kafka, shop, "purchases")
+    recreate(world.kafka, shop, "purchases")
     message = refused(shop.settings, world.folder)
     assert message.endswith(REBUILD)
     goes_on(fresh(shop), world, "--rebuild")

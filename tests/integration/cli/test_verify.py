@@ -360,7 +360,7 @@ def values(shop: Shop, topic: str = "segment-changes") -> list[Any]:
     return live.read_topic(shop.settings["brokers"], shop.prefix + topic)
 
 
-def create_anew(shop: Shop, topic: str, records: list[Any]) -> None:
+def recreate(shop: Shop, topic: str, records: list[Any]) -> None:
     """Create the topic anew, with these records and no others."""
     admin: Any = KafkaAdminClient(bootstrap_servers=shop.settings["brokers"])
     admin.delete_topics([shop.prefix + topic])
@@ -377,11 +377,11 @@ def test_a_change_is_missing_from_the_topic(small: Shop) -> None:
     """A missing change is a difference and exits 1; repeats alone are none."""
     records = values(small)
     assert len(records) == 4
-    create_anew(small, "segment-changes", [*records[:2], *records])
+    recreate(small, "segment-changes", [*records[:2], *records])
     done = small.verify()
     assert (done.code, done.out.splitlines()[-1]) == (0, "equal"), done
     assert "2 repeats dropped" in done.out
-    create_anew(small, "segment-changes", [*records[:1], *records[2:]])
+    recreate(small, "segment-changes", [*records[:1], *records[2:]])
     done = small.verify()
     assert done.code == 1
     assert "u1  sequence" in done.out
@@ -392,7 +392,7 @@ def test_a_change_that_nobody_decided(small: Shop) -> None:
     """A change of a customer which only the topic has is a difference."""
     records = values(small)
     stranger = {**json.loads(records[0].value), "customer_id": "u2", "change_id": "0" * 32}
-    create_anew(small, "segment-changes", [*records, records[0]._replace(value=json.dumps(stranger).encode())])
+    recreate(small, "segment-changes", [*records, records[0]._replace(value=json.dumps(stranger).encode())])
     done = small.verify()
     assert done.code == 1
     assert done.out.startswith("u2  customer  recomputed: unknown; Redis: unknown; topic: 1 changes")
@@ -412,7 +412,7 @@ def test_retention_has_removed_events(small: Shop) -> None:
 
 def test_an_input_was_created_anew(small: Shop) -> None:
     """A recreated input exits 75, without a long list of differences."""
-    create_anew(small, "purchases", [])
+    recreate(small, "purchases", [])
     assert_stopped(small.verify(), f"{small.prefix}purchases-{partition_of(b'u1')} ends at 0 but 2 were read")
 
 

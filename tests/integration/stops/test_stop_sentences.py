@@ -139,7 +139,7 @@ ELSEWHERE = [parts for entries in TRIED_BY.values() for parts in entries]
 # Texts around the sentence of another entry.
 FRAMES = {"{}; {}", "publishing failed: {}", "{} stored {}, here {}: {}"}
 # The trials of each time; the others run at night.
-DAILY = {"input_created_anew", "redis_out_of_memory"}
+DAILY = {"recreated_input", "redis_out_of_memory"}
 
 
 def holds(text: str, parts: tuple[str, ...]) -> bool:

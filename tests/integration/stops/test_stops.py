@@ -37,8 +37,8 @@ from tests.support.stop_shop import (
     administrator,
     cart,
     create,
-    create_anew,
     order,
+    recreate,
     refused,
     refusing,
     sentence,
@@ -305,7 +305,7 @@ def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_pa
 def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path) -> None:
     """A position beyond the end stops the worker: new records would be taken for ones already read."""
     shop = read_once
-    create_anew(kafka, shop, "carts")
+    recreate(kafka, shop, "carts")
     shop.publish("carts", cart())
     stop_sentence = refused(shop.settings, tmp_path)
     assert stop_sentence.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
@@ -350,7 +350,7 @@ def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka
 @pytest.mark.kafka
 def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
     """The worker stops as at a start, instead of skipping as many records as it had read before."""
-    create_anew(kafka, frozen.shop, "carts")
+    recreate(kafka, frozen.shop, "carts")
     frozen.shop.publish("carts", cart())
     stop_sentence = frozen.thaw()
     assert stop_sentence.startswith(
