@@ -91,7 +91,16 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(
         prog=root.prog, dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS
     )
-    for add in (_processes, _of_topics, _of_rules, _of_customers):
+    for add in (
+        _add_processes,
+        _add_of_topics,
+        _add_doctor,
+        _add_check,
+        _add_replay,
+        _add_diff,
+        _add_distribution,
+        _add_of_customers,
+    ):
         add(commands)
     return root
 
@@ -105,7 +114,7 @@ def _sentence(name: str) -> str:
     return SENTENCES[name][0].upper() + SENTENCES[name][1:]
 
 
-def _processes(commands: Any) -> None:
+def _add_processes(commands: Any) -> None:
     """Add the commands that run until they are ended."""
     worker = _add(commands, "worker")
     worker.add_argument(
@@ -132,7 +141,7 @@ def _processes(commands: Any) -> None:
         )
 
 
-def _of_topics(commands: Any) -> None:
+def _add_of_topics(commands: Any) -> None:
     """Add the commands on topics and the events on them."""
     topics = _add(commands, "topics")
     topics.add_argument("action", choices=["create", "verify", "copy"], help="what to do")
@@ -152,8 +161,7 @@ def _of_topics(commands: Any) -> None:
     verify.add_argument("--first", type=_positive, default=20, metavar="N", help="differences to print (default: 20)")
 
 
-def _of_rules(commands: Any) -> None:
-    """Add the commands on definitions, with recorded events."""
+def _add_doctor(commands: Any) -> None:
     doctor = _add(commands, "doctor")
     doctor.add_argument(
         "process",
@@ -163,6 +171,8 @@ def _of_rules(commands: Any) -> None:
         help="for which process (default: worker)",
     )
 
+
+def _add_check(commands: Any) -> None:
     check = _add(commands, "check")
     check.add_argument("file", nargs="?", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
     check.add_argument("--explain", action="store_true", help="print each segment as a sentence, with its cost")
@@ -177,6 +187,8 @@ def _of_rules(commands: Any) -> None:
         "--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers than N (default: 1)"
     )
 
+
+def _add_replay(commands: Any) -> None:
     replay = _add(commands, "replay")
     replay.add_argument("file", metavar="FILE|-", help="file of recorded events; - for standard input")
     replay.add_argument("--definitions", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
@@ -184,6 +196,8 @@ def _of_rules(commands: Any) -> None:
         "--until", metavar="TIME", help="apply changes by time up to TIME (RFC 3339; default: the last event)"
     )
 
+
+def _add_diff(commands: Any) -> None:
     diff = _add(commands, "diff")
     diff.add_argument("old", metavar="OLD", type=Path, help="segments file")
     diff.add_argument("new", metavar="NEW", type=Path, help="segments file")
@@ -196,6 +210,8 @@ def _of_rules(commands: Any) -> None:
         "--examples", type=_count, default=3, metavar="N", help="reasons to print for each kind (default: 3)"
     )
 
+
+def _add_distribution(commands: Any) -> None:
     distribution = _add(commands, "distribution")
     distribution.add_argument(
         "--of", required=True, metavar="TOTAL", help="a segment's key, or a total such as '{agg: sum, of: total, …}'"
@@ -208,7 +224,7 @@ def _of_rules(commands: Any) -> None:
     )
 
 
-def _of_customers(commands: Any) -> None:
+def _add_of_customers(commands: Any) -> None:
     """Add the commands on one customer."""
     explain = _add(commands, "explain")
     explain.add_argument("customer", type=_customer, help=_AFTER_DASHES)
