@@ -97,15 +97,17 @@ class TraitFact(SlottedFact, frozen=True):
         facts = self._former(former)
         if not facts:
             return None
-        tests = [_source(test, ((fact.slot, fact.tests) for fact in facts)) for test in self.tests]
-        dates = [_source(path, ((fact.slot, fact.dates) for fact in facts)) for path in self.dates]
+        former_tests = [(fact.slot, fact.tests) for fact in facts]
+        former_dates = [(fact.slot, fact.dates) for fact in facts]
+        tests = [_source(test, former_tests) for test in self.tests]
+        dates = [_source(path, former_dates) for path in self.dates]
 
         def carry(old: Profile, new: Profile) -> None:
             value = old.traits[facts[0].slot]
             if value is None:
                 return
             values = _values(old.traits, facts)
-            moments = tuple(None if source is None else values[source[0]].dates[source[1]] for source in dates)
+            moments = tuple(_date(source, values) for source in dates)
             met = _met(tests, values)
             new.traits[self.slot] = AttributeValue(value.time, value.id, met, value.shown, moments)
 
@@ -185,7 +187,8 @@ class TouchFact(SlottedFact, frozen=True):
         facts = self._former(former)
         if not facts:
             return None
-        tests = [_source(test, ((fact.slot, fact.tests) for fact in facts)) for test in self.tests]
+        former_tests = [(fact.slot, fact.tests) for fact in facts]
+        tests = [_source(test, former_tests) for test in self.tests]
 
         def carry(old: Profile, new: Profile) -> None:
             value = old.touches[facts[0].slot]
@@ -238,6 +241,13 @@ def _values(slots: Sequence[AttributeValue | None], facts: Iterable[SlottedFact]
 def _source(wanted: object, facts: Iterable[tuple[int, tuple[object, ...]]]) -> _Source | None:
     """The slot of the fact that has a test or date, and its index there."""
     return next(((slot, members.index(wanted)) for slot, members in facts if wanted in members), None)
+
+
+def _date(source: _Source | None, values: Mapping[int, AttributeValue]) -> int | None:
+    if source is None:
+        return None
+    slot, index = source
+    return values[slot].dates[index]
 
 
 def _met(tests: Sequence[_Source | None], values: Mapping[int, AttributeValue]) -> int:

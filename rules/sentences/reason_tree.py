@@ -25,7 +25,9 @@ def tell(lang: Language, reason: Reason) -> str:
         return _members(lang, reason, reason.any, "any", "any")
     if reason.not_ is not None:
         members = _members(lang, reason, reason.not_, "not", "semicolon")
-        key = ("not" if len(reason.not_) == 1 else "none") + ("" if reason.holds else "_in_vain")
+        key = "not" if len(reason.not_) == 1 else "none"
+        if not reason.holds:
+            key += "_in_vain"
         return lang.say(key, members=members)
     if not reason.condition:
         return lang.say("erased")

@@ -37,10 +37,14 @@ def _without_defaults(node: Any) -> Any:
         return [_without_defaults(entry) for entry in node]
     if not isinstance(node, dict):
         return node
-    return {
-        name: {key: _without_defaults(entry) for key, entry in value.items()}
-        if name in ("properties", "$defs")
-        else _without_defaults(value)
-        for name, value in node.items()
-        if name != "default"
-    } | ({"description": " ".join(node["description"].split())} if isinstance(node.get("description"), str) else {})
+    cleaned: dict[str, Any] = {}
+    for name, value in node.items():
+        if name == "default":
+            continue
+        if name in ("properties", "$defs"):
+            cleaned[name] = {key: _without_defaults(entry) for key, entry in value.items()}
+        elif name == "description" and isinstance(value, str):
+            cleaned[name] = " ".join(value.split())
+        else:
+            cleaned[name] = _without_defaults(value)
+    return cleaned

@@ -62,8 +62,8 @@ class TopicUse(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, names: Sequence[str]) -> TopicUse:
         """The use of these topics alone."""
-        fields = msgspec.structs.asdict(self).items()
-        return TopicUse(**{field: tuple(name for name in used if name in names) for field, used in fields})
+        uses = msgspec.structs.asdict(self).items()
+        return TopicUse(**{use: tuple(name for name in used if name in names) for use, used in uses})
 
     def rights(self) -> Mapping[str, tuple[str, ...]]:
         """The topics of each operation, as Kafka calls it."""

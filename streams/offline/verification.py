@@ -187,8 +187,12 @@ def _depends_on_reading(recomputed: Customer, stored: Customer) -> bool:
     linkages = recomputed.linkage, stored.linkage
     if any(linkage is not None and linkage.left for linkage in linkages):
         return True
-    taken, taken_by_worker = (set(linkage.taken) if linkage is not None else set() for linkage in linkages)
-    return taken != taken_by_worker
+    return _taken_over(recomputed) != _taken_over(stored)
+
+
+def _taken_over(customer: Customer) -> set[int]:
+    """The moves of profiles that a customer has taken over."""
+    return set() if customer.linkage is None else set(customer.linkage.taken)
 
 
 def missing(name: str, folded: FoldedCustomer, *, recomputed: bool) -> Difference:

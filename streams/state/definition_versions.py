@@ -268,6 +268,8 @@ def _cached_migration(former: Engine, newer: Engine) -> DefinitionMigration:
 def _version(
     number: int, definitions: Definitions, since: int, former: Definitions | None = None, rebuilt: int = 0
 ) -> DefinitionVersion:
-    gaps = [] if former is None else definition_migration.history_gaps(former, definitions)
-    short = {gap.segment: None if gap.for_ms is None else since + gap.for_ms for gap in gaps}
+    short: dict[str, int | None] = {}
+    if former is not None:
+        for gap in definition_migration.history_gaps(former, definitions):
+            short[gap.segment] = None if gap.for_ms is None else since + gap.for_ms
     return DefinitionVersion(number, definitions.fingerprint, since, short, rebuilt=rebuilt)

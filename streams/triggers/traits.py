@@ -55,7 +55,9 @@ def _shortened(value: Json, depth: int) -> tuple[Any, int]:
 def _list(items: list[Json], depth: int) -> tuple[list[Any], int]:
     members = [_shortened(item, depth) for item in items[:MEMBERS_MAX]]
     fitting = _fitting([size for _, size in members], TRAIT_MAX_BYTES - _HEAD_BYTES)
-    return [members[index][0] for index in fitting], _HEAD_BYTES + sum(members[index][1] for index in fitting)
+    values = [members[index][0] for index in fitting]
+    size = _HEAD_BYTES + sum(members[index][1] for index in fitting)
+    return values, size
 
 
 def _object(fields: dict[str, Json], depth: int) -> tuple[dict[str, Any], int]:
@@ -63,7 +65,9 @@ def _object(fields: dict[str, Json], depth: int) -> tuple[dict[str, Any], int]:
     members = [_shortened(fields[name], depth) for name in names]
     sizes = [_size(name) + size for name, (_, size) in zip(names, members, strict=True)]
     fitting = _fitting(sizes, TRAIT_MAX_BYTES - _HEAD_BYTES)
-    return {names[index]: members[index][0] for index in fitting}, _HEAD_BYTES + sum(sizes[index] for index in fitting)
+    values = {names[index]: members[index][0] for index in fitting}
+    size = _HEAD_BYTES + sum(sizes[index] for index in fitting)
+    return values, size
 
 
 def _fitting(sizes: list[int], most_bytes: int) -> list[int]:

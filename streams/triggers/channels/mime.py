@@ -159,8 +159,11 @@ def _headers(message: ParsedMessage) -> list[tuple[str, str]]:
 
 
 def _decoded(written: str) -> str:
-    pieces = decode_header(written)
-    return "".join(piece if isinstance(piece, str) else piece.decode(charset or "ascii") for piece, charset in pieces)
+    return "".join(_text(piece, charset) for piece, charset in decode_header(written))
+
+
+def _text(piece: str | bytes, charset: str | None) -> str:
+    return piece if isinstance(piece, str) else piece.decode(charset or "ascii")
 
 
 def _is_literal(text: str) -> bool:
@@ -175,7 +178,9 @@ def _mailbox(display_name: str, address: str) -> str:
     if not clean:
         return address
     is_plain = _NAME.fullmatch(clean) and len(clean) <= _PLAIN_MAX_CHARS and "=?" not in clean
-    return f"{clean if is_plain else _words(clean)}{_FOLD if len(clean) + len(address) > 60 else ' '}<{address}>"
+    name = clean if is_plain else _words(clean)
+    space = _FOLD if len(clean) + len(address) > 60 else " "
+    return f"{name}{space}<{address}>"
 
 
 def _clean_line(text: str) -> str:

@@ -42,7 +42,7 @@ from streams.wire.records import BATCH_MAX_BYTES, OutRecord, encode_entry
 from streams.wire.topics import TRIGGER_DEAD_LETTERS
 from streams.worker.output_recovery import OutboxEntry
 from tests.support.in_memory_triggers import change as trigger_change
-from tests.support.in_memory_triggers import come
+from tests.support.in_memory_triggers import change_input
 
 START = 1_770_000_000_000
 INSTANT = "2026-03-01T12:00:00.000Z"
@@ -435,7 +435,7 @@ def test_definitions_up_to_their_limits() -> None:
 def test_what_triggers_take_in_is_bounded() -> None:
     """A change of a former version goes on as a webhook, or a dead letter, no longer than one of this version."""
     long = trigger_change("u1", "s", "entered", START, 1, said={"en": "x" * 700_000})
-    event = come(long, START)
+    event = change_input(long, START)
     assert len(event.value) <= CHANGE_MAX_BYTES
     assert changes.decode(event.value).change_id == long.change_id
     stored = msgspec.json.encode(long)  # by a former version, with the action
