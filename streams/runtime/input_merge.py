@@ -106,7 +106,7 @@ class Merge:
     def add(
         self, topic: str, end: int, readings: Iterable[tuple[Event | Undecodable, InputRecord]], arrived_at: float = 0.0
     ) -> None:
-        """Add records from the fetched position on. ``end``: the position after them; ``arrived_at``: when they came."""
+        """Add records from the fetched position on. ``end``: the position after them; ``arrived_at``: of the batch."""
         pending = self._inputs[topic]
         pending.arrivals.append((arrived_at, pending.fetched))
         newest, rank, append = pending.newest, pending.rank, pending.readings.append
