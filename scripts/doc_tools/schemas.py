@@ -27,6 +27,7 @@ from doc_tools import (
     benchmark_tables,
     generated_blocks,
     metrics_reference,
+    openapi,
     reference,
     segments_schema,
     settings_reference,
@@ -38,7 +39,6 @@ from rules.events import ALIASES, CART_NAMES, INPUTS, ORDER_NAMES, PRODUCT_ADDED
 from rules.forms.json_schema import Schema
 from rules.reasons import Observed, Reason
 from rules.times import _RFC3339  # the schema has the same pattern
-from streams.ops import routes
 from streams.rights.page import page
 from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships
@@ -369,7 +369,7 @@ def files() -> dict[str, str]:
         "docs/reference/schemas/triggers.json": triggers_schema.triggers(),
         "docs/reference/schemas/trigger-decision.json": triggers_schema.decision(),
         "docs/reference/asyncapi.json": asyncapi(),
-        "docs/reference/openapi.json": routes.openapi(),
+        "docs/reference/openapi.json": openapi.document(),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}

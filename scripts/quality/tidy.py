@@ -32,8 +32,6 @@ STARTERS = ("local.processes", "local.servers")
 CODE_IN_INIT = {
     "streams/settings/__init__.py": "every process, command and script imports `Settings` from here",
 }
-# Titles of published schemas, which may not change.
-CONTRACT_NAMES = ("Membership",)
 # The host of a package registry is a setting of the machine, never of this project.
 FETCHED_FROM = re.compile(r"//(?:[^\s/@]+@)?(?:pypi|registry|repo\d*|files|proxy|index|deb|mirrors?|crates)\.[\w.-]+")
 MACHINE_PATH = re.compile(r"(?<![\w.:/~$}-])/(?:root|home|Users|work)/[\w.]")
@@ -101,8 +99,7 @@ def name_findings(paths: Sequence[Path]) -> Iterator[str]:
         if name.parts[0] == "tests":
             continue
         for type_name, line in types_of(path):
-            if type_name not in CONTRACT_NAMES:
-                places[type_name].append(f"{name}:{line}")
+            places[type_name].append(f"{name}:{line}")
     for type_name, (first, *others) in sorted(places.items()):
         for other in others:
             yield f"{other}: the name {type_name} of a class or type is taken by {first}"

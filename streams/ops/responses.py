@@ -99,7 +99,7 @@ class Segments(msgspec.Struct, frozen=True):
     segments: list[SegmentState]
 
 
-class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
+class SegmentMembership(msgspec.Struct, frozen=True, omit_defaults=True):
     """A segment of a customer, whether the customer is in it, and why; see `streams.offline.explain`."""
 
     segment: str
@@ -121,7 +121,7 @@ class CustomerState(msgspec.Struct, frozen=True):
     clock: str
     next_due: str | None
     stale: bool
-    segments: list[Membership]
+    segments: list[SegmentMembership]
     changes: list[dict[str, Any]]
     changes_since: str
 

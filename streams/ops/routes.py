@@ -1,16 +1,13 @@
-"""The routes of the API as a table, and the OpenAPI document that is generated from it.
+"""The routes of the API as a table.
 
 The table is complete. A handler without a route is not served, and a route without a handler fails at the start.
 
-See also: `streams.ops.api`, the handlers.
+See also: `streams.ops.api`, the handlers; `doc_tools.openapi`, which draws the OpenAPI document from the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from rules.sentences.reason_sentence import LANGUAGES
 from streams.ops import responses
@@ -68,49 +65,3 @@ ROUTES = (
     Route("/metrics", "metrics", "metrics of this process, for Prometheus", content_type="text/plain"),
     Route("/health", "health", "200 while this process lives; without token"),
 )  # fmt: skip
-
-
-def openapi() -> dict[str, Any]:
-    """Generate the OpenAPI document; see https://spec.openapis.org/oas/v3.1.0."""
-    types = [*(route.answer for route in ROUTES if route.answer), responses.Wrong]
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    by_type = dict(zip(types, schemas, strict=True))
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Segmenter operations",
-            "version": "1",
-            "description": "Shows the state, and changes nothing.",
-        },
-        "security": [{"token": []}],
-        "paths": {route.path: {"get": _operation(route, by_type)} for route in ROUTES},
-        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-    }
-
-
-def _operation(route: Route, by_type: Mapping[type, Any]) -> dict[str, Any]:
-    """The OpenAPI operation of a route, with the refusals that it may answer."""
-    content = {route.content_type: {"schema": by_type[route.answer]} if route.answer else {}}
-    wrong = {"application/json": {"schema": by_type[responses.Wrong]}}
-    refusals = {"401": "the token is missing or wrong", "429": "too many requests"}
-    if route.parameters:
-        refusals |= {"400": "a parameter is wrong", "404": "not known", "503": "Redis or Kafka does not answer"}
-    parameters = [
-        {
-            "name": parameter.name,
-            "in": "path" if f"{{{parameter.name}}}" in route.path else "query",
-            "required": parameter.required,
-            "description": parameter.about,
-            "schema": {"type": "string"},
-        }
-        for parameter in route.parameters
-    ]
-    return {
-        "operationId": route.name,
-        "summary": route.about,
-        **({"parameters": parameters} if parameters else {}),
-        "responses": {
-            "200": {"description": route.about, "content": content},
-            **{code: {"description": about, "content": wrong} for code, about in sorted(refusals.items())},
-        },
-    }

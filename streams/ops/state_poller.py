@@ -19,7 +19,7 @@ from streams.errors import RightMissing, StoreFailed
 from streams.kafka.partitioner import places
 from streams.offline.explain import FIELDS, Explanation, SegmentExplanation, explained, explanation
 from streams.ops.metrics import OpsMetrics
-from streams.ops.responses import CustomerState, Membership
+from streams.ops.responses import CustomerState, SegmentMembership
 from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.definition_versions import DefinitionVersions
@@ -170,8 +170,8 @@ class StatePoller:
         return max(0, self._now_ms() - self._settings.grace_ms - self.clocks.get(partition, 0)) / 1000
 
 
-def _membership(segment: SegmentExplanation, language: str) -> Membership:
-    return Membership(
+def _membership(segment: SegmentExplanation, language: str) -> SegmentMembership:
+    return SegmentMembership(
         segment=segment.segment,
         title=segment.title,
         member=segment.member,

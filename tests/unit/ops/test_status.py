@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from benchmarks import metrics_overhead
-from doc_tools import schemas
+from doc_tools import openapi, schemas
 from rules.changes import Change
 from streams.http.access import RateLimit
 from streams.http.server import HttpServer, Limits
@@ -142,7 +142,7 @@ def test_workers_are_named_one_by_one_or_by_a_range(text: str, expected: list[st
 
 def test_each_path_of_the_document_has_a_handler() -> None:
     """Each handler that answers JSON also names the type of its answer."""
-    document = routes.openapi()
+    document = openapi.document()
     for route in routes.ROUTES:
         assert callable(getattr(api.Api, route.name))
         assert route.path in document["paths"]
