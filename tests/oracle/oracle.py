@@ -1,9 +1,9 @@
-"""The tests' oracle: which segment changes the contract (DESIGN.md, sections 3 and 4) asks for.
+"""The tests' oracle: which segment changes the contract asks for, as docs/guide and docs/design state it.
 
 Its one rule: every decision is computed afresh from all that is known of the customer at that moment;
 nothing but the last answer, and since when it stands, is carried on. Slow and obvious on purpose, and no
-code shared with the product. Beside it: oracle_conditions (what each condition asks), oracle_shop (what
-a customer did), oracle_values and oracle_dates.
+code shared with the product. Beside it: `conditions` (what each condition asks), `shop` (what a customer
+did), `values` and `dates`.
 
 Long because reading, deciding and the definitions make one reading of the contract.
 """

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tests.oracle.values import DAY_MS, MILLION, Json, identifier, listed, lookup, mapping, millionths
 
-ITEM_RETENTION_MS = 90 * DAY_MS  # DESIGN, fine print, Cart
+ITEM_RETENTION_MS = 90 * DAY_MS  # the product's stated bound of a cart
 ORDER_RETENTION_MS = 90 * DAY_MS  # the product's stated bound, beyond the longest window over orders
 
 COMPLETED, REFUNDED, CANCELLED = "Order Completed", "Order Refunded", "Order Cancelled"

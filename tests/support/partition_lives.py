@@ -175,38 +175,40 @@ class Lives:
             running.result()
 
     async def _read_on(
-        self, shard: PartitionTask, publisher: Publisher, running: asyncio.Task[None], until: int
+        self, partition_task: PartitionTask, publisher: Publisher, running: asyncio.Task[None], until: int
     ) -> None:
-        if shard._rebuild is not None:
-            shard._rebuild.start()
+        if partition_task._rebuild is not None:
+            partition_task._rebuild.start()
         while True:
             publisher.may.set() if self.rng.random() < 0.6 else publisher.may.clear()
-            self._fetch(shard)
-            moved = await shard._step()
-            moved = await shard._fire() or moved
-            moved = await shard._switch() or moved
-            moved = await shard._backfill() or moved
+            self._fetch(partition_task)
+            moved = await partition_task._step()
+            moved = await partition_task._fire() or moved
+            moved = await partition_task._switch() or moved
+            moved = await partition_task._backfill() or moved
             await asyncio.sleep(0)
             if running.done():
                 running.result()
             if (
                 not moved
-                and shard._background.is_done
-                and shard._rebuild is None
-                and all(shard.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
+                and partition_task._background.is_done
+                and partition_task._rebuild is None
+                and all(partition_task.merge.fetched(topic) == self._end(topic) for topic in INPUTS)
             ):
                 if self.wall >= until + GRACE_MS:
                     return
                 later = [when for when in self.times if when > self.wall]
                 self.wall = later[0] if later else until + GRACE_MS
 
-    def _fetch(self, shard: PartitionTask) -> None:
+    def _fetch(self, partition_task: PartitionTask) -> None:
         """Fetch some of what is there, of some inputs."""
         for topic in INPUTS:
-            start, end = shard.merge.fetched(topic), self._end(topic)
+            start, end = partition_task.merge.fetched(topic), self._end(topic)
             if start < end and self.rng.random() < 0.7:
                 end = min(end, start + self.rng.choice((1, 2, 100)))
-                shard.receive(Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count))
+                partition_task.receive(
+                    Batch(topic, 0, start, end, cast(Any, self.topics[topic][start:end]), self.count)
+                )
 
     def _readable(self, topic: str) -> list[Record]:
         return [record for record in self.topics.get(topic, []) if record.timestamp <= self.wall]

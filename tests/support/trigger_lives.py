@@ -213,7 +213,7 @@ class TriggerLives:
         """Connect for a while, look once more, and send."""
         self.pass_ms(self.rng.choice((0, 0, 20, 3_000)))
         await asyncio.sleep(0)
-        read, decided = dict(self._shard.dispatcher.checkpointer.positions), self.segmenter.reached[0]
+        read, decided = dict(self._partition_task.dispatcher.checkpointer.positions), self.segmenter.reached[0]
         against = await message.against()
         if against is not None:
             return AttemptResult(Outcome.GIVEN_BACK, against)
@@ -258,7 +258,7 @@ class TriggerLives:
         try:
             runner = await self._claim(rebuild=rebuild)
             running = asyncio.create_task(runner.outbox.run())
-            self._shard = task = cast(TriggersTask, runner.task)
+            self._partition_task = task = cast(TriggersTask, runner.task)
             return await self._turns(task, running, until, ends_at)
         except (Stop, Fenced):
             return False
@@ -285,40 +285,40 @@ class TriggerLives:
             return
         raise AssertionError("an empty Redis is taken for a new one")
 
-    async def _turns(self, shard: TriggersTask, running: asyncio.Task[None], until: int, ends_at: int) -> bool:
+    async def _turns(self, partition_task: TriggersTask, running: asyncio.Task[None], until: int, ends_at: int) -> bool:
         while self.wall < ends_at:
             if self.rng.random() < 0.7:
-                self._fetch(shard)
-            moved = await shard._step()
-            await shard._fire()
+                self._fetch(partition_task)
+            moved = await partition_task._step()
+            await partition_task._fire()
             await asyncio.sleep(0)
             if running.done():
                 running.result()
             if moved:
                 continue
-            await shard._idle()
-            if self.wall > until and self._is_quiet(shard):
-                await shard._outbox.drained()
+            await partition_task._idle()
+            if self.wall > until and self._is_quiet(partition_task):
+                await partition_task._outbox.drained()
                 return True
             self.pass_ms(35 if self.wall < until else 500)
         return False
 
-    def _is_quiet(self, shard: TriggersTask) -> bool:
-        positions = shard.dispatcher.checkpointer.positions
+    def _is_quiet(self, partition_task: TriggersTask) -> bool:
+        positions = partition_task.dispatcher.checkpointer.positions
         all_read = all(positions[name] == len(records) for name, records in self.inputs.items())
         return (
             self.segmenter.is_quiet
             and all_read
-            and not shard.dispatcher.checkpointer.next_due
-            and not shard.dispatcher._flying
+            and not partition_task.dispatcher.checkpointer.next_due
+            and not partition_task.dispatcher._flying
             and not self._losses
         )
 
-    def _fetch(self, shard: TriggersTask) -> None:
+    def _fetch(self, partition_task: TriggersTask) -> None:
         for name, records in self.inputs.items():
-            start, end = shard.merge.fetched(name), len(records)
+            start, end = partition_task.merge.fetched(name), len(records)
             if start < end:
-                shard.receive(Batch(name, 0, start, end, cast(Any, records[start:end]), self.generation))
+                partition_task.receive(Batch(name, 0, start, end, cast(Any, records[start:end]), self.generation))
         self._fetched = ({name: len(records) for name, records in self.inputs.items()}, self.wall)
 
 

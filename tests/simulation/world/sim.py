@@ -25,7 +25,7 @@ class Rates(NamedTuple):
 
     network: float  # a call to the store is lost, answered to nobody, or late
     publish: float  # a publish fails
-    batch: float  # a batch is lost on its way to its shard
+    batch: float  # a batch is lost on its way to its partition's task
     seek: float  # a seek that was overtaken is carried out after all
     ahead: float  # the store loses the write that notes who is ahead
 

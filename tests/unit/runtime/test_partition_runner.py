@@ -91,8 +91,8 @@ async def started_runner(
         fetch_status=lambda _: FetchStatus(FetchResponse(0, 0, next(times), loop.time()), loop.time()),
         now_ms=now_ms,
     )
-    shard = PartitionTask(context, part.segmenter, outbox)
-    runner = PartitionRunner(claim, shard, outbox, store, stop)
+    partition_task = PartitionTask(context, part.segmenter, outbox)
+    runner = PartitionRunner(claim, partition_task, outbox, store, stop)
     runner.start()
     return runner
 

@@ -1,4 +1,4 @@
-"""A shard between its steps, and its outbox: how often it looks, how much may wait.
+"""A partition's task between its steps, and its outbox: how often it looks, how much may wait.
 
 The one rule: time is what the test says, and nothing is published before the test lets it.
 """
@@ -62,8 +62,8 @@ def task(
     return PartitionTask(of_task, processor, cast(Any, None), read_record=read_record)
 
 
-def shard(clock: Clock, heard: FetchStatus) -> PartitionTask:
-    """A shard with one due time, of which only the waiting is looked at."""
+def waiting_task(clock: Clock, heard: FetchStatus) -> PartitionTask:
+    """A task with one due time, of which only the waiting is looked at."""
     return task(next_due=DUE_MS, fetch_status=lambda _: heard, now_ms=clock)
 
 
@@ -79,7 +79,7 @@ def looks(partition_task: PartitionTask, clock: Clock, for_ms: int) -> int:
 def test_a_due_time_that_kafka_does_not_confirm() -> None:
     """A silent Kafka holds the clock back: the looks become as rare as when nothing is due."""
     clock = Clock()
-    partition_task = shard(clock, FetchStatus(None, 0.0))
+    partition_task = waiting_task(clock, FetchStatus(None, 0.0))
     clock.now = DUE_MS + GRACE_MS
     assert looks(partition_task, clock, 10_000) < 10_000 / 50 + 50
 
@@ -87,7 +87,7 @@ def test_a_due_time_that_kafka_does_not_confirm() -> None:
 def test_a_due_time_is_looked_for_in_time() -> None:
     """The look comes right after the wall clock passes it, then within a quarter of its lateness."""
     clock = Clock()
-    partition_task = shard(clock, FetchStatus(None, 0.0))
+    partition_task = waiting_task(clock, FetchStatus(None, 0.0))
     for late_ms, wait_ms in ((-100, 50), (-30, 30), (-1, 2), (0, 2), (8, 2), (40, 10), (100, 25), (5_000, 50)):
         clock.now = DUE_MS + GRACE_MS + late_ms
         assert partition_task._wait_s() == pytest.approx(wait_ms / 1000)
@@ -95,10 +95,10 @@ def test_a_due_time_is_looked_for_in_time() -> None:
 
 def test_how_an_input_is_fetched() -> None:
     """Until the first answer an input counts as fetched to its end; then Kafka's answer counts."""
-    silent = shard(Clock(), FetchStatus(None, 7.0)).fetching("carts")
+    silent = waiting_task(Clock(), FetchStatus(None, 7.0)).fetching("carts")
     assert (silent.fetched, silent.high_watermark, silent.last_stable_offset) == (5, 5, 5)
     assert (silent.requested_at, silent.heard) == (-math.inf, 7.0)
-    answered = shard(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
+    answered = waiting_task(Clock(), FetchStatus(FetchResponse(9, 8, 1, 6.5), 7.0)).fetching("carts")
     assert (answered.name, answered.fetched, answered.high_watermark, answered.last_stable_offset) == (
         "carts-0",
         5,

@@ -169,12 +169,14 @@ class World:
             monotonic=lambda: 0.0,
             trials=Trials(self.store, 0, fencing_token, attempt, care),
         )
-        shard = PartitionTask(context, cast(Any, steps), outbox, read_record=self._read)
+        partition_task = PartitionTask(context, cast(Any, steps), outbox, read_record=self._read)
         for topic, end in ENDS.items():
             start = state.positions[topic]
-            shard.receive(Batch(topic, 0, start, end, [record(offset, topic) for offset in range(start, end)], 1))
+            partition_task.receive(
+                Batch(topic, 0, start, end, [record(offset, topic) for offset in range(start, end)], 1)
+            )
         try:
-            while await shard._moved():
+            while await partition_task._moved():
                 pass
         except (Died, Stop, StoreFailed, Fenced, PublishFailed, ValueError):
             pass
@@ -274,7 +276,7 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
         beside -= 1
         return True
 
-    shards = []
+    tasks = []
     for partition in (0, 1):
         trials = Trials(MemoryStore(), partition, "t", Attempt(POSITIONS), care)
         steps: Any = Steps(World(), "t", POSITIONS, 0)
@@ -286,13 +288,13 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
             now_ms=lambda: 0,
             trials=trials,
         )
-        shard = PartitionTask(context, steps, cast(Any, None))
-        shard._moved = moved  # type: ignore[method-assign]
-        shards.append(shard)
-    running = [asyncio.create_task(shard.run()) for shard in shards]
+        partition_task = PartitionTask(context, steps, cast(Any, None))
+        partition_task._moved = moved  # type: ignore[method-assign]
+        tasks.append(partition_task)
+    running = [asyncio.create_task(partition_task.run()) for partition_task in tasks]
     await asyncio.sleep(0.05)
-    for shard in shards:
-        shard.release()
+    for partition_task in tasks:
+        partition_task.release()
     await asyncio.gather(*running)
     assert most == 1
 
