@@ -1,0 +1,141 @@
+"""Guards of the operations page, of a process's port and of its metrics; see `quality.mutants`."""
+
+from __future__ import annotations
+
+from quality.mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        "the page stops where it may not see Redis",
+        "streams/ops/state_poller.py",
+        "_ms = self._now_ms()\n            except RightMissing as missing:\n                stop(str(missing))",
+        "_ms = self._now_ms()",
+        "tests/integration/security/test_process_rights.py::test_what_redis_does_not_allow_is_named[segmenter-ops-info]",
+    ),
+    Mutant(
+        "the page stops where it may not count members",
+        "streams/ops/state_poller.py",
+        "await self._count()\n            except RightMissing as missing:\n                stop(str(missing))",
+        "await self._count()",
+        "tests/integration/security/test_process_rights.py::test_what_redis_does_not_allow_is_named[segmenter-ops-hscan]",
+    ),
+    Mutant(
+        "the page stops where it may not follow the changes",
+        "streams/ops/change_feed.py",
+        'if sentence := missing_right(error, "READ"):',
+        "if sentence := None:",
+        "tests/integration/security/test_process_rights.py::test_the_page_loses_a_right",
+    ),
+    Mutant(
+        "the page's API takes ids with braces",
+        "streams/ops/api.py",
+        'route.path.replace("{id}", "{id:[^/]+}")',
+        "route.path",
+        "tests/integration/worker/test_customer_ids.py::test_the_page_finds_every_id",
+    ),
+    Mutant(
+        "the right token is looked at before what is counted",
+        "streams/ops/auth.py",
+        "if gate.is_right(request):",
+        "if limit.take(gate.address(request)) and gate.is_right(request):",
+        "tests/unit/http/test_access.py::test_the_right_token_always_passes",
+    ),
+    Mutant(
+        "requests without the token are limited",
+        "streams/ops/auth.py",
+        "elif not limit.take(gate.address(request)):",
+        "elif False:",
+        "tests/unit/http/test_access.py::test_requests_without_the_token_are_limited_by_address",
+    ),
+    Mutant(
+        "metrics need the token",
+        "streams/runtime/health_endpoint.py",
+        "if gate is not None and not gate.is_right(request):\n            return",
+        "if False:\n            return",
+        "tests/integration/ops/test_metrics_port.py::test_metrics_need_the_token_and_come_over_tls",
+    ),
+    Mutant(
+        "reasons need the token",
+        "streams/runtime/health_endpoint.py",
+        "answer = Ready(answer.ready, [])",
+        "pass",
+        "tests/integration/ops/test_metrics_port.py::test_reasons_need_the_token",
+    ),
+    Mutant(
+        "a wrong token is not tried at /ready",
+        "streams/runtime/health_endpoint.py",
+        'if "Authorization" in request.headers:',
+        "if False:",
+        "tests/integration/ops/test_metrics_port.py::test_reasons_need_the_token",
+    ),
+    Mutant(
+        "a reader of the stream that takes nothing is let go",
+        "streams/ops/api.py",
+        "asyncio.timeout(_TAKEN_WITHIN_S)",
+        "asyncio.timeout(None)",
+        "tests/unit/ops/test_status.py::test_a_reader_that_takes_nothing_is_let_go",
+    ),
+    Mutant(
+        "a web page whose name was turned here reads nothing",
+        "streams/runtime/health_endpoint.py",
+        "if is_local and gate is None and not",
+        "if False and not",
+        "tests/integration/ops/test_metrics_port.py::test_a_web_page_whose_name_was_turned_here_reads_nothing",
+    ),
+    Mutant(
+        "the metrics port has TLS where it has a certificate",
+        "streams/runtime/health_endpoint.py",
+        "LIMITS, sources.metrics.refused, tls)",
+        "LIMITS, sources.metrics.refused)",
+        "tests/integration/ops/test_metrics_port.py::test_metrics_need_the_token_and_come_over_tls",
+    ),
+    Mutant(
+        "rendering metrics takes a tenth of the time",
+        "streams/runtime/scraped_metrics.py",
+        "if began >= self._fresh_until:",
+        "if True:",
+        "tests/integration/ops/test_metrics_port.py::test_rendering_takes_a_tenth_of_the_time",
+    ),
+    Mutant(
+        "the metrics port takes few descriptors",
+        "streams/runtime/health_endpoint.py",
+        "Limits(connections=32,",
+        "Limits(connections=3_200,",
+        "tests/integration/ops/test_metrics_port.py::test_thousands_of_connections_do_not_stop_a_worker",
+    ),
+    Mutant(
+        "a port that cannot be served stops no worker",
+        "streams/runtime/faust_app.py",
+        "except Exception as error:  # noqa: BLE001  # without metrics",
+        "except ZeroDivisionError as error:  # without metrics",
+        "tests/integration/ops/test_metrics_port.py::test_a_port_that_cannot_be_served_stops_no_worker",
+    ),
+    Mutant(
+        "ops follows no worker elsewhere",
+        "streams/ops/worker_poller.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "tests/integration/ops/test_metrics_port.py::test_a_liar_in_a_workers_place_is_no_worker",
+    ),
+    Mutant(
+        "ops reads no answer without end",
+        "streams/ops/worker_poller.py",
+        "if size > _ANSWER_MAX_BYTES:",
+        "if False:",
+        "tests/integration/ops/test_metrics_port.py::test_a_liar_in_a_workers_place_is_no_worker",
+    ),
+    Mutant(
+        "ops checks a worker's certificate for its host",
+        "streams/ops/worker_poller.py",
+        "server_hostname=None if self._tls is None else host",
+        'server_hostname="localhost"',
+        "tests/integration/ops/test_metrics_port.py::test_a_workers_certificate_is_for_the_host_it_was_named_by",
+    ),
+    Mutant(
+        "ops sends the workers' token",
+        "streams/ops/worker_poller.py",
+        '{"Authorization": f"Bearer {self._token}"}',
+        "{}",
+        "tests/integration/ops/test_metrics_port.py::test_ops_asks_with_the_token_over_tls",
+    ),
+)

@@ -1,0 +1,141 @@
+"""Guards of records as bytes; see `quality.mutants`."""
+
+from __future__ import annotations
+
+from quality.mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        "keys count where records in memory are bounded",
+        "streams/wire/records.py",
+        'len(record.key or b"") + len(record.value or b"")',
+        'len(record.value or b"")',
+        "tests/unit/kafka/test_faust_transport.py::test_what_is_drained_at_once",
+    ),
+    Mutant(
+        "whoever vouches for a link vouches for the person",
+        "streams/wire/event_decoder.py",
+        "identifies = vouched or (",
+        "identifies = (",
+        "tests/unit/rules/test_identity_takeover.py",
+    ),
+    Mutant(
+        "the same text twice makes no user of a device",
+        "streams/wire/event_decoder.py",
+        "(user != anonymous or names_user(name, fields, origin))",
+        "(user != anonymous or True)",
+        "tests/unit/rules/test_identity_takeover.py::test_a_liar_that_names_a_device_twice_makes_no_user_of_it",
+    ),
+    Mutant(
+        "the same text twice names a user where shops send it",
+        "streams/wire/event_decoder.py",
+        "(user != anonymous or names_user(name, fields, origin))",
+        "user != anonymous",
+        "tests/unit/rules/test_identity_takeover.py::test_a_user_whom_the_shop_names_twice_is_taken_over_by_no_liar",
+    ),
+    Mutant(
+        "an event of browsers that has the same text twice names no user",
+        "streams/wire/customer_ids.py",
+        "return not origin.topic.endswith(_VISITS)",
+        "return True",
+        "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
+    ),
+    Mutant(
+        "an event of a shop that has the same text twice names a user",
+        "streams/wire/customer_ids.py",
+        "return not origin.topic.endswith(_VISITS)",
+        "return False",
+        "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
+    ),
+    Mutant(
+        "a line of a file that has the same text twice is as its topic",
+        "streams/wire/customer_ids.py",
+        "return input_of(name) != _VISITS",
+        "return True",
+        "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
+    ),
+    Mutant(
+        "an identify with the same text twice names a user by its traits",
+        "streams/wire/customer_ids.py",
+        "if name == IDENTIFY and bytes(fields.traits)",
+        "if bytes(fields.traits)",
+        "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
+    ),
+    Mutant(
+        "an identify with the same text twice and no traits names no user",
+        "streams/wire/customer_ids.py",
+        " and bytes(fields.traits)[1:-1].strip():",
+        ":",
+        "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
+    ),
+    Mutant(
+        "a key that the record does not name is refused",
+        "streams/wire/event_decoder.py",
+        "key == text.encode() and is_id(text)",
+        "is_id(text)",
+        "tests/unit/rules/test_identity_takeover.py::test_the_key_may_be_another_id_of_the_record",
+    ),
+    Mutant(
+        "a request under another key is refused",
+        "streams/wire/event_decoder.py",
+        "if not key or event.name == UNNAMED:",
+        "if not key:",
+        "tests/unit/rules/test_identity_takeover.py::test_the_key_may_be_another_id_of_the_record",
+    ),
+    Mutant(
+        "a record whose key is another id of it is sent on",
+        "streams/wire/event_decoder.py",
+        "return _misaddressed(event, key, fields)",
+        'raise Rejected("wrong_key")',
+        "tests/unit/rules/test_identity_takeover.py::test_the_key_may_be_another_id_of_the_record",
+    ),
+    Mutant(
+        "a former version's customer with links is identified",
+        "streams/wire/customer_codec.py",
+        "if customer.links and stored[0] == _FORMER_FIELDS:",
+        "if False:",
+        "tests/unit/rules/test_profile_merge.py::test_a_customer_of_the_former_version_is_read_on",
+    ),
+    Mutant(
+        "an anonymous id with links is not identified",
+        "streams/wire/customer_codec.py",
+        " and stored[0] == _FORMER_FIELDS:",
+        ":",
+        "tests/unit/rules/test_profile_merge.py::test_a_customer_of_the_former_version_is_read_on",
+    ),
+    Mutant(
+        "an alias is vouched for on profiles alone",
+        "streams/wire/event_decoder.py",
+        "vouched = previous is not None and (origin is None or origin.topic.endswith(_PROFILES))",
+        "vouched = previous is not None",
+        "tests/unit/rules/test_identity_takeover.py",
+    ),
+    Mutant(
+        "a reason that is too large is cut",
+        "streams/wire/changes.py",
+        "reason=reason_limits.bounded(change.reason)",
+        "reason=change.reason",
+        "tests/unit/wire/test_output_bounds.py",
+    ),
+    Mutant(
+        "a topic of single large records must take them",
+        "streams/wire/records.py",
+        "return identity_records.BATCH_MAX_BYTES if topic == MERGES else BATCH_MAX_BYTES",
+        "return BATCH_MAX_BYTES",
+        "tests/integration/kafka/test_outputs.py",
+    ),
+    Mutant(
+        "brackets stay open in the next slice",
+        "streams/wire/json_depth.py",
+        "if depth + int(depths.max()) > limit:",
+        "if int(depths.max()) > limit:",
+        "tests/unit/wire/test_depth.py",
+    ),
+    Mutant(
+        "a text goes on in the next slice",
+        "streams/wire/json_depth.py",
+        "        texts[0] ^= in_text\n",
+        "",
+        "tests/unit/wire/test_depth.py",
+    ),
+)
