@@ -11,8 +11,8 @@ from quality.mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
 
 ALL = {mutant.guard: mutant for mutant in (*BY_SIMULATION, *BY_TESTS)}
 DAILY = (
-    "position check in Redis", "save number in Redis", "claim token of a save in Redis", "seek on assignment",
-    "merge by event time", "freshness of the end offset", "what is on the topics is not published again",
+    "position check in Redis", "save number in Redis", "only the owner saves in Redis", "seek on assignment",
+    "merge by event time", "an old end offset does not move the clock", "records on the topics are not published again",
     "one event per message id",
 )  # fmt: skip
 

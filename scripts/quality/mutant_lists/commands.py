@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "verify compares what came after such events",
+        "verify compares customers that were erased after newer events",
         "streams/offline/verification.py",
         "is_unsure = erased_along or _depends_on_reading(recomputed, stored)",
         "is_unsure = erased_along or is_erased_later or _depends_on_reading(recomputed, stored)",
@@ -20,14 +20,14 @@ MUTANTS = (
         "tests/integration/cli/test_verify.py::test_an_erasure_that_is_read_after_newer_events",
     ),
     Mutant(
-        "what ids sent to one another is copied",
+        "records between ids are copied",
         "streams/cli/topic_copy.py",
         "COPIED = (*READ, *PUBLISHED)",
         "COPIED = (*INPUTS, *PUBLISHED)",
         "tests/integration/cli/test_topic_copy.py",
     ),
     Mutant(
-        "what was not acknowledged is published again",
+        "lines that were not acknowledged are published again",
         "streams/cli/publish.py",
         "first = min(sender.unanswered)",
         "first = max(sender.unanswered)",
@@ -41,7 +41,7 @@ MUTANTS = (
         "tests/integration/stops/test_stop_advice.py::test_kafka_answers_again",
     ),
     Mutant(
-        "a command that is given more and more sends nothing to a silent Kafka",
+        "a command sends no more lines to a silent Kafka",
         "streams/cli/delivery.py",
         "        if self._silence is not None:\n            raise self._silence\n        self.unanswered.add(number)",
         "        self.unanswered.add(number)",
@@ -62,7 +62,7 @@ MUTANTS = (
         "tests/integration/cli/test_command_failures.py::test_a_message_that_kafka_does_not_take",
     ),
     Mutant(
-        "a line that the client does not take keeps nothing from being sent",
+        "a line that the client refuses does not stop the others",
         "streams/cli/delivery.py",
         "            if error.retriable:\n                self._silence",
         "            if True:\n                self._silence",
@@ -76,7 +76,7 @@ MUTANTS = (
         "tests/integration/worker/test_identity.py::test_every_person_is_where_their_events_say",
     ),
     Mutant(
-        "what is only looked at is only read",
+        "keys that are only looked at are granted for reading alone",
         "streams/rights/grants.py",
         'read = "%R~" if tells_reading else "~"',
         'read = "~"',
@@ -153,14 +153,14 @@ MUTANTS = (
         "tests/integration/worker/test_customer_ids.py::test_dead_letters_of_a_customer_are_those_that_name_it",
     ),
     Mutant(
-        "a YAML file is read as far as it may be large",
+        "a YAML file is not read beyond its bound",
         "streams/definitions_file.py",
         "if len(encoded) > TEXT_MAX_BYTES:",
         "if False:",
         "tests/unit/rules/test_yaml_text.py::test_a_file_without_end_is_read_as_far_as_it_may_be_large",
     ),
     Mutant(
-        "changes before an erasure are not claimed",
+        "changes before an erasure are not compared",
         "streams/offline/verification.py",
         "counted = is_ordered and not views.recomputed.erased",
         "counted = claimed",
@@ -174,7 +174,7 @@ MUTANTS = (
         "tests/integration/cli/test_verify.py::test_an_erasure_that_takes_newer_events_along",
     ),
     Mutant(
-        "of an id that was erased along no segment is claimed",
+        "no segment is compared of an id that was erased along",
         "streams/offline/verification.py",
         "uncompared = self._keys if is_unsure else",
         "unclaimed =",
@@ -223,7 +223,7 @@ MUTANTS = (
         "tests/integration/cli/test_unlinked_ids.py",
     ),
     Mutant(
-        "of an id that was parted nothing is explained before an event comes",
+        "an unlinked id is explained only after an event",
         "streams/offline/explain.py",
         " or customer.is_blank else",
         " else",

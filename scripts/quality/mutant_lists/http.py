@@ -20,7 +20,7 @@ MUTANTS = (
         "tests/unit/http/test_server.py::test_connections_are_few_however_many_come",
     ),
     Mutant(
-        "who opens many connections loses its own",
+        "an address with many connections loses its own",
         "streams/http/server.py",
         "max(others, key=lambda connection: counts[connection.peer]).abort()",
         "others[0].abort()",
@@ -41,7 +41,7 @@ MUTANTS = (
         "tests/unit/http/test_server.py::test_a_connection_without_an_answer_ends",
     ),
     Mutant(
-        "an answer that nobody reads is let go",
+        "an answer that no client reads is dropped",
         "streams/http/server.py",
         "self.transport.abort()",
         "self.transport.close()",
@@ -76,7 +76,7 @@ MUTANTS = (
         "tests/unit/http/test_server.py::test_a_process_without_descriptors_waits",
     ),
     Mutant(
-        "want of descriptors is logged once",
+        "a lack of descriptors is logged once",
         "streams/http/server.py",
         "if monotonic() - self._logged_at >= _LOG_EVERY_S:",
         "if True:",
@@ -230,7 +230,7 @@ MUTANTS = (
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
     ),
     Mutant(
-        "not everybody is a trusted proxy",
+        "a network of all addresses is no trusted proxy",
         "streams/settings/fields.py",
         "any(network.prefixlen == 0 for network in networks(proxies))",
         "networks(proxies) is None",

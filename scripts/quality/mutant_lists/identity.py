@@ -6,14 +6,14 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "an id of which nothing is known alone becomes a redirect without a decision",
+        "an id without events becomes a redirect without a decision",
         "rules/identity/resolution.py",
         "return not customer.instant and customer.linkage is None and customer.published_ahead is None",
         "return True",
         "tests/unit/rules/test_identity.py",
     ),
     Mutant(
-        "an identified customer becomes nobody's former id by an anonymousId",
+        "an anonymousId makes no identified customer a former id",
         "rules/identity/resolution.py",
         "if not event.vouched and customer.identified:",
         "if False:",
@@ -34,14 +34,14 @@ MUTANTS = (
         "tests/unit/rules/test_profile_merge.py::test_of_very_many_moves_the_oldest_count_as_taken_in",
     ),
     Mutant(
-        "of many moves that were taken in it is noted up to when",
+        "the time up to which moves are forgotten is stored",
         "rules/identity/profile_merge.py",
         "linkage.taken_since = max(linkage.taken_since, newest[-TAKEN_MAX - 1][1])",
         "pass",
         "tests/unit/rules/test_profile_merge.py::test_of_very_many_moves_the_oldest_count_as_taken_in",
     ),
     Mutant(
-        "half profiles do not pile up",
+        "the number of incomplete profiles is bounded",
         "rules/identity/profile_merge.py",
         "dict(newest[-ARRIVING_MAX:])",
         "dict(newest)",
@@ -69,14 +69,14 @@ MUTANTS = (
         "tests/unit/rules/test_identity_takeover.py::test_an_id_that_is_linked_again_is_not_a_new_one",
     ),
     Mutant(
-        "two ids that were parted stay so",
+        "two ids that were unlinked stay unlinked",
         "rules/identity/resolution.py",
         "if parted is not None and (not event.vouched or event.time <= parted):",
         "if False:",
         "tests/unit/rules/test_identity_takeover.py",
     ),
     Mutant(
-        "an erasure along asks whether the link was allowed",
+        "an erasure along checks that the link was allowed",
         "rules/identity/erasure.py",
         "if refused := refusal_of(link, customer, linkage):",
         "if False:",
@@ -90,21 +90,21 @@ MUTANTS = (
         "tests/unit/rules/test_profile_merge.py",
     ),
     Mutant(
-        "what a person took in travels with its profile",
+        "the list of merged profiles moves with a profile",
         "rules/identity/dispatch.py",
         "{**whole.taken, event.move: event.linked}",
         "{event.move: event.linked}",
         "tests/unit/rules/test_profile_merge.py",
     ),
     Mutant(
-        "nothing is decided by half of a profile",
+        "an incomplete profile decides nothing",
         "rules/identity/profile_merge.py",
         "if len(arriving.chunks) < arriving.count:",
         "if len(arriving.chunks) < 1:",
         "tests/unit/rules/test_profile_merge.py",
     ),
     Mutant(
-        "a late link erases nobody who was erased since",
+        "a late link leaves an id that was erased since",
         "rules/identity/erasure.py",
         "return event.linked > erased and",
         "return",

@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "a Kafka that falls silent before anything is claimed is told of",
+        "a Kafka that falls silent before a claim is logged",
         "streams/kafka/faust_transport.py",
         "self.add_future(transport.watch.run())",
         "pass",
@@ -27,14 +27,14 @@ MUTANTS = (
         "tests/integration/worker/test_partition_counts.py::test_records_of_an_open_transaction_are_judged",
     ),
     Mutant(
-        "a fetch that fails takes the last answer back",
+        "a failed fetch makes the last answer void",
         "streams/kafka/fetch.py",
         "self._heard[tp] = FetchStatus(None, self.of(tp).at)",
         "pass",
         "tests/unit/kafka/test_faust_transport.py",
     ),
     Mutant(
-        "what was heard before a claim is forgotten",
+        "answers from before a claim are forgotten",
         "streams/kafka/fetch.py",
         "self._heard[tp] = FetchStatus(None, self._now())",
         "pass",
@@ -48,21 +48,21 @@ MUTANTS = (
         "tests/unit/kafka/test_faust_transport.py",
     ),
     Mutant(
-        "a Kafka that has nothing to answer but a join is asked something else",
+        "a Kafka that is busy with a join is asked something else",
         "streams/kafka/aiokafka_hooks.py",
         "    watch.request = _metadata_request(client, watch.answered)",
         "    pass",
         "tests/integration/kafka/test_silent_kafka.py::test_a_join_that_another_member_holds_up_is_no_silence",
     ),
     Mutant(
-        "what reads back is handed out by bytes",
+        "records that are read back are handed out by bytes",
         "streams/kafka/record_batches.py",
         "    fetcher.FetchResult.getall = drain\n",
         "",
         "tests/integration/worker/test_poison_pills.py::test_what_is_read_back_comes_in_bounded_pieces",
     ),
     Mutant(
-        "what is read again is unpacked in pieces",
+        "batches that are read again are unpacked in pieces",
         "streams/kafka/log_batches.py",
         "    fetcher.MemoryRecords = BoundedLogRecords\n",
         "",
@@ -83,7 +83,7 @@ MUTANTS = (
         "tests/integration/worker/test_poison_pills.py::test_what_is_read_back_comes_in_bounded_pieces",
     ),
     Mutant(
-        "what is drained is bounded by bytes",
+        "the bytes that are drained at once are bounded",
         "streams/kafka/record_batches.py",
         "if size >= DRAIN_MAX_BYTES or len(records) == limit:",
         "if len(records) == limit:",

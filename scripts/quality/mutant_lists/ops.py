@@ -34,7 +34,7 @@ MUTANTS = (
         "tests/integration/worker/test_customer_ids.py::test_the_page_finds_every_id",
     ),
     Mutant(
-        "the right token is looked at before what is counted",
+        "the right token is checked before the limit of wrong ones",
         "streams/ops/auth.py",
         "if gate.is_right(request):",
         "if limit.take(gate.address(request)) and gate.is_right(request):",
@@ -69,14 +69,14 @@ MUTANTS = (
         "tests/integration/ops/test_metrics_port.py::test_reasons_need_the_token",
     ),
     Mutant(
-        "a reader of the stream that takes nothing is let go",
+        "a reader of the stream that takes nothing is dropped",
         "streams/ops/api.py",
         "asyncio.timeout(_TAKEN_WITHIN_S)",
         "asyncio.timeout(None)",
         "tests/unit/ops/test_status.py::test_a_reader_that_takes_nothing_is_let_go",
     ),
     Mutant(
-        "a web page whose name was turned here reads nothing",
+        "a web page of another host name reads nothing",
         "streams/runtime/health_endpoint.py",
         "if is_local and gate is None and not",
         "if False and not",
@@ -118,7 +118,7 @@ MUTANTS = (
         "tests/integration/ops/test_metrics_port.py::test_a_liar_in_a_workers_place_is_no_worker",
     ),
     Mutant(
-        "ops reads no answer without end",
+        "the answers that ops reads are bounded",
         "streams/ops/worker_poller.py",
         "if size > _ANSWER_MAX_BYTES:",
         "if False:",

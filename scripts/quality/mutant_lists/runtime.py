@@ -6,21 +6,21 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "a step has so many bytes",
+        "the bytes of a step are bounded",
         "streams/runtime/input_merge.py",
         "if total > STEP_MAX_BYTES and count:",
         "if False:",
         "tests/unit/runtime/test_merge.py::test_a_step_has_so_many_bytes",
     ),
     Mutant(
-        "a record larger than a step is one",
+        "a record that is larger than a step is a step alone",
         "streams/runtime/input_merge.py",
         "if total > STEP_MAX_BYTES and count:",
         "if total > STEP_MAX_BYTES:",
         "tests/unit/runtime/test_merge.py::test_a_step_has_so_many_bytes",
     ),
     Mutant(
-        "so many bytes wait in the outbox",
+        "the bytes in the outbox are bounded",
         "streams/runtime/outbox.py",
         "if self._waiting_bytes < WAITING_MAX_BYTES:",
         "if True:",
@@ -41,7 +41,7 @@ MUTANTS = (
         "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
-        "a claim that Redis lost is not held",
+        "a claim that Redis lost is given up",
         "streams/runtime/assignment.py",
         "if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):",
         "await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number)\n        if False:",
@@ -55,14 +55,14 @@ MUTANTS = (
         "tests/integration/security/test_process_rights.py::test_a_worker_without_a_right",
     ),
     Mutant(
-        "a Redis that refuses a partition's writes is no Redis that is away",
+        "a Redis that refuses a partition's writes is not taken for an absent one",
         "streams/runtime/partition_runner.py",
         "except (Stop, StoreRefused, ClaimRefused) as",
         "except (Stop, ClaimRefused) as",
         "tests/unit/runtime/test_partition_runner.py",
     ),
     Mutant(
-        "a Redis that refuses is no Redis that is away",
+        "a Redis that refuses a claim is not taken for an absent one",
         "streams/runtime/rebalance_listener.py",
         "except (Stop, ClaimRefused, StoreRefused) as",
         "except (Stop, ClaimRefused) as",
@@ -83,14 +83,14 @@ MUTANTS = (
         "tests/simulation/test_trigger_read_back.py::test_no_position_passes_an_entry_that_is_partly_published",
     ),
     Mutant(
-        "whoever has fenced sees whether its claim still stands",
+        "an owner checks its claim after fencing",
         "streams/runtime/assignment.py",
         "if not await self.store.trim(claim.partition, claim.fencing_token, state.trimmed, {}, state.save_number):",
         "if False:",
         "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
-        "whoever has renewed its fence sees whether its claim still stands",
+        "an owner checks its claim after renewing its fence",
         "streams/runtime/outbox.py",
         "            failed = await self._try_to_renew()\n            await self._check_claim()",
         "            failed = await self._try_to_renew()",
@@ -125,21 +125,21 @@ MUTANTS = (
         "tests/integration/kafka/test_fence.py::test_a_renewal_that_fails_half_way",
     ),
     Mutant(
-        "until a renewal has come through",
+        "nothing is published until a renewal succeeds",
         "streams/runtime/outbox.py",
         "may_publish = may_publish and not failed.has_begun",
         "may_publish = not failed.has_begun",
         "tests/integration/kafka/test_fence.py::test_a_renewal_that_fails_half_way",
     ),
     Mutant(
-        "why Kafka takes nothing more of a producer is said",
+        "the reason why Kafka refuses a producer is logged",
         "streams/runtime/partition_runner.py",
         "from this producer: {fenced}; ",
         "from this producer: another has its id; ",
         "tests/unit/runtime/test_partition_runner.py",
     ),
     Mutant(
-        "a claim of which Kafka takes nothing is not lost in Redis",
+        "a claim that Kafka refuses is not taken for one that Redis lost",
         "streams/runtime/rebalance_listener.py",
         "    if isinstance(error, ProducerFenced):",
         "    if False:",
@@ -153,7 +153,7 @@ MUTANTS = (
         "tests/unit/runtime/test_partition_task.py",
     ),
     Mutant(
-        "what waits to be decoded is in hand",
+        "records that wait to be decoded count as in hand",
         "streams/runtime/input_buffer.py",
         " + self._queue.size(topic)",
         "",
@@ -167,7 +167,7 @@ MUTANTS = (
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
-        "what was saved is no suspect",
+        "a record that was saved is no suspect",
         "streams/runtime/poison_pills.py",
         "if offset < positions.get(topic, 0):",
         "if False:",
@@ -181,14 +181,14 @@ MUTANTS = (
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
-        "an exit that says why is no death of a record",
+        "an exit with a known cause is no death of a record",
         "streams/runtime/poison_pills.py",
         "except (Stop, StoreFailed, Fenced, asyncio.CancelledError):",
         "except ZeroDivisionError:",
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
-        "only who holds a partition tries its records",
+        "only the owner of a partition tries its records",
         "streams/runtime/poison_pills.py",
         "            raise Fenced\n",
         "            pass\n",
@@ -202,7 +202,7 @@ MUTANTS = (
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
-        "poison is not looked at again",
+        "a poison pill is not decoded again",
         "streams/runtime/input_buffer.py",
         "reading = self._reading if self._poison is None else self._read_but_poison",
         "reading = self._reading",
@@ -216,7 +216,7 @@ MUTANTS = (
         "tests/unit/runtime/test_poison_pills.py",
     ),
     Mutant(
-        "what ended in order is no death",
+        "an end in order is no death",
         "streams/runtime/partition_runner.py",
         'await self._store.set_attempt(self._claim.partition, self._claim.fencing_token, b"")',
         "pass",
@@ -230,7 +230,7 @@ MUTANTS = (
         "tests/unit/rules/test_placeholders.py",
     ),
     Mutant(
-        "what was sent on is read with the placeholders of the file",
+        "a forwarded record is read with the placeholders of the file",
         "streams/runtime/input_buffer.py",
         "return identity_records.read(record.value, record.key, placeholders)",
         "return identity_records.read(record.value, record.key)",

@@ -13,7 +13,7 @@ MUTANTS = (
         "tests/unit/triggers/test_traits.py::test_a_huge_value_is_bounded",
     ),
     Mutant(
-        "a stored trait nests so deep",
+        "the nesting of a stored trait is bounded",
         "streams/triggers/traits.py",
         "if depth == NESTED_MAX:",
         "if False:",
@@ -27,7 +27,7 @@ MUTANTS = (
         "tests/unit/triggers/test_traits.py::test_a_number_of_a_megabyte_is_bounded",
     ),
     Mutant(
-        "of a stored trait the largest members go",
+        "the largest members of a stored trait are left out",
         "streams/triggers/traits.py",
         "sorted(range(len(sizes)), key=sizes.__getitem__)",
         "range(len(sizes))",
@@ -41,14 +41,14 @@ MUTANTS = (
         "tests/unit/triggers/test_traits.py",
     ),
     Mutant(
-        "so many stored traits are bounded",
+        "stored traits beyond the bound are left out",
         "streams/triggers/traits.py",
         "        too_many -= _size(name) + _size(fitting.pop(name))\n",
         "        break\n",
         "tests/unit/triggers/test_traits.py::test_more_traits_than_fit_leave_the_newest",
     ),
     Mutant(
-        "no older trait comes instead of what was left out",
+        "no older value replaces a trait that was left out",
         "streams/triggers/traits.py",
         "fitting[name] = msgspec.structs.replace(fitting[name], value=None)",
         "del fitting[name]",
@@ -62,7 +62,7 @@ MUTANTS = (
         "tests/unit/triggers/test_mail_headers.py",
     ),
     Mutant(
-        "what is url-encoded is not encoded again",
+        "a url-encoded text is not encoded again",
         "streams/triggers/templates.py",
         "return value if isinstance(value, UrlText) else quote(",
         "return quote(",

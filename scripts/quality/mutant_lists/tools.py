@@ -62,7 +62,7 @@ MUTANTS = (
         "tests/tools/test_hot_path.py::test_a_package_that_is_gone_is_named",
     ),
     Mutant(
-        "a drawn block that does not end hides no prose",
+        "a drawn block without an end is an error",
         "scripts/doc_tools/generated_blocks.py",
         '        raise BlockError(f"{opened}: the block does not end: end it with {END}")',
         "        pass",

@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "a breaker is told open while it is tried whether it may close",
+        "a breaker that is being tried counts as open",
         "streams/triggers/endpoint.py",
         "return self._failed >= BREAKS_AFTER",
         "return False",
@@ -55,7 +55,7 @@ MUTANTS = (
         "tests/unit/triggers/test_mail_headers.py",
     ),
     Mutant(
-        "an encoded word is short",
+        "the length of an encoded word is bounded",
         "streams/triggers/channels/mime.py",
         "if len(piece) + len(encoded) > _WORD_MAX_BYTES:",
         "if len(piece) > _WORD_MAX_BYTES:",
@@ -132,7 +132,7 @@ MUTANTS = (
         "tests/unit/triggers/test_ssrf.py::test_a_host_inside_is_refused_however_it_is_written",
     ),
     Mutant(
-        "a webhook's host is no odd number",
+        "a webhook's host is no number in an odd form",
         "streams/triggers/ssrf.py",
         "if _ENDS_IN_NUMBER.fullmatch(host) and not _is_literal(host):",
         "if False:",

@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "triggers wait for what is due and not decided",
+        "triggers wait for due times that are not decided",
         "streams/triggers/membership_lookup.py",
         "if self.waits_for is not None:",
         "if False:",
@@ -27,7 +27,7 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "a last look that fails gives back",
+        "a last look that fails stops the attempt",
         "streams/triggers/dispatcher.py",
         "if look is None:",
         "if False:",
@@ -48,14 +48,14 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "past undecided customers more are looked at",
+        "undecided customers do not hide the others",
         "streams/triggers/dispatcher.py",
         "min(limit, free + self._undecided)",
         "min(limit, free)",
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "what is never decided expires",
+        "a message that is never decided expires",
         "streams/triggers/action_decisions.py",
         "return Wait(waiting) if over is None else policy.Skip(over)",
         "return Wait(waiting)",
@@ -69,7 +69,7 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "what is decided up to long ago is not of now",
+        "a membership that was decided long ago does not count as of now",
         "streams/triggers/action_decisions.py",
         "return self.now_ms() - time > self._fresh_ms",
         "return False",
@@ -118,7 +118,7 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "what waits for a segmenter that stands still says so and expires",
+        "a message that waits for a stopped segmenter says so and expires",
         "streams/triggers/dispatcher.py",
         "if stands_still and not self._deciding.is_old(next_due):",
         "if stands_still:",
@@ -132,28 +132,28 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "what waits for an endpoint holds nothing over another channel",
+        "a wait for an endpoint delays no other channel",
         "streams/triggers/action_decisions.py",
         "if action.due > self._reached:  # the clock",
         "if False:  # the clock",
         "tests/unit/triggers/test_action_decisions.py::test_what_waits_for_an_endpoint_holds_nothing_over_another_channel",
     ),
     Mutant(
-        "what waits for an endpoint holds no message of a new change",
+        "a wait for an endpoint delays no message of a new change",
         "streams/triggers/dispatcher.py",
         "self._parked.pop(event.customer, None)",
         "pass",
         "tests/unit/triggers/test_action_decisions.py::test_what_waits_for_an_endpoint_holds_no_message_of_a_new_change",
     ),
     Mutant(
-        "a linked id in a partition that lags holds the message",
+        "a linked id in a partition that lags delays the message",
         "streams/triggers/membership_lookup.py",
         "if self.reached < due:",
         "if False:",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
     Mutant(
-        "a linked id in a partition that stands still holds a message that is due for long",
+        "a linked id in a stopped partition delays a message that is due for long",
         "streams/triggers/action_decisions.py",
         "max(action.next_at, oldest)",
         "action.next_at",
@@ -195,7 +195,7 @@ MUTANTS = (
         "tests/unit/triggers/test_dispatcher.py",
     ),
     Mutant(
-        "a partition that was let go of sends nothing more",
+        "a released partition sends nothing more",
         "streams/triggers/dispatcher.py",
         "if self.is_released else",
         "if False else",

@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "an erasure that is read again leaves what was sent since",
+        "an erasure that is read again leaves messages that were sent since",
         "streams/triggers/customer_state.py",
         "self.sent = [sent for sent in self.sent if sent.time > at]",
         "self.sent = []",
@@ -34,14 +34,14 @@ MUTANTS = (
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
-        "what retention has taken is not expected for ever",
+        "records that retention has removed are not expected for ever",
         "streams/triggers/customer_state.py",
         "if self.awaited and self.awaited_until:",
         "if False:",
         "tests/unit/triggers/test_redelivery.py::test_what_retention_has_taken_is_not_expected_for_ever",
     ),
     Mutant(
-        "what was sent since it failed is not redelivered",
+        "a message that was sent since it failed is not redelivered",
         "streams/triggers/intake.py",
         "return SENT_SINCE if person.was_sent(action.key) else None",
         "return None",
@@ -69,7 +69,7 @@ MUTANTS = (
         "tests/unit/triggers/test_redelivery.py::test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again",
     ),
     Mutant(
-        "what was sent by a redelivery counts after a rebuild",
+        "a redelivered message counts after a rebuild",
         "streams/triggers/published_decisions.py",
         "if not is_news and person.was_sent(decision.key):",
         "if not is_news:",
@@ -83,14 +83,14 @@ MUTANTS = (
         "tests/unit/triggers/test_redelivery.py::test_a_failure_that_redis_lost_may_be_redelivered",
     ),
     Mutant(
-        "what a linked id sends on must have been read",
+        "a message waits until records of linked ids are read",
         "streams/triggers/linked_ids.py",
         " if now + CLOCK_SKEW_MAX_MS <= read)",
         ")",
         "tests/integration/triggers/test_membership_lookup.py",
     ),
     Mutant(
-        "what a linked id sends on must have been published",
+        "a message waits until records of linked ids are published",
         "streams/triggers/linked_ids.py",
         "if not look.outbox:",
         "if True:",

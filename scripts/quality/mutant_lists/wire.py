@@ -6,14 +6,14 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "keys count where records in memory are bounded",
+        "keys count in the bytes of records in memory",
         "streams/wire/records.py",
         'len(record.key or b"") + len(record.value or b"")',
         'len(record.value or b"")',
         "tests/unit/kafka/test_faust_transport.py::test_what_is_drained_at_once",
     ),
     Mutant(
-        "whoever vouches for a link vouches for the person",
+        "a source that vouches for a link vouches for the person",
         "streams/wire/event_decoder.py",
         "identifies = vouched or (",
         "identifies = (",
@@ -48,7 +48,7 @@ MUTANTS = (
         "tests/unit/wire/test_event_decoder.py::test_whether_an_event_names_a_user",
     ),
     Mutant(
-        "a line of a file that has the same text twice is as its topic",
+        "a line of a file with the same text twice is read as its topic's record",
         "streams/wire/customer_ids.py",
         "return input_of(name) != _VISITS",
         "return True",

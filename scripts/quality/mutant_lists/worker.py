@@ -6,7 +6,7 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
-        "a step is as small as large customers need it to be",
+        "a step has fewer customers where they are large",
         "streams/worker/step_size.py",
         "batch_max=min(pace.batch_max, customers)",
         "batch_max=pace.batch_max",
@@ -20,35 +20,35 @@ MUTANTS = (
         "tests/unit/runtime/test_rebalance_listener.py::test_topics_that_got_more_partitions",
     ),
     Mutant(
-        "a worker that has a new partition alone looks at the others, too",
+        "a worker with only a new partition looks at the others, too",
         "streams/worker/placement.py",
         "if await _check(outputs, unread, belong) and others:",
         "if await _check(outputs, unread, belong) and False:",
         "tests/unit/runtime/test_rebalance_listener.py::test_a_worker_that_has_a_new_partition_alone",
     ),
     Mutant(
-        "first records are looked at once by a process",
+        "a process looks at first records once",
         "streams/worker/claim.py",
         "config.placed.update(await placement.check(assignment.outputs, unchecked, others, config.belong))",
         "await placement.check(assignment.outputs, unchecked, others, config.belong)",
         "tests/unit/runtime/test_rebalance_listener.py::test_first_records_are_looked_at_once",
     ),
     Mutant(
-        "a partition of which nothing came yet is waited for",
+        "the check of placement waits for a partition without records",
         "streams/worker/placement.py",
         "not (is_late and head.count)",
         "not is_late",
         "tests/unit/worker/test_placement.py::test_first_records_that_come_late_are_waited_for",
     ),
     Mutant(
-        "how long more of a partition is waited for counts from what came first",
+        "the wait for more records begins at the first record",
         "streams/worker/placement.py",
         'until = float("inf")',
         "until = time.monotonic() + READ_MAX_S",
         "tests/unit/worker/test_placement.py::test_more_of_a_partition_is_not_waited_for_long",
     ),
     Mutant(
-        "more of a partition is not waited for long",
+        "the wait for more records is short",
         "streams/worker/placement.py",
         "is_late = time.monotonic() > until",
         "is_late = False",
@@ -62,7 +62,7 @@ MUTANTS = (
         "tests/unit/worker/test_placement.py::test_customers_of_another_number_are_seen",
     ),
     Mutant(
-        "strangers among customers keep nobody from starting",
+        "some misplaced customers do not stop a start",
         "streams/worker/placement.py",
         " and misplaced * ONE_IN > count:",
         ":",
@@ -85,21 +85,21 @@ MUTANTS = (
         "tests/simulation/test_erasure.py",
     ),
     Mutant(
-        "a repeat sets no row back",
+        "a repeat replaces no newer row",
         "streams/worker/output_recovery.py",
         "if newest.sequence < customer.sequence and not customer.is_gone:",
         "if False:",
         "tests/simulation/test_recovery.py",
     ),
     Mutant(
-        "what goes again sets no row back",
+        "a row of the outbox replaces no newer row",
         "streams/worker/output_recovery.py",
         "or record.key in customers or is_newest(record)",
         "or True",
         "tests/simulation/test_recovery.py",
     ),
     Mutant(
-        "of whom Redis lost the changes go on in number",
+        "numbers go on from the topic for a customer that Redis lost",
         "streams/worker/customer_migration.py",
         "    customer.sequence = published.sequence\n    return published",
         "    return published",
