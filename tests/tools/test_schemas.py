@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
-from doc_tools import schemas
+from doc_tools import asyncapi, event_schema, output_schemas, schemas
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
@@ -28,10 +28,10 @@ from tests.strategies import histories
 Json = dict[str, Any]
 
 DOCUMENTS = {
-    "event": schemas.event(),
-    "segment-change": schemas.segment_change(),
-    "reason": schemas.reason(),
-    "dead-letter": schemas.dead_letter(),
+    "event": event_schema.event(),
+    "segment-change": output_schemas.segment_change(),
+    "reason": output_schemas.reason(),
+    "dead-letter": output_schemas.dead_letter(),
 }
 DIALECTS = (Draft202012Validator, Draft7Validator)  # the second is how AsyncAPI reads them
 JUDGES = {name: [dialect(document) for dialect in DIALECTS] for name, document in DOCUMENTS.items()}
@@ -109,7 +109,7 @@ def test_drawn_events_and_changes_are_accepted() -> None:
 
 # --- events ------------------------------------------------------------------------------------
 
-ADDED: Json = schemas.EVENT
+ADDED: Json = event_schema.EVENT
 PAGE: Json = {"type": "page", "messageId": "m", "userId": "u", "timestamp": "2026-11-22T10:00:00Z"}
 CART: Json = PAGE | {"type": "track", "event": "Cart Viewed"}
 ABSENT = object()
@@ -200,7 +200,7 @@ def test_the_types_are_those_of_the_code() -> None:
 
 # --- segment changes ---------------------------------------------------------------------------
 
-CHANGE: Json = json.loads(changes.encode(schemas.CHANGE))
+CHANGE: Json = json.loads(changes.encode(output_schemas.CHANGE))
 LEAF: Json = CHANGE["reason"]
 
 
@@ -307,7 +307,7 @@ def test_a_wrong_dead_letter_is_refused(wrong: Json) -> None:
 
 # --- the topics --------------------------------------------------------------------------------
 
-TOPICS = schemas.asyncapi()
+TOPICS = asyncapi.document()
 REGISTRY: Registry[Any] = Registry().with_resources(
     (f"schemas/{name}.json", Resource.from_contents(document)) for name, document in DOCUMENTS.items()
 )
@@ -372,7 +372,7 @@ def test_the_headers_are_those_that_are_sent() -> None:
     message = TOPICS["components"]["messages"]["change"]
     accepts = judge(message["headers"])
     for kind in ("entered", "exited"):
-        sent = changes.headers(msgspec.structs.replace(schemas.CHANGE, change=kind))
+        sent = changes.headers(msgspec.structs.replace(output_schemas.CHANGE, change=kind))
         headers = {name: value.decode() for name, value in sent}
         assert headers.keys() == message["headers"]["properties"].keys()
         assert accepts(headers)

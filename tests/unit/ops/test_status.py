@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from benchmarks import metrics_overhead
-from doc_tools import openapi, schemas
+from doc_tools import openapi, output_schemas
 from rules.changes import Change
 from streams.http.access import RateLimit
 from streams.http.server import HttpServer, Limits
@@ -159,7 +159,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyP
     app.add_routes([web.get("/api/changes", handlers.changes)])
     server = HttpServer(app, Limits(connections=8, idle_s=60.0), lambda _: None)
     await server.start("127.0.0.1", 0)
-    large = msgspec.structs.replace(schemas.CHANGE, said={"en": "x" * 100_000})
+    large = msgspec.structs.replace(output_schemas.CHANGE, said={"en": "x" * 100_000})
     loop = asyncio.get_running_loop()
     try:
         with socket.socket() as reader:

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from doc_tools import schemas
+from doc_tools import output_schemas
 from rules.changes import Change
 from rules.definitions.condition_parsing import DEPTH_MAX
 from rules.definitions.limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
@@ -47,7 +47,7 @@ from tests.support.in_memory_triggers import change_input
 START = 1_770_000_000_000
 INSTANT = "2026-03-01T12:00:00.000Z"
 SEEDS = range(60)
-_SCHEMA = Draft202012Validator(schemas.segment_change())
+_SCHEMA = Draft202012Validator(output_schemas.segment_change())
 _GROUPS = ("all", "any", "not")
 # Of every width in JSON, and what sentences must escape.
 _CHARACTERS = ("x", '"', "\\", "\x00", "م", "€", "😀", "\u202e", "\u2068", "\u2069", "~", "/", "1")

@@ -1,0 +1,75 @@
+"""Generates the schema of the events that come in, from the structs that decode them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Raw
+
+from doc_tools.schema_parts import definitions, document, reference, with_fields
+from rules.events import ALIASES, PRODUCT_ADDED, SHOP_NAMES
+from rules.forms.json_schema import Schema
+from rules.times import _RFC3339  # the schema has the same pattern
+from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES
+from streams.wire.segment_spec import Envelope, Product, Properties
+from streams.wire.shop import WHOLE_CART
+
+# An example: only its values are made up, not its names and form.
+EVENT: Schema = {
+    "type": "track",
+    "event": PRODUCT_ADDED,
+    "messageId": "m-1",
+    "userId": "u1",
+    "timestamp": "2026-11-22T10:00:00.000Z",
+    "properties": {"product_id": "p1", "quantity": 2, "price": "19.90"},
+}
+
+# The struct lets these fields be absent, so that the dead letter can say which one was.
+_REQUIRED = ("type", "messageId", "timestamp")
+_TEXT = {"type": "string", "minLength": 1}
+_TRACK = {"type": {"const": "track"}}
+_CUSTOMER: Schema = {
+    "description": f"1 to {CUSTOMER_MAX_BYTES} bytes of UTF-8, no control characters",
+    "maxLength": CUSTOMER_MAX_BYTES,
+    "not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"},  # as a refusal, since "$" may match before a last line feed
+    **_TEXT,
+}
+
+
+def event() -> Schema:
+    """The schema of an input: one message of the Segment Spec."""
+    hints = get_type_hints(Envelope, include_extras=True)
+    types = {name: Annotated[str, *get_args(hints[name])[1:]] for name in _REQUIRED}
+    types["properties"] = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+    defs = definitions(_readable(Envelope, **types), _readable(Properties), _readable(Product))
+    defs["Customer"] = _CUSTOMER
+    defs["WholeCart"] = {"properties": {"products": defs["Properties"]["properties"].pop("products")}}
+    whole = defs["Envelope"]
+    whole["description"] += f" At most {RECORD_MAX_BYTES} bytes."
+    whole["required"] = list(_REQUIRED)
+    whole["properties"]["messageId"] |= _TEXT
+    whole["properties"]["timestamp"]["pattern"] = f"^(?:{_RFC3339.pattern})$"
+    customer = {name: with_fields(**{name: reference("Customer")}) for name in ("userId", "anonymousId")}
+    of_shop = {"anyOf": [reference("Properties"), {"type": "null"}]}
+    whole["allOf"] = [
+        {"if": with_fields(**_TRACK), "then": with_fields(event=_TEXT)},
+        {"if": with_fields(userId=_TEXT), "then": customer["userId"], "else": customer["anonymousId"]},
+        # An event of any other name may have any properties.
+        {"if": _named(SHOP_NAMES), "then": {"properties": {"properties": of_shop}}},
+        {"if": _named(WHOLE_CART), "then": {"properties": {"properties": reference("WholeCart")}}},
+    ]
+    return document("Envelope", defs)
+
+
+def _readable(struct: type[msgspec.Struct], **types: Any) -> type[msgspec.Struct]:
+    """The same struct without its defaults: msgspec cannot put a `Raw` into a schema."""
+    hints = get_type_hints(struct, include_extras=True) | types
+    fields = [(name, hints[name], msgspec.field(default_factory=Raw)) for name in struct.__struct_fields__]
+    return msgspec.defstruct(struct.__name__, fields, namespace={"__doc__": struct.__doc__})
+
+
+def _named(names: Iterable[str]) -> Schema:
+    properties = {*names, *(old for old, new in ALIASES.items() if new in names)}
+    return with_fields(**_TRACK, event={"enum": sorted(properties)})
