@@ -27,6 +27,9 @@ VAGUE_PARTS = frozenset({
 # In the name of a class `known` does not say by what it is known.
 VAGUE_CLASS_PARTS = VAGUE_PARTS | {"known"}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# The names that a script of the page binds: by a word before them, or as the parameters of an arrow function.
+_BOUND_IN_SCRIPT = re.compile(r"\b(?:const|let|function)\s+(\w+)|\(([\w, ]+)\)\s*=>|\b(\w+)\s*=>")
+_SCRIPTS = (".js", ".mjs")
 # The reasons why a name stays, by folder or file and name.
 CONTRACT_NAMES: dict[tuple[str, str], str] = {
     ("streams/wire/changes.py", "said"): "a field of a segment change",
@@ -42,10 +45,13 @@ def local_name_findings(root: Path, paths: Sequence[Path]) -> Iterator[str]:
     """Find vague names in the modules of the checked folders, and vague names of modules and packages."""
     packages: set[Path] = set()
     for path in paths:
-        if path.suffix != ".py" or not path.is_relative_to(root):
+        if path.suffix not in (".py", *_SCRIPTS) or not path.is_relative_to(root):
             continue
         name = path.relative_to(root)
-        if name.parts[0] not in CHECKED_FOLDERS:
+        if name.parts[0] not in CHECKED_FOLDERS or "vendor" in name.parts:
+            continue
+        if path.suffix in _SCRIPTS:
+            yield from (f"{name}:{finding}" for finding in script_findings(path.read_text("utf-8")))
             continue
         yield from (f"{name}:{finding}" for finding in module_findings(str(name), path.read_text("utf-8")))
         for place in (name, *name.parents):
@@ -63,6 +69,15 @@ def module_findings(path: str, text: str) -> Iterator[str]:
             yield f"{line}: the name {name} says nothing; name the thing, such as change, customer or index"
     for line in sorted(_places_called_at(tree)):
         yield f"{line}: `at` is a time; a place in a list is an index"
+
+
+def script_findings(text: str) -> Iterator[str]:
+    """Find vague names in the text of a script in JavaScript."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in _BOUND_IN_SCRIPT.finditer(line):
+            for name in re.findall(r"\w+", " ".join(group for group in match.groups() if group)):
+                if _is_vague(name, VAGUE_IN_PRODUCT):
+                    yield f"{number}: the name {name} says nothing; name the thing, such as change, customer or index"
 
 
 def _is_vague(name: str, vague_names: frozenset[str] = VAGUE_NAMES) -> bool:

@@ -59,7 +59,7 @@ def findings(paths: list[Path]) -> Iterator[str]:
             continue  # no text file
         text = content.decode()
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-        if path.suffix == ".py":
+        if path.suffix in (".py", ".js", ".mjs"):
             limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
             yield from (f"{name}:{finding}" for finding in module_findings(text, limit))
             if path.name == "__init__.py" and str(name) not in CODE_IN_INIT:

@@ -13,6 +13,7 @@ LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
     ("name", "text", "finding"),
     [
         ("a.py", LONG, ":1: 301 lines"),
+        ("a.js", LONG, ":1: 301 lines"),
         ("a.md", "from https://" + "files.example.org/x", ":1: the host"),
         ("a.toml", "\nhttps://user@" + "registry.example.org/x", ":2: the host"),
         ("run", 'cd "' + "/home" + '/somebody"', ":1: a path"),
@@ -145,6 +146,12 @@ def test_a_name_that_says_nothing(line: str) -> None:
 def test_a_name_that_says_what_it_is(line: str) -> None:
     """Names that others gave are not judged where they are used, nor is `at` for a time."""
     assert list(local_names.module_findings("rules/a.py", line)) == []
+
+
+def test_names_in_scripts_of_the_page() -> None:
+    """A name is found as a constant, a variable, a function and a parameter of an arrow function."""
+    text = "const told = 1;\nlet found;\nasync function made() {}\n(one, two) => one.found;\nkept => 1;\nx.held = 1;\n"
+    assert [finding.partition(":")[0] for finding in local_names.script_findings(text)] == ["1", "2", "3", "4", "5"]
 
 
 def test_a_test_may_have_short_names() -> None:

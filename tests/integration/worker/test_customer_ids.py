@@ -230,7 +230,8 @@ async def test_bytes_that_are_no_text_are_nobody(answers: Answers) -> None:
 
 def test_the_page_asks_by_the_query() -> None:
     """The page looks up by the query, as a browser resolves . and .. in a path, escaped ones, too."""
-    page = (Path(admin.__file__).parent.parent / "ops" / "static" / "page.js").read_text("utf-8")
+    scripts = sorted((Path(admin.__file__).parent.parent / "ops" / "static").glob("*.js"))
+    page = "\n".join(script.read_text("utf-8") for script in scripts)
     assert "`/api/customer?id=${id}" in page
     assert "`/api/customer/at?id=${id}" in page
     assert "/api/customers/" not in page
