@@ -40,11 +40,11 @@ class Recorder:
         _refuse_shortfalls(plans)
         self._root = root
         self._loop = environment.get("SEGMENTER_LOOP", "asyncio")
-        self._commit = _clean_commit(root)
+        self._commit = clean_commit(root)
 
     def record(self, case: BenchmarkCase) -> None:
         """Record a case, in place of its former measurement. Raises `RecordingRefused`."""
-        if _clean_commit(self._root) != self._commit:
+        if clean_commit(self._root) != self._commit:
             raise RecordingRefused("another commit was checked out while it was measured: measure it again")
         measurement = Measurement(
             benchmark=case.benchmark,
@@ -73,7 +73,7 @@ def _refuse_shortfalls(plans: Mapping[str, Plan]) -> None:
         raise RecordingRefused("\n  ".join([head, *lacks]))
 
 
-def _clean_commit(root: Path) -> str:
+def clean_commit(root: Path) -> str:
     """The commit that is checked out. Raises `RecordingRefused` if the tree has other changes."""
     changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *CODE).rstrip()
     if changed:

@@ -20,6 +20,7 @@ from doc_tools import (
     asyncapi,
     benchmark_tables,
     event_schema,
+    fault_run_figures,
     generated_blocks,
     metrics_reference,
     openapi,
@@ -65,7 +66,10 @@ def pages(root: Path) -> dict[str, str]:
     """The text of each page of a tree with generated blocks, by its path. Raises `BlockError`."""
     texts = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in generated_blocks.pages(root)}
     with_blocks = {name: text for name, text in texts.items() if generated_blocks.has_blocks(text)}
-    blocks = {**benchmark_tables.blocks(root), "settings": settings_reference.tables()} if with_blocks else {}
+    blocks: dict[str, str] = {}
+    if with_blocks:
+        blocks |= benchmark_tables.blocks(root)
+        blocks |= {"settings": settings_reference.tables(), "fault-runs": fault_run_figures.figures(root)}
     drawn: dict[str, str] = {}
     for name, text in with_blocks.items():
         try:

@@ -6,6 +6,7 @@ events makes the exit code 1.
     scripts/faults --ci                           the quick ones, once each
     scripts/faults --all --runs 5                 the whole matrix
     scripts/faults --only redis-kill --seed 7     one run, again
+    scripts/faults --all --record                 once each, with the figures for docs/design/testing.md
 """
 
 import argparse
@@ -17,13 +18,16 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from benchmarks.recorder import RecordingRefused, clean_commit
 from fault_runs import (
     clock_faults,  # noqa: F401  # enters its faults, as the next ones do
     kafka_faults,  # noqa: F401
     network_faults,  # noqa: F401
     output_faults,  # noqa: F401
+    recorded_run,
     redis_faults,  # noqa: F401
     worker_faults,  # noqa: F401
 )
@@ -33,6 +37,7 @@ from fault_runs.scene import Lane, Scene, TimedOut
 
 __all__ = ["FaultResult", "main", "run"]
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 EVENTS = 1_500
 LANES = 3  # they mostly wait
 
@@ -137,6 +142,26 @@ def table(results: Sequence[FaultResult]) -> str:
     return "\n".join(lines)
 
 
+def figures(commit: str, results: Sequence[FaultResult], seconds: float) -> recorded_run.RecordedRun:
+    """The figures of runs of all faults, to be recorded."""
+    return recorded_run.RecordedRun.of_counts(
+        commit,
+        sum((result.counts for result in results), Counter[str]()),
+        runs=len(results),
+        audited=sum(KINDS[result.kind].audited for result in results),
+        deaths=sum(len(result.deaths) for result in results),
+        differences=sum(len(result.findings) for result in results),
+        seconds=seconds,
+    )
+
+
+def _recordable(wish: argparse.Namespace) -> str:
+    """The commit of a run whose figures may be recorded. Raises `RecordingRefused`."""
+    if not wish.all or wish.runs != 1 or wish.events != EVENTS:
+        raise RecordingRefused("only a run of all faults, once each and on the usual history, is recorded")
+    return clean_commit(ROOT)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit code 1 if there is any finding."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Faults on real Kafka and Redis, audited.")
@@ -151,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lanes", type=int, default=LANES, help=f"runs at a time, each with a Kafka of its own ({LANES})"
     )
+    parser.add_argument("--record", action="store_true", help="write the figures of the run for the docs; with --all")
     wish = parser.parse_args(arguments)
     if wish.list:
         for fault in KINDS.values():
@@ -161,15 +187,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         todo = [(kind, wish.seed + number + run) for run in range(wish.runs) for number, kind in enumerate(kinds)]
     else:
         todo = quick(wish.seed)
+    try:
+        commit = _recordable(wish) if wish.record else ""
+    except RecordingRefused as reason:
+        print(reason, file=sys.stderr)
+        return 1
     began = time.monotonic()
     results = run_all(todo, wish.events, wish.lanes)
+    lasted_s = time.monotonic() - began
     failed = [result for result in results if result.findings]
     print(table(results))
-    print(f"{len(results)} runs in {time.monotonic() - began:.0f} s, {len(failed)} failed")
+    print(f"{len(results)} runs in {lasted_s:.0f} s, {len(failed)} failed")
     for result in failed:
         print(f"again: scripts/faults --only {result.kind} --seed {result.seed} --events {wish.events}")
     if len(results) < len(todo):
         print(f"{len(todo) - len(results)} runs could not begin")
+    elif wish.record:
+        recorded_run.save(figures(commit, results, lasted_s), ROOT)
     return 1 if failed or len(results) < len(todo) else 0
 
 

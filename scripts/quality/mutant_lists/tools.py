@@ -29,7 +29,7 @@ MUTANTS = (
     Mutant(
         "a figure is of the commit at which its measurement began",
         "scripts/benchmarks/recorder.py",
-        "if _clean_commit(self._root) != self._commit:",
+        "if clean_commit(self._root) != self._commit:",
         "if False:",
         "tests/tools/test_benchmark_results.py::test_a_tree_that_changes_while_it_is_measured_is_refused",
     ),
