@@ -80,7 +80,7 @@ MUTANTS = (
         "rules/definition_migration.py",
         "elif end > since:",
         "elif end:",
-        "tests/integration/state/test_definition_documents.py",
+        "tests/unit/state/test_definition_versions.py",
     ),
     Mutant(
         "a long list of event names is cut",

@@ -21,9 +21,7 @@ from streams.offline.explain import explained
 from streams.ops.metrics import OpsMetrics
 from streams.ops.state_poller import StatePoller
 from streams.settings import Settings
-from streams.state import definition_list
 from streams.state.contract import Claim, PartitionState
-from streams.state.definition_list import DefinitionVersion
 from streams.state.definition_versions import FORMER_MAX_BYTES, VERSIONS_MAX, DefinitionVersions
 from streams.state.redis import RedisStore
 from streams.triggers.membership_lookup import MembershipLookup
@@ -314,22 +312,3 @@ async def test_the_page_reads_a_customer_of_a_former_file_by_that_file(partition
     customer = await poller.customer("u", "en", 1.0)
     assert customer is not None
     assert {membership.segment for membership in customer.segments if membership.member} == {"buyer"}
-
-
-# --- segments that are short -------------------------------------------------------------------
-
-
-def test_what_is_short_is_listed_once() -> None:
-    """The newest version alone lists segments short of history: the latest moment of each that has not passed."""
-    now, day = 10_000_000_000, 86_400_000
-    old = DefinitionVersions.initial(engine_of(a=BOUGHT), since=now)
-    viewed = {"performed": {"event": "page", "within": "2d"}}
-    ever = {"performed": {"event": "Product Viewed"}}
-    second = old.with_next(engine_of(a=BOUGHT, v=viewed, e=ever), now + day)
-    third = second.with_next(engine_of(a=BOUGHT, v={"performed": {"event": "page", "within": "5d"}}), now + 2 * day)
-    assert [version.short for version in third.versions] == [{}, {}, {"v": now + 7 * day, "e": None}]
-    last = third.with_next(engine_of(a=BOUGHT), now + 8 * day)
-    assert [version.short for version in last.versions] == [{}, {}, {}, {"e": None}]
-    assert definition_list.short({"epochs": last.encoded().decode(), "clock": "0"}) == {"e"}
-    versions = msgspec.json.decode(last.encoded(), type=list[DefinitionVersion])
-    assert [version.number for version in versions] == [0, 1, 2, 3]

@@ -591,8 +591,3 @@ async def test_a_long_run_of_saves(store: Store) -> None:
     assert await store.load(0, list(values)) == list(values.values())
     waiting = sorted((due, name) for name, due in dues.items() if due)
     assert await store.due(0, 99, 99) == [name for _, name in waiting]
-
-
-async def test_the_memory_store_has_nothing_to_refuse() -> None:
-    """The memory store cannot evict and has no clock of its own."""
-    await MemoryStore().verify(lambda: 0)
