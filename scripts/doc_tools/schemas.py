@@ -132,7 +132,7 @@ def _definitions(*structs: type[msgspec.Struct]) -> Schema:
 
 
 def _readable(struct: type[msgspec.Struct], **types: Any) -> type[msgspec.Struct]:
-    """The same struct without its defaults: msgspec cannot put a `Raw` into a schema."""
+    """Return a struct without its defaults: msgspec cannot put a `Raw` into a schema."""
     hints = get_type_hints(struct, include_extras=True) | types
     fields = [(name, hints[name], msgspec.field(default_factory=Raw)) for name in struct.__struct_fields__]
     return msgspec.defstruct(struct.__name__, fields, namespace={"__doc__": struct.__doc__})
@@ -250,7 +250,7 @@ _TOPICS = {
     "visits": ("event", "page, screen, group, and track under every name not of carts or purchases"),
     "carts": ("event", "track under the names " + ", ".join(sorted(CART_NAMES))),
     "purchases": ("event", "track under the names " + ", ".join(sorted(ORDER_NAMES))),
-    CHANGES: ("change", "customers who entered or left a segment, each customer's in order"),
+    CHANGES: ("change", "entries into and exits from segments, each customer's in order"),
     MEMBERSHIPS: ("membership", "where each customer stands: the newest of a key is kept, so it is a table"),
     DEAD_LETTERS: ("dead_letter", "records that could not be used"),
 }

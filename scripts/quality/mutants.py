@@ -366,7 +366,7 @@ BY_TESTS = (
         "tests/unit/worker/test_placement.py::test_customers_of_another_number_are_seen",
     ),
     Mutant(
-        "strangers among customers keep nobody from starting",
+        "misplaced customers prevent no start",
         "streams/worker/placement.py",
         " and misplaced * ONE_IN > count:",
         ":",
@@ -450,7 +450,7 @@ BY_TESTS = (
         "tests/integration/triggers/test_metrics.py::test_a_breaker_is_told_open_until_an_attempt_succeeds",
     ),
     Mutant(
-        "an identified customer becomes nobody's former id by an anonymousId",
+        "an identified customer becomes no former id by an anonymousId",
         "rules/identity/resolution.py",
         "if not event.vouched and customer.identified:",
         "if False:",
@@ -464,7 +464,7 @@ BY_TESTS = (
         "tests/unit/rules/test_identity_takeover.py",
     ),
     Mutant(
-        "whoever vouches for a link vouches for the person",
+        "an alias vouches for the person, too",
         "streams/wire/event_decoder.py",
         "identifies = vouched or (",
         "identifies = (",
@@ -949,14 +949,14 @@ BY_TESTS = (
         "tests/simulation/test_recovery.py",
     ),
     Mutant(
-        "of whom Redis lost the changes go on in number",
+        "customers with changes that Redis lost go on in number",
         "streams/worker/customer_migration.py",
         "    customer.sequence = published.sequence\n    return published",
         "    return published",
         "tests/simulation/test_rebuild.py",
     ),
     Mutant(
-        "a late link erases nobody who was erased since",
+        "a late link erases no customer that was erased since",
         "rules/identity/erasure.py",
         "return event.linked > erased and",
         "return",
@@ -1467,14 +1467,14 @@ BY_TESTS = (
         "tests/integration/state/test_definition_documents.py",
     ),
     Mutant(
-        "a former file goes once everybody is brought over",
+        "a former file goes once all customers are migrated",
         "streams/state/lua/save.lua",
         "redis.call('HDEL', files, file)",
         "",
         "tests/integration/state/test_definition_documents.py",
     ),
     Mutant(
-        "former files stay while somebody was decided by one of them",
+        "former files stay while a customer was decided by one of them",
         "streams/state/definition_versions.py",
         "        if self.is_settled:\n            self._drop_former()",
         "        self._drop_former()",
@@ -1950,14 +1950,14 @@ BY_TESTS = (
         "tests/integration/kafka/test_outputs.py",
     ),
     Mutant(
-        "whoever has fenced sees whether its claim still stands",
+        "an owner that has fenced checks that its claim still stands",
         "streams/runtime/assignment.py",
         "if not await self.store.trim(claim.partition, claim.fencing_token, state.trimmed, {}, state.save_number):",
         "if False:",
         "tests/unit/runtime/test_rebalance_listener.py",
     ),
     Mutant(
-        "whoever has renewed its fence sees whether its claim still stands",
+        "an owner that has renewed its fence checks that its claim still stands",
         "streams/runtime/outbox.py",
         "            failed = await self._try_to_renew()\n            await self._check_claim()",
         "            failed = await self._try_to_renew()",
@@ -2041,10 +2041,10 @@ BY_TESTS = (
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
     ),
     Mutant(
-        "why Kafka takes nothing more of a producer is said",
+        "why Kafka fenced a producer is said",
         "streams/runtime/partition_runner.py",
-        "from this producer: {fenced}; ",
-        "from this producer: another has its id; ",
+        "producer of partition {partition}: {fenced}; ",
+        "producer of partition {partition}: another has its id; ",
         "tests/unit/runtime/test_partition_runner.py",
     ),
     Mutant(
@@ -2062,7 +2062,7 @@ BY_TESTS = (
         "tests/integration/kafka/test_fence.py::test_a_process_that_stands_still_while_it_claims",
     ),
     Mutant(
-        "a claim of which Kafka takes nothing is not lost in Redis",
+        "a claim whose producer Kafka fenced is not lost in Redis",
         "streams/runtime/rebalance_listener.py",
         "    if isinstance(error, ProducerFenced):",
         "    if False:",
@@ -2265,7 +2265,7 @@ BY_TESTS = (
         "tests/integration/cli/test_unlinked_ids.py",
     ),
     Mutant(
-        "the first event after a redirect ended decides what holds for everybody",
+        "the first event after a redirect ended decides segments that hold without facts",
         "rules/engine.py",
         "if before > customer.linkage.left:",
         "if customer.instant > customer.linkage.left:",
@@ -2356,7 +2356,7 @@ BY_TESTS = (
         "tests/unit/http/test_server.py::test_a_connection_without_an_answer_ends",
     ),
     Mutant(
-        "an answer that nobody reads is let go",
+        "an answer that no client reads is dropped",
         "streams/http/server.py",
         "self.transport.abort()",
         "self.transport.close()",
@@ -2559,7 +2559,7 @@ BY_TESTS = (
         "tests/unit/http/test_access.py::test_what_lets_anybody_in_is_no_setting",
     ),
     Mutant(
-        "not everybody is a trusted proxy",
+        "not every address is a trusted proxy",
         "streams/settings/fields.py",
         "any(network.prefixlen == 0 for network in networks(proxies))",
         "networks(proxies) is None",
