@@ -1,4 +1,4 @@
-"""Checks that the linters do not have: long modules, names, chains of imports, hosts of packages, paths of one machine.
+"""Checks that the linters do not have: long modules, names, docstrings, chains of imports, hosts, paths of one machine.
 
 Every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
@@ -26,6 +26,10 @@ PARTICIPLE = re.compile(r"(?:ing|ed)$")
 NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
 # A name in CamelCase: as an assignment at the top of a module it is an alias of a type, or a variable for one.
 TYPE_NAME = re.compile(r"_?[A-Z]\w*[a-z]\w*")
+# A docstring is read alone, so it cannot begin with a word that points at the name beside it.
+POINTING = re.compile(r"(?:It|They|This|These|Its|Such|Neither|Otherwise|Therefore|The same)\b")
+# Customers, records and offsets are no people.
+OF_PEOPLE = re.compile(r"\b(?:whom|whoever|everybody|nobody)\b", re.IGNORECASE)
 # Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
 # Titles of published schemas, which may not change.
@@ -60,6 +64,7 @@ def findings(paths: list[Path]) -> Iterator[str]:
         if path.suffix == ".py":
             limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
             yield from (f"{name}:{what}" for what in module_findings(text, limit))
+            yield from (f"{name}:{what}" for what in docstring_findings(text))
         yield from (f"{name}:{what}" for what in text_findings(text))
 
 
@@ -69,6 +74,21 @@ def module_findings(text: str, limit: int) -> Iterator[str]:
     head = text.split('"""')[1] if text.startswith(('"""', 'r"""')) else ""
     if count > limit and not LONG_BECAUSE.search(head):
         yield f'1: {count} lines; past {limit} find the seam, or let the docstring say "Long because …"'
+
+
+def docstring_findings(text: str) -> Iterator[str]:
+    """Find docstrings that cannot be read alone, and those that speak of records as of people."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        docstring = ast.get_docstring(node)
+        if docstring is None:
+            continue
+        line = node.body[0].lineno
+        if pointing := POINTING.match(docstring):
+            yield f'{line}: a docstring begins with "{pointing[0]}"; begin with the noun or the verb, to be read alone'
+        if people := OF_PEOPLE.search(docstring):
+            yield f'{line}: a docstring says "{people[0]}"; name the customer, process or record'
 
 
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:
