@@ -25,10 +25,12 @@ UNNUMBERED = 0
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A segment entered or left. ``event``: its cause; ``None`` if time alone or other definitions caused it.
+    """An entry into or exit from a segment, as decided.
 
-    ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: by other
-    definitions, or by all events read again; nothing happened to the customer.
+    ``event``: its cause; ``None`` if time alone or other definitions caused it.
+
+    ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: caused by
+    other definitions, or by a rebuild from all events; nothing happened to the customer.
     """
 
     customer: str
@@ -41,7 +43,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     definition: str
     late: bool
-    stayed_ms: int = 0  # of an exit: the time since the entry
+    stayed_ms: int = 0  # for an exit: the time since the entry
     backfill: bool = False
 
     @property

@@ -2,6 +2,8 @@
 
 The one rule: an attribute is text or it is not carried; nothing in a context can make an event
 unusable. Fields: https://segment.com/docs/connections/spec/common/#context
+
+See also: `rules.facts.attribute_facts`, the facts about it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ it have fired, so nothing else can have turned.
 
 A due time is when a window ends or a timer would fire. Order makes no difference to a profile
 (`rules.profile.profile`), so a late event is applied like any other and decided at the customer's own instant.
+
+See also: `rules.due_times` (when a condition may turn by time), `streams.runtime.timers` (fires due times on a
+partition's clock), and `rules.published_ahead` (withholds decided changes).
 """
 
 from __future__ import annotations
@@ -89,7 +92,9 @@ class Engine:
             self._fire(customer_id, customer, event.time, changes)
         before = customer.instant
         late = event.time < before
+        # The first event, or the first after an erasure, makes a customer: segments that hold without facts begin now.
         touched = 0 if customer.instant > customer.erased else self._at_first
+        # Before the facts are applied: afterwards this order would be among the known ones.
         ordered_ms = self._ordered_ms(customer.profile, event) if event.name == ORDER_COMPLETED else -1
         if late:
             customer.out_of_order += 1
@@ -196,8 +201,9 @@ class Engine:
         backfill: bool = False,
         ordered_ms: int = -1,
     ) -> None:
-        """Decide these segments (bit i: segment i) at the customer's instant, and add their changes.
+        """Decide these segments (bit i: segment i) at the customer's instant, and append their changes to ``changes``.
 
+        The list is the caller's, as one event may decide several times: at each due time before it, then by itself.
         ``ordered_ms``: when an order was completed that ends minimum stays; -1: none was.
         """
         now, since, dues = customer.instant, customer.since, customer.dues

@@ -1,8 +1,11 @@
 """Events: actions of a customer and statements about it, as the rules see them.
 
-The one rule: the name decides the meaning of an event, never the topic that it came on. Names and their
+The name decides the meaning of an event, never the topic that it came on. Names and their
 meaning are the Segment Spec's (https://segment.com/docs/connections/spec/ecommerce/v2/); the
 table comes first, the types after it.
+
+See also: `streams.wire.event_decoder` (makes them of records), and `rules.identity.events` (events between ids of one
+person).
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def after_migration(customer: Customer, decided: Sequence[Change]) -> list[Chang
 
 
 def _decide_again(engine: Engine, customer_id: str, customer: Customer, until: int) -> list[Change]:
-    """Fire due times up to the newest published change. Afterwards the customer's ``due`` is without the wake."""
+    """Re-decide due times up to the newest published change; leaves `due` without the wake (call `_set_due`)."""
     customer.due = min(customer.dues.values(), default=0)
     return publishable(customer, engine.decide_due(customer_id, customer, until))
 
@@ -157,7 +157,7 @@ def _wait_no_more(engine: Engine, customer_id: str, customer: Customer, ahead: A
     """Go on to just after the newest published change, and close the difference there."""
     instant = max(customer.instant, ahead.newest) + 1
     engine.decide_due(customer_id, customer, instant)
-    if not customer.is_blank:  # of a blank customer the first event decides every segment
+    if not customer.is_blank:  # the first event of a blank customer decides every segment
         customer.instant = instant
     return _close(engine, customer_id, customer, ahead, instant)
 
@@ -173,7 +173,7 @@ def _leave(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, e
 
 
 def _close(engine: Engine, customer_id: str, customer: Customer, ahead: Ahead, instant: int) -> list[Change]:
-    """End the state: one late change for each segment in which the membership and the topic differ."""
+    """Stop being published-ahead: publish one late change per segment that differs from the topic."""
     customer.published_ahead = None
     customer.out_of_order += 1
     return numbered(customer, reconcile(engine, customer_id, customer, ahead.segments, instant, late=True))

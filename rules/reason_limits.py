@@ -4,6 +4,8 @@ A reason shows what a definition asks beside what was observed, and a definition
 values. Most reasons take 200 bytes; of one beyond `REASON_MAX_BYTES` every long list, object and text is
 cut, and the node around it says where and how much (`rules.reasons.Reason.cut`). The result
 depends on the reason alone, so the same decision is always published in the same form.
+
+See also: `rules.reasons`, and `rules.sentences.reason_sentence`, which says what was cut.
 """
 
 from __future__ import annotations

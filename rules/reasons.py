@@ -1,6 +1,6 @@
 """Reasons: why a condition holds or does not, as data (`rules.sentences.reason_sentence` has the words).
 
-The one rule: a reason has the observed values beside the required ones, so that a reader of a
+A reason has the observed values beside the required ones, so that a reader of a
 segment change needs no access to the profile. These structs are part of the public contract.
 """
 

@@ -39,7 +39,7 @@ class PublishFailed(Exception):
 
 
 class ProducerFenced(Fenced):
-    """Kafka takes nothing more from this producer; the text says why."""
+    """Kafka has fenced this producer; the text says why."""
 
     def __init__(self, why: str = "another producer has its transactional id") -> None:
         super().__init__(why)

@@ -32,7 +32,10 @@ class Stop(Exception):
 
 def recreated_topic(log: str, end: int, position: int) -> Stop:
     """The stop for a log (topic-partition) which ends before a position that was read: its topic was created again."""
-    return Stop(f"{log} ends at {end} but {position} were read; the topic was created anew: {REBUILD}")
+    return Stop(
+        f"{log} ends at {end} but records up to {position} were already read; the topic was deleted and recreated: "
+        f"{REBUILD}"
+    )
 
 
 def stop(sentence: str) -> NoReturn:

@@ -35,8 +35,8 @@ Aggregate = Literal["sum", "avg", "min", "max", "distinct"]
 class Total(msgspec.Struct, frozen=True):
     """An aggregate of a property of events or orders, in 10⁻⁶, lies in a range.
 
-    ``view`` and ``place``: of orders, where Order Completed is named; ``slot``: where what the
-    other events contribute is remembered. ``count``: the test of a number of different values.
+    ``view`` and ``place``: the orders' view and the property in it, if Order Completed is among the names; ``slot``:
+    the index of the fact that stores the contributions of the other events. ``count``: the test of ``distinct``.
     """
 
     agg: Aggregate
@@ -58,7 +58,7 @@ class Total(msgspec.Struct, frozen=True):
         return self._decide_extreme(customer, now)
 
     def value(self, customer: CustomerView, now: int) -> int | None:
-        """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None``: of nothing."""
+        """The aggregate at an instant, in 10⁻⁶ (``distinct``: times 10⁶); ``None`` if nothing is in the window."""
         if self.agg in ("sum", "avg"):
             _, total, count = self._inside(customer, now)
             if self.agg == "sum":
@@ -88,7 +88,7 @@ class Total(msgspec.Struct, frozen=True):
         )
 
     def _outside(self, entries: Sequence[tuple[int, ...]], now: int) -> int:
-        """How many of these entries, whose first item is their time, have left the window."""
+        """The number of leading entries that are older than the window; the first item of an entry is its time."""
         return 0 if self.within is None else bisect_right(entries, now - self.within, key=_time)
 
     # --- sum and avg
@@ -131,7 +131,7 @@ class Total(msgspec.Struct, frozen=True):
         return sorted(others + of_orders) if of_orders else others
 
     def _of_orders(self, customer: CustomerView) -> list[tuple[int, int]]:
-        """The contributions of orders that stand, each at its time."""
+        """The values of standing orders, with their completion times."""
         messages = customer.profile.orders
         return [] if self.view is None or messages is None else messages.values(self.view, self.place)
 

@@ -1,4 +1,7 @@
-"""Conditions on attributes of a customer: its traits, and the context of its events (`trait`, `context`)."""
+"""Conditions on attributes of a customer: its traits, and the context of its events (`trait`, `context`).
+
+See also: `rules.facts.attribute_facts`, the facts that it needs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The condition on the open cart: its contents, its stage, and how long it has been quiet (`cart`)."""
+"""The condition on the open cart: its contents, its stage, and how long it has been quiet (`cart`).
+
+See also: `rules.facts.carts`, the fact that it needs, and `rules.profile.cart`, its data.
+"""
 
 from __future__ import annotations
 

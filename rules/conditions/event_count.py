@@ -27,10 +27,10 @@ from rules.value_tests import PropertyTests
 
 
 class Performed(msgspec.Struct, frozen=True):
-    """So many of these events, or orders, in the window (ms; ``None``: ever).
+    """The number of these events (and orders) in a window lies in a range.
 
-    ``view``: Order Completed is named, which means orders, these. ``slot``: where the other
-    events are remembered. Either is ``None`` when there are none.
+    ``within``: the window (ms; ``None``: all time). ``view``: the index of the orders' view if Order Completed is among
+    the names. ``slot``: the index of the fact that stores the other events. Either is ``None`` when there are none.
     """
 
     events: tuple[str, ...]
@@ -66,7 +66,7 @@ class Performed(msgspec.Struct, frozen=True):
 
 
 def observed_count(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:
-    """The observed part of a count; ``most``: the profile may not have more of them than this."""
+    """The observed part of a count; ``most``: the profile may have stored only this many of them."""
     inside = len(times) - outside(times, within, now)
     last_at = format_instant(times[-1]) if times else None
     if most is not None and inside > most:

@@ -26,7 +26,7 @@ from rules.value_tests import PropertyTests
 
 
 class Recency(msgspec.Struct, frozen=True):
-    """The first (or last) of these events or orders exists, and was so long ago.
+    """The first (or last) of these events or orders exists, and its age lies in a range.
 
     ``view`` and ``slot``: see `rules.conditions.event_count.Performed`.
     """
@@ -52,6 +52,7 @@ class Recency(msgspec.Struct, frozen=True):
         elif self.slot is not None:
             times += profile.occurrences[self.slot].times[-1:]
         if self.view is not None and profile.orders is not None:
+            # Settled orders have left the messages; only their first is still known.
             times += customer.completions(self.view)
             if profile.orders.settled is not None and self.first:
                 times.append(profile.orders.settled.first.get(self.view, 0))

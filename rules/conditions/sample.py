@@ -1,4 +1,7 @@
-"""The condition on a stable share of the customers (`sample`)."""
+"""The condition on a stable share of the customers (`sample`).
+
+See also: `streams.triggers.policy.is_in_hold_out`, which draws a hold-out in the same way.
+"""
 
 from __future__ import annotations
 

@@ -120,6 +120,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         place = OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True))
     chosen = tuple((others, EventFilter(step.where)) for step, (_, others) in zip(form.steps, names, strict=True))
     slot = None
+    # Where orders are steps, too, no entry may be thinned out: an order may lie between (`rules.profile.steps`).
     if any(others for others, _ in chosen):
         slot = scope.facts.require(StepFact.of(chosen, same, form.within, thin=not of_orders)).slot
     canonical = {"steps": [{"event": step.event} | canonical_where(step.where) for step in form.steps]}

@@ -1,4 +1,7 @@
-"""The condition on the number of sessions that began in a window (`sessions`)."""
+"""The condition on the number of sessions that began in a window (`sessions`).
+
+See also: `rules.profile.sessions` (how sessions are formed), and `rules.due_times` (when time alone turns a count).
+"""
 
 from __future__ import annotations
 

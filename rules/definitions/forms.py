@@ -17,7 +17,7 @@ TEXT_MAX_CHARS = 300
 BANDS_MAX = 20
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX_CHARS}
-_ABOUT = {**_TEXT, "description": "a sentence for whoever uses the segment"}
+_ABOUT = {**_TEXT, "description": "a sentence for the people who use the segment"}
 _HOLD = {**reference("duration"), "description": "a customer stays at least so long, unless they buy"}
 _KEYS = {"type": "array", "items": {"type": "string", "pattern": KEY_PATTERN}, "minItems": 1}
 _FROM = {

@@ -3,6 +3,9 @@
 The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and
 what would be right, and all errors of a file are reported at once. A fault of the YAML has a line and
 a column (`rules.definitions.yaml_text`), a fault of meaning the path to the key, such as `segments.vip.when`.
+
+See also: `rules.definitions.shorthand` (the short forms), `rules.definitions.condition_parsing` (the conditions), and
+`rules.forms` (the bodies of conditions).
 """
 
 from __future__ import annotations
@@ -197,6 +200,7 @@ def _expanded(document: object, problems: Problems) -> tuple[str | None, Expande
     )
     if not taken.nodes and not problems.noted:
         problems.note("segments", "nothing is left; expected at least one")
+    # Counted after the short forms are spelled out, as one short form may be many segments.
     if len(taken.nodes) > SEGMENTS_MAX:
         count = len(taken.nodes)
         problems.note(

@@ -4,6 +4,8 @@
     library: {only: [repeat_buyer]}                              the segment repeat_buyer, and those it asks about
 
 The result is a file without short forms, which decides and is stored.
+
+See also: `rules.definitions.segments_file`, which reads the result.
 """
 
 from __future__ import annotations
@@ -126,6 +128,7 @@ def _ascending_bands(path: str, form: forms.BandsForm, scope: Scope) -> list[tup
         problems.note(f"{path}.from", "two bands begin at the same number", "each begins where the one below it ends")
     if set(form.total) & set(ENDS):
         problems.note(f"{path}.total", "the bands are its test", "leave out at_least, at_most, above and below")
+    # The lowest band is read as a condition only to report problems of the total itself, once and not for each band.
     if len(problems.noted) == before:
         condition(scope, path, {"total": {**form.total, "at_least": bands[0][1]}})
     if len(problems.noted) > before:

@@ -6,6 +6,8 @@ stays the text that was written.
 
 A short text may stand for a huge document: aliases repeat what they name, also within itself, and numbers have no end.
 So it is measured before anything is built of it.
+
+See also: `rules.definitions.segments_file`.
 """
 
 from __future__ import annotations
@@ -105,6 +107,7 @@ def read(text: str) -> object:
         raise NotYaml(f"{where}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise NotYaml(f"not YAML: {str(error).splitlines()[0]}") from None
+    # Half a character cannot be encoded, so it would fail only when a change or a sentence with it is written.
     try:
         json.dumps(document, ensure_ascii=False, default=str, skipkeys=True).encode()
     except UnicodeEncodeError:

@@ -2,6 +2,8 @@
 
 A test of an attribute is answered when the event comes, and the answer is one bit of a stored number. So a fact has
 room for `BITS_MAX` tests; of an attribute with more of them there are several facts, which all know the same event.
+
+See also: `rules.conditions.attributes` (the conditions), and `rules.profile.attributes` (the data).
 """
 
 from __future__ import annotations

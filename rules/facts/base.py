@@ -51,10 +51,10 @@ class Fact(Protocol):
         """Merge ``other`` into ``profile``, as if all events of both had been applied to it."""
 
     def placed(self, slot: int) -> Self:
-        """The same fact in a slot: the number of facts of its kind that were placed before it."""
+        """Return this fact in a slot: the number of facts of its kind that were placed before it."""
 
     def widened(self, wish: Self) -> Self:
-        """This fact, widened so that it also serves another requirement of the same key."""
+        """Return this fact, widened so that it also serves another requirement of the same key."""
 
     def make_room(self, profile: Profile) -> None:
         """Add the place of this fact to a new profile. Called for all facts in the order of their slots."""

@@ -1,4 +1,7 @@
-"""The fact about the cart of a customer, and the purchase that ended the former cart."""
+"""The fact about the cart of a customer, and the purchase that ended the former cart.
+
+See also: `rules.conditions.cart` (the condition), and `rules.profile.cart` (the data and its bounds).
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,7 @@ class CartFact(msgspec.Struct, frozen=True):
         current = profile.cart
         if current is None:
             current = profile.cart = Cart()
+        # A purchase ends the cart up to its time, whatever its items: an order may list other products than were added.
         if event.name == ORDER_COMPLETED:
             return cart.buy(current, event.time)
         reached = event.name in CHECKOUT_NAMES and cart.reach_checkout(current, event.time)

@@ -1,4 +1,8 @@
-"""Facts about contributions of events to an aggregate: sum, average, extreme, number of different values."""
+"""Facts about contributions of events to an aggregate: sum, average, extreme, number of different values.
+
+See also: `rules.conditions.totals` (the condition); `rules.profile.sums` and `rules.profile.extremes` (the data and its
+bounds).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Facts about times of events: the newest ones, and the earliest."""
+"""Facts about times of events: the newest ones, and the earliest.
+
+See also: `rules.conditions.event_count` and `rules.conditions.recency` (the conditions), and
+`rules.profile.occurrences` (the data and its bounds).
+"""
 
 from __future__ import annotations
 

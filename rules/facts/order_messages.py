@@ -1,4 +1,7 @@
-"""The fact about messages on orders: completions, refunds and cancellations."""
+"""The fact about messages on orders: completions, refunds and cancellations.
+
+See also: `rules.profile.orders` (the data and its bounds, and how orders are formed of messages).
+"""
 
 from __future__ import annotations
 

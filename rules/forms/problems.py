@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True):
     suggestion: str = ""
 
     def under(self, path: str) -> Problem:
-        """This problem with its path below another one."""
+        """Return this problem with its path below another one."""
         return Problem(f"{path}.{self.path}" if self.path else path, self.text, self.suggestion)
 
     def __str__(self) -> str:

@@ -1,6 +1,8 @@
 """Parses tests of a segments file: plain data into the types of `rules.value_tests` and `rules.due_times`.
 
 Each function takes a value of YAML and returns a test, or raises `ValueError` with what would be right.
+
+See also: `rules.forms.form`, whose fields call these functions.
 """
 
 from __future__ import annotations
@@ -129,7 +131,7 @@ def text_test(value: object) -> ValueTest:
     scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
     wrong = next((scalar for scalar in scalars if scalar is not None and not isinstance(scalar, str)), None)
     if wrong is not None or test.numbers is not None:
-        raise ValueError("this is always text; write it in quotes, and no at_least, at_most, above or below")
+        raise ValueError("this value is always text: quote it and drop at_least, at_most, above, below")
     return test
 
 
@@ -171,7 +173,7 @@ def age(value: object) -> AgeRange | Years:
     low = test.at_least or 0 if test.above is None else test.above + MICRO
     high = test.below if test.at_most is None else test.at_most + MICRO
     if high is not None and high <= low:
-        raise ValueError("nobody is of such an age")
+        raise ValueError("no age lies in this range")
     return Years(low // MICRO, None if high is None else high // MICRO, test)
 
 
@@ -200,7 +202,7 @@ def _tests(value: dict[object, object]) -> ValueTest:
         raise ValueError("nothing is asked; write a value or one of " + ", ".join(_TESTS))
     _only(value, _TESTS)
     if value.get("exists") is False and len(value) > 1:
-        raise ValueError("what does not exist meets no other test; exists: false stands alone")
+        raise ValueError("an absent value meets no other test; exists: false stands alone")
     if "exists" in value and not isinstance(value["exists"], bool):
         raise WrongValue(".exists", f"{value['exists']!r} is neither true nor false")
     has_ends = any(name in value for name in ENDS)

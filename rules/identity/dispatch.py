@@ -108,6 +108,7 @@ def _merge_profile(event: ProfileMerge, customer: Customer, decider: Decider) ->
     linkage = linkage_of(customer)
     if event.move in linkage.taken:
         return nothing()
+    # Older than the oldest move on the list: it may have been taken in and dropped from the list since.
     if event.linked <= linkage.taken_since:
         drop_parts(linkage, event.move)
         return IdentityResult([], [], refused="too_late")

@@ -5,8 +5,9 @@
 
 The one rule: an event at or before the time of an erasure never counts for the customer again, also if it comes late.
 
-See also: `rules.engine`, in which the customer leaves its segments; `streams.worker.step_writer`, which stores what is
-left; and `streams.worker.erasure_scan`, for erasures in records that were not read yet when everything is read again.
+See also: `rules.engine`, in which the customer leaves its segments; `streams.worker.step_writer`, which stores the
+time of the erasure; and `streams.worker.erasure_scan`, which finds erasures in records that are still unread when
+everything is read again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) ->
 
 
 def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> IdentityResult:
-    """Erase an id because the customer that it is linked to was erased; without such a link, nothing is erased."""
+    """Erase an id that is linked to an erased person. Does nothing if that link is gone.
+
+    The events that this makes between owners have the name `ERASE`, which is `rules.events.UNNAMED`: no track call can
+    have it. Their class says what each is; only a plain `Event` of that name is an erasure (`Event.is_erasure`).
+    """
     into = customer.merged_into
     if not erases(event, customer.erased, into):
         return nothing()

@@ -1,12 +1,12 @@
-"""Moves profiles from a former id to the person: in parts that fit into records, and merged once.
+"""Moves profiles from a former id to the person: in parts that fit into records. `rules.engine` merges each once.
 
     phone  becomes a redirect to ann        `profiles_of` makes the records: the profile in one part or in several
     ann    part 0 of 2 comes                `join` keeps it (`ArrivingProfile`); nothing is decided by half of a profile
-    ann    part 1 of 2 comes                whole: taken in, and its move is noted (`Linkage.taken`)
+    ann    part 1 of 2 comes                whole: the engine merges it, and its move is noted (`Linkage.taken`)
     ann    part 1 of 2 comes again          its move is noted: nothing happens
 
 A sum does not tell its contributions apart beyond its bound, so a profile that was merged twice would count twice.
-That is why moves are named and remembered. What is remembered travels with a profile that moves on.
+That is why moves are named and remembered. The list of moves taken in travels with a profile that moves on.
 
 See also: `rules.engine`, which merges a whole profile, fact by fact (`rules.facts.base`); and
 `rules.identity.resolution`, which decides whether an id becomes a former id at all.

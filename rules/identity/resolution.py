@@ -77,8 +77,8 @@ def _as_it_is(moved: ProfileMerge) -> ProfileMerge | None:
 class Decider(msgspec.Struct, frozen=True):
     """The functions that decide customers of a partition.
 
-    ``apply``: the engine; ``definitions``: the fingerprint of its file. ``translate``: a whole profile that other
-    definitions kept, as these keep it; ``None``: it is passed over.
+    ``apply``: the engine; ``definitions``: the fingerprint of its file. ``translate``: translates a profile made under
+    other definitions to these; ``None``: it is skipped.
     """
 
     apply: Apply

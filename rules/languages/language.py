@@ -2,6 +2,8 @@
 
 All words of a language stand in tables (`rules.languages.english`, `rules.languages.persian`, the messages of each kind
 of condition); which of them a sentence has is decided without looking at the language.
+
+See also: `rules.sentences.reason_sentence`, which writes the sentences.
 """
 
 from __future__ import annotations

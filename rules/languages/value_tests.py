@@ -1,6 +1,8 @@
 """Writes tests of a number, a value, a property or an age in words.
 
 Every test is in the words; of a long list or text there is only the beginning, and of a list how many more there are.
+
+See also: `rules.value_tests` (the tests), and `rules.sentences.reason_sentence` (the sentences).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ Bounds: item events more than 90 days before the newest cart event, those before
 that states the whole cart, and those before the newest 256 do not count; nor do prices from more
 than 90 days before the newest cart event, or of products beyond the 256 with the newest prices. Of an event
 that lists products, the first 256 count.
+
+See also: `rules.facts.carts` (the fact that needs it).
 """
 
 from __future__ import annotations
@@ -108,6 +110,7 @@ def price(cart: Cart, newest: Mapping[str, Price]) -> None:
         return
     for product in newer:
         prices.pop(product, None)
+    # The dict is ordered by (time, id). One newer price mostly belongs at the end, so that nothing is sorted.
     last = _priced(prices, next(reversed(prices))) if prices else None
     prices.update(newer)
     if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
@@ -148,6 +151,7 @@ def _key(line: Line) -> tuple[int, str]:
 def _bound(cart: Cart) -> None:
     """Drop the lines and prices beyond the bounds. A line that states the whole cart makes all lines before it void."""
     lines = cart.lines
+    # Lines are ordered by time, so that dropping a line drops all lines before it.
     start = max(0, len(lines) - LINES_MAX)
     frontier = cart.touched - LINES_AGE_MS
     while start < len(lines) and lines[start].time < frontier:

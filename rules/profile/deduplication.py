@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from rules.times import MINUTE_MS
 
-AHEAD_MAX_MS = 5 * MINUTE_MS  # how much a timestamp may be ahead of the record's Kafka time
+# The most (ms) that a client's timestamp may be ahead of the record's Kafka time.
+AHEAD_MAX_MS = 5 * MINUTE_MS
 
 T = TypeVar("T")
 IdT = TypeVar("IdT", int, str, tuple[str, int])

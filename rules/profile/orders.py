@@ -12,6 +12,8 @@ longest window would count again. An order that no longer fits the 256 is settle
 sums and averages until the end of its UTC day has left their window, and remains the first order
 if it was; later messages about it change nothing. Of a property that is a list in many orders,
 the newest 1,024 values count.
+
+See also: `rules.facts.order_messages` (the fact that needs it).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The profile: the facts that are stored of a customer, each of which can be merged.
 
 The one rule: a profile is a function of the *set* of events, whatever their order and however
-often each came, within the bounds that each kind of fact has at its head. Two profiles merge
+often each came, within the bounds that each kind of fact has in its module's docstring. Two profiles merge
 to the one of all their events. Only facts change a profile (`rules.facts.base.Fact`).
 """
 
@@ -31,15 +31,15 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
 
     orders: Orders | None = None
     cart: Cart | None = None
-    sessions: list[list[tuple[int, int]]] = []
+    sessions: list[list[tuple[int, int]]] = []  # (start, end) of each, in ms
     occurrences: list[Occurrences] = []
-    firsts: list[int] = []
+    firsts: list[int] = []  # ms; 0: never
     sums: list[Sum] = []
-    extremes: list[list[tuple[int, int]]] = []
-    distincts: list[dict[int, int]] = []
-    steps: list[list[tuple[int, str, int, int]]] = []
+    extremes: list[list[tuple[int, int]]] = []  # (time in ms, value)
+    distincts: list[dict[int, int]] = []  # the newest time (ms) of each hashed value
+    steps: list[list[tuple[int, str, int, int]]] = []  # `rules.profile.steps.StepEntry`
     traits: list[AttributeValue | None] = []
-    touches: list[AttributeValue | None] = []
+    touches: list[AttributeValue | None] = []  # the first or last value of a context's attribute, such as a campaign
 
 
 def short_id(text: str) -> str:

@@ -26,6 +26,7 @@ def extend(intervals: list[Interval], time: int, gap: int, window: int) -> bool:
         intervals.append((time, time))
         _bound(intervals, gap, window)
         return True
+    # Nearly every event comes last, so the end is looked at first.
     start, end = intervals[-1]
     if start <= time <= end or time < end - window - gap:
         return False

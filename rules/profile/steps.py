@@ -1,6 +1,6 @@
 """Steps: the events that a sequence may be made of, and the walk that matches a sequence (`latest_start`).
 
-The one rule: only the stored entries decide. One walk over them in (time, message id) order gives the latest start of a
+Only the stored entries decide. One walk over them in (time, message id) order gives the latest start of a
 complete sequence.
 
 Bound: 256 entries. Beyond it, entries that another one of the same step and value follows directly are dropped first,

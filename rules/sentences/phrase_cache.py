@@ -3,7 +3,7 @@
     reason 1    3 orders within 30 days, the last at 10:00    the phrase is built, 10:00 is replaced by a mark
     reason 2    3 orders within 30 days, the last at 11:00    the same shape: the cached phrase with 11:00
 
-The one rule: a phrase from the cache is the one that `rules.sentences.phrases` gives. Without the moment there are few
+A phrase from the cache is the one that `rules.sentences.phrases` gives. Without the moment there are few
 different shapes, so most phrases are found (1 µs against 7).
 """
 

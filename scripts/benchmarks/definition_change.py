@@ -86,7 +86,7 @@ def run(plan: Plan) -> BenchmarkCase:
             measured_s = time.monotonic() - began
             took_s = _swept(client, settings, began)
             samples.add("meanwhile", "all decided again after", "s", took_s)
-            print(f"  everybody is decided again after {took_s:.0f} s; measured for {measured_s:.0f} of them")
+            print(f"  all customers migrated after {took_s:.0f} s; measured for {measured_s:.0f} of them")
             print(f"  p99 {meanwhile / without:.2f} x what it is without", flush=True)
             time.sleep(5)
         _settled(client)
@@ -127,11 +127,11 @@ def _stored(client: Any, settings: Settings) -> int:
 
 
 def _swept(client: Any, settings: Settings, began: float) -> float:
-    """Measure the seconds until no customer is left that the former file decided last."""
+    """Measure the seconds until the former file is the newest for no customer."""
     where = [key(settings.redis_prefix, partition, "meta") for partition in range(PARTITIONS)]
     while not all(definition_list.is_settled({"epochs": client.hget(key, "epochs").decode()}) for key in where):
         if time.monotonic() > began + SWEPT_MAX_S:
-            raise TimeoutError(f"not everybody was decided again within {SWEPT_MAX_S:g} s")
+            raise TimeoutError(f"not all customers were migrated within {SWEPT_MAX_S:g} s")
         time.sleep(0.2)
     return time.monotonic() - began
 

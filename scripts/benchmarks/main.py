@@ -62,7 +62,7 @@ def _add_amounts(parser: argparse.ArgumentParser) -> None:
         type=int, nargs="*")  # fmt: skip
     add("hot-every", "one event in so many of a backlog is of one customer", type=int)
     add("sizes", "customers, for scale (10000 100000)", type=int, nargs="+")
-    add("crowd", f"customers who are due at one instant ({usual.crowd:,})", type=int)
+    add("crowd", f"customers that are due at one instant ({usual.crowd:,})", type=int)
     add("messages", f"webhooks that are due at once, for triggers ({usual.messages:,})", type=int)
     add("drains", f"with metrics on and off by turns, for ops ({usual.drains})", type=int)
 

@@ -93,7 +93,7 @@ class BareLoop:
 
 
 class SegmenterPeer:
-    """This system: workers of one group, Redis with an AOF that is synced every second."""
+    """The segmenter itself: workers of one group, Redis with an AOF that is synced every second."""
 
     segments = ALL_SEGMENTS
 

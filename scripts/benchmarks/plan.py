@@ -1,6 +1,6 @@
 """The amounts that a benchmark runs: usual, small to try it out, and full; only a full run may be recorded.
 
-The one rule: a run that is not full has shortfalls, which are sentences that say by how much.
+A run that is not full has shortfalls, which are sentences that say by how much.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _TOPICS = {
     "visits": ("event", "page, screen, group, and track under every name not of carts or purchases"),
     "carts": ("event", "track under the names " + ", ".join(sorted(CART_NAMES))),
     "purchases": ("event", "track under the names " + ", ".join(sorted(ORDER_NAMES))),
-    CHANGES: ("change", "customers who entered or left a segment, each customer's in order"),
+    CHANGES: ("change", "entries into and exits from segments, each customer's in order"),
     MEMBERSHIPS: ("membership", "where each customer stands: the newest of a key is kept, so it is a table"),
     DEAD_LETTERS: ("dead_letter", "records that could not be used"),
 }

@@ -64,7 +64,7 @@ def event() -> Schema:
 
 
 def _readable(struct: type[msgspec.Struct], **types: Any) -> type[msgspec.Struct]:
-    """The same struct without its defaults: msgspec cannot put a `Raw` into a schema."""
+    """Return a struct without its defaults: msgspec cannot put a `Raw` into a schema."""
     hints = get_type_hints(struct, include_extras=True) | types
     fields = [(name, hints[name], msgspec.field(default_factory=Raw)) for name in struct.__struct_fields__]
     return msgspec.defstruct(struct.__name__, fields, namespace={"__doc__": struct.__doc__})

@@ -180,7 +180,7 @@ def _customers(scene: Scene, inputs: Sequence[In], records: Sequence[Any], count
         yield from compare(audited, definitions, clock_is_right=scene.clock_is_right)
         yield from listed(scene, partition, stored)
     for name in changes_of.keys() - everybody:
-        yield f"I1: changes were told of {name}, of whom nothing came"
+        yield f"I1: changes were published for {name}, which sent no event"
 
 
 def segments(definitions: Any) -> list[str]:
@@ -229,9 +229,9 @@ def _standing(name: str, stored: StoredState | None, changes: Sequence[Any], mem
 def adds_up(name: str, stored: StoredState, folded: AbstractSet[str], count: int) -> Iterator[str]:
     """Compare the published changes with the stored customer."""
     if folded != stored.since.keys():
-        yield f"I2: {name} is in {sorted(stored.since)}, told was {sorted(folded)}"
+        yield f"I2: {name} is in {sorted(stored.since)}, the changes say {sorted(folded)}"
     if stored.sequence != count:
-        yield f"I5: {name} made {stored.sequence} changes, {count} were told"
+        yield f"I5: {name} made {stored.sequence} changes, {count} are published"
 
 
 def _exact(
@@ -258,4 +258,4 @@ def _too_early(name: str, changes: Sequence[Any], times: Sequence[int]) -> Itera
         due, emitted = milliseconds(change["occurred_at"]), milliseconds(change["emitted_at"])
         fired = change["cause"]["kind"] == "time"
         if fired and emitted < due + GRACE_MS and not any(due <= time <= emitted for time in times):
-            yield f"I7: {name} was told of {change['segment']} at {change['emitted_at']}, due {change['occurred_at']}"
+            yield f"I7: {name} changed {change['segment']} at {change['emitted_at']}, due {change['occurred_at']}"

@@ -82,7 +82,7 @@ def delete_records(scene: Scene, before: dict[tuple[str, int], int]) -> None:
     admin.close()
 
 
-@kind("topic-anew", "an input is deleted and created again: stops", stops=("was created anew", *KAFKA_AWAY),
+@kind("topic-anew", "an input is deleted and created again: stops", stops=("was deleted and recreated", *KAFKA_AWAY),
       audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(1)
@@ -96,7 +96,7 @@ def _(scene: Scene) -> None:
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     admin.close()
     scene.crew.thaw(scene.crew.members[0])
-    refused(scene, "was created anew")
+    refused(scene, "was deleted and recreated")
 
 
 @kind("more-partitions", "topics get more partitions: stops at the next start", stops=("number of partitions changed",),
@@ -164,7 +164,7 @@ def _(scene: Scene) -> None:
         raise TimedOut(f"{decided} changes were decided before any purchase could be read")
 
 
-@kind("offsets-lost", "the group and its committed offsets are deleted while nobody runs", quick=False)
+@kind("offsets-lost", "the group and its committed offsets are deleted while no worker runs", quick=False)
 def _(scene: Scene) -> None:
     scene.forgets = True  # the generations of a new group begin at 1
     scene.begin(2)
@@ -205,7 +205,7 @@ def _(scene: Scene) -> None:
     scene.crew.tend()
     scene.crew.replaces = True
     clocks = [int(scene.meta(partition).get("clock", 0)) for partition in range(PARTITIONS)]
-    assert max(clocks) < now - fault_traffic.HISTORY_MS, "somebody had read everything, so what comes now comes late"
+    assert max(clocks) < now - fault_traffic.HISTORY_MS, "some worker had read everything, so what comes now comes late"
     records = fault_traffic.history(scene.seed + 1_000, scene.events, now)
     for topic in scene.rng.sample(INPUTS, len(INPUTS)):
         scene.publish([record for record in records if record.topic == topic])

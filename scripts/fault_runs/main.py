@@ -116,7 +116,7 @@ def tell(result: FaultResult, number: int, of: int) -> None:
     """Print a line per run; more if there are findings."""
     verdict = "FAILED" if result.findings else "equal"
     deaths = Counter(death.split(" (")[0][:60] for death in result.deaths)
-    died = ", ".join(f"{count} × {death}" for death, count in deaths.items()) or "nobody died"
+    died = ", ".join(f"{count} × {death}" for death, count in deaths.items()) or "no process died"
     print(f"{number}/{of} {result.kind} --seed {result.seed}: {verdict}, {result.seconds:.0f} s; {died}", flush=True)
     for finding in result.findings[:8]:
         print(f"    {finding}", flush=True)

@@ -137,7 +137,7 @@ def _(scene: Scene) -> None:
     rob(scene, 0)
     scene.wait_stopped(HOLDS_NOTHING, 3)
     scene.crew.replaces = False
-    scene.wait(lambda: not scene.crew.members, "nobody runs on an empty Redis")
+    scene.wait(lambda: not scene.crew.members, "no worker runs on an empty Redis")
     scene.crew.replaces = True
     scene.crew.hire("--rebuild")
 
@@ -183,7 +183,7 @@ def _(scene: Scene) -> None:
         scene.client.script_flush()
 
 
-@kind("redis-busy", "a script of somebody else holds it up for seconds", stops=(*REDIS_AWAY, "^Redis is busy"),
+@kind("redis-busy", "a script of another client blocks it for seconds", stops=(*REDIS_AWAY, "^Redis is busy"),
       quick=False, redis={"options": {"lua-time-limit": "500"}})  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)
@@ -216,7 +216,7 @@ def _(scene: Scene) -> None:
     freeze(scene)
 
 
-@kind("redis-frozen-long", "says nothing for longer than anybody waits: stops until it speaks", stops=REDIS_AWAY,
+@kind("redis-frozen-long", "is silent for longer than clients wait: stops until it answers", stops=REDIS_AWAY,
       quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(2)

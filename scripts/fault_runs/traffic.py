@@ -83,7 +83,7 @@ def history(seed: int, events: int, ends_ms: int) -> list[TrafficRecord]:
 
 
 def of_devices(seed: int, records: Sequence[TrafficRecord]) -> Iterator[TrafficRecord]:
-    """The same events, of persons who are known by a device until they log in; some devices are not used again."""
+    """Change events to those of persons with a device until they log in; some devices are not used again."""
     rng = random.Random(f"devices {seed}")
     devices: set[bytes] = set()
     for number, record in enumerate(records):

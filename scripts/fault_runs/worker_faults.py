@@ -1,6 +1,6 @@
 """Faults of workers: deaths at every fail point and at any time, frozen and woken workers, joins and leaves.
 
-The one rule: a fault that did not happen is a failed run.
+A fault that did not happen is a failed run.
 
 See also `fault_runs.audit`, which compares what is left with the oracle.
 """

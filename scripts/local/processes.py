@@ -17,7 +17,7 @@ from typing import IO, Protocol, Self
 from pydantic import SecretStr
 
 READY = "claimed partitions"
-_ADDRESS = re.compile(r"(?:metrics and health are served.*address=|segmenter ops: http://)([^\s/]+)")
+_ADDRESS = re.compile(r"(?:serving metrics and health.*address=|segmenter ops: http://)([^\s/]+)")
 _SERVES_WITHIN_S = 20.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -1,6 +1,6 @@
 """One server process on loopback, with its start, its readiness check, and its end.
 
-The one rule: a server has its data in a folder of its own and ends with the process that started it,
+A server has its data in a folder of its own and ends with the process that started it,
 however that process ends. `start` returns once the server answers; `stop` ends it and removes its data;
 `kill9` and `restart` keep them.
 """

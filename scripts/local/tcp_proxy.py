@@ -1,6 +1,6 @@
 """A TCP proxy that disturbs connections: late bytes, lost bytes, small pieces, or one direction only.
 
-The one rule: bytes that it passes on are the bytes that came, in their order. All other disturbances are of
+Bytes that it passes on are the bytes that came, in their order. All other disturbances are of
 connections, as in a network.
 
     with Proxy(port_of_redis) as proxy:

@@ -1,4 +1,4 @@
-"""Checks that the linters do not have: long modules, names, chains of imports, hosts of packages, paths of one machine.
+"""Checks that the linters do not have: long modules, names, docstrings, chains of imports, hosts, paths of one machine.
 
 Every finding is `path:line: what, and what to do`, and any finding is exit code 1.
 """
@@ -26,6 +26,10 @@ PARTICIPLE = re.compile(r"(?:ing|ed)$")
 NOUNS = ("feed", "monitoring", "parsing", "standing", "untrusted")
 # A name in CamelCase: as an assignment at the top of a module it is an alias of a type, or a variable for one.
 TYPE_NAME = re.compile(r"_?[A-Z]\w*[a-z]\w*")
+# A docstring is read alone, so it cannot begin with a word that points at the name beside it.
+POINTING = re.compile(r"(?:It|They|This|These|Its|Such|Neither|Otherwise|Therefore|The same)\b")
+# Customers, records and offsets are no people.
+OF_PEOPLE = re.compile(r"\b(?:whom|whoever|everybody|nobody)\b", re.IGNORECASE)
 # Modules that start servers and processes, which only tests/integration may import.
 STARTERS = ("local.processes", "local.servers")
 # The packages with code in their `__init__`, and why.
@@ -62,8 +66,10 @@ def findings(paths: list[Path]) -> Iterator[str]:
         if path.suffix in (".py", ".js", ".mjs"):
             limit = TEST_LINES if path.name.startswith("test_") else MODULE_LINES
             yield from (f"{name}:{finding}" for finding in module_findings(text, limit))
-            if path.name == "__init__.py" and str(name) not in CODE_IN_INIT:
-                yield from (f"{name}:{finding}" for finding in init_findings(text))
+        if path.suffix == ".py":
+            yield from (f"{name}:{finding}" for finding in docstring_findings(text))
+        if path.name == "__init__.py" and str(name) not in CODE_IN_INIT:
+            yield from (f"{name}:{finding}" for finding in init_findings(text))
         yield from (f"{name}:{finding}" for finding in text_findings(text))
 
 
@@ -79,6 +85,21 @@ def init_findings(text: str) -> Iterator[str]:
     """Check that the `__init__` of a package has only a docstring, so that a name is imported from its module."""
     for node in ast.parse(text).body[1:]:
         yield f"{node.lineno}: code in an `__init__`; give it a module of its own"
+
+
+def docstring_findings(text: str) -> Iterator[str]:
+    """Find docstrings that cannot be read alone, and those that speak of records as of people."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        docstring = ast.get_docstring(node)
+        if docstring is None:
+            continue
+        line = node.body[0].lineno
+        if pointing := POINTING.match(docstring):
+            yield f'{line}: a docstring begins with "{pointing[0]}"; begin with the noun or the verb, to be read alone'
+        if people := OF_PEOPLE.search(docstring):
+            yield f'{line}: a docstring says "{people[0]}"; name the customer, process or record'
 
 
 def name_findings(paths: Sequence[Path]) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Pass:
         for name in self.customers - stored.keys():
             yield f"I1: {name} is not in Redis"
         for name in self.folds.keys() - stored.keys():
-            yield f"I1: changes were told of {name}, of whom nothing is stored"
+            yield f"I1: changes were published for {name}, which is not stored"
         none = CustomerFold()
         for name, state in stored.items():
             fold = self.folds.get(name, none)

@@ -162,6 +162,7 @@ async def _stored(settings: Settings, definitions: Definitions, total: Total) ->
             clock = int(snapshot.meta.get("clock", 0))
             async for customer_id, value in store.customers(partition):
                 customer = customer_codec.decode(value)
+                # A customer that the backfill has not reached yet is migrated here, in memory alone.
                 if customer.definition_version != versions.number:
                     versions.migrate(customer_id, customer)
                 values += _values([(customer_id, customer)], total, clock)

@@ -2,6 +2,9 @@
 
 The one rule: it writes nothing that stays, and needs no right beyond those of the process that it checks. What cannot
 be reached costs a few seconds, and the other checks go on.
+
+See also: `streams.cli.doctor_kafka` and `streams.cli.doctor_redis` (the checks), and `streams.cli.findings` (their
+results).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The checks of ``segmenter doctor`` on Kafka: whether it answers, rights, topics and their settings."""
+"""The checks of ``segmenter doctor`` on Kafka: whether it answers, rights, topics and their settings.
+
+See also: `streams.cli.doctor`, and `streams.kafka.cluster_probe`, which asks Kafka.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The checks of ``segmenter doctor`` on Redis: whether it answers, rights, and whether it keeps its data."""
+"""The checks of ``segmenter doctor`` on Redis: whether it answers, rights, and whether it keeps its data.
+
+See also: `streams.cli.doctor`, and `streams.state.redis_probe`, which asks Redis.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,7 @@ def _identity(settings: Settings, report: RedisReport, topics: ClusterTopics | N
         cluster=stored.get("cluster", ""),
         group=stored.get("group", ""),
         partitions=int(stored.get("partitions", 0)),
-        definitions=identity.definitions,
+        definitions=identity.definitions,  # another segments file is no problem: a worker migrates to it
         topics=stored.get("topics", ""),
     )
     try:

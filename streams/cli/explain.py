@@ -54,7 +54,7 @@ def lines(customer: Explanation, language: str) -> list[str]:
         f"clock      {customer.clock} (partition {customer.partition})",
     ]
     if customer.known_as is not None:
-        lines.insert(1, f"known as   {visible(customer.known_as)}: everything is there")
+        lines.insert(1, f"known as   {visible(customer.known_as)}, which has all its data")
     elif not customer.segments:
         lines[2] = "decided    nothing: no event has come under this id, or none since it was parted or erased"
     for segment in customer.segments:

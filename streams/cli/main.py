@@ -2,6 +2,8 @@
 
 The one rule: results go to stdout, everything else to stderr. Exit codes: 0 done, 1 something in
 the input was wrong, 2 wrong arguments, 75 stopped for safety.
+
+See also: `streams.cli.parser` (the arguments), and `streams.cli.command_list` (the list of commands).
 """
 
 from __future__ import annotations
@@ -244,7 +246,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"segmenter stopped: {error}", file=sys.stderr)
         return EXIT_STOPPED
     except BrokenPipeError:
-        raise
+        raise  # an OSError, but no wrong input: see `main`
     except (OSError, EOFError, zlib.error) as error:
         print(f"segmenter: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT

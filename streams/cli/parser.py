@@ -1,6 +1,8 @@
 """The arguments of each command.
 
-The one rule: wrong arguments are reported in one line, before a command begins anything.
+Wrong arguments are reported in one line, before a command begins anything.
+
+See also: `streams.cli.main`, which runs the command.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
 
 
 def _report(sender: Sender, topic: str) -> None:
-    print(f"{sender.acknowledged} messages are tried again", file=sys.stderr)
+    print(f"{sender.acknowledged} messages handed to triggers", file=sys.stderr)
     for error in sender.refused.values():
-        print(f"{topic} did not take one: {error}", file=sys.stderr)
+        print(f"Kafka refused a record for {topic}: {error}", file=sys.stderr)
 
 
 def _letters(logs: Logs, count: int, trigger: str | None, since_ms: int) -> Iterator[Any]:

@@ -44,8 +44,8 @@ def run(settings: Settings, to: str) -> int:
     """Copy to the topics of the prefix ``to``, which are created. Raises `Stop`."""
     if settings.partitioner != "murmur2":
         raise Stop(
-            "which partition a key has is known to your own partitioner alone (SEGMENTER_PARTITIONER=none): copy the "
-            "topics with it"
+            "SEGMENTER_PARTITIONER=none: only your partitioner knows a key's partition, so copy the topics with a tool "
+            "that uses it"
         )
     partitions = admin.find(settings, _ALL).partitions
     target = settings.model_copy(update={"topic_prefix": to})

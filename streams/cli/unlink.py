@@ -45,7 +45,7 @@ def run(settings: Settings, customer_id: str, other_id: str, wait_s: float) -> i
     count = admin.verify(settings, NEEDS["unlink"].topics).partitions[PROFILES]
     with answering(settings):
         sent = request.send(settings, count, "unlink", customer_id, previousId=other_id)
-    show([f"asked     unlink {names}, as of {format_instant(sent.at)}: {sent.place}"])
+    show([f"requested unlink {names}, effective {format_instant(sent.at)}: {sent.place}"])
     if not request.wait(lambda: _is_carried_out(settings, sent, other_id, count), wait_s):
         request.report_not_done("unlink", wait_s)
         return 1
@@ -64,13 +64,13 @@ def _report(settings: Settings, sent: Request, other_id: str, count: int) -> int
     show(_parted(names, sent.at))
     for customer_id, person in zip(ids, persons, strict=True):
         if person != customer_id:
-            show([f"beside    {visible(customer_id)} is known as {visible(person)}: everything is there"])
+            show([f"beside    {visible(customer_id)} is linked to {visible(person)}, which has all its data"])
     return 0
 
 
 def _parted(names: str, at: int) -> Iterator[str]:
     yield f"parted    {names} are two persons from here on"
-    yield "stays     what had moved from one to the other before stays where it is"
+    yield "stays     data merged before the unlink are not moved back"
     yield f"links     no anonymousId links them again, only an alias on {PROFILES} of a time after {format_instant(at)}"
 
 
@@ -91,7 +91,7 @@ def _is_parted(customer: Customer | None, other_id: str) -> bool:
 
 
 def _person(settings: Settings, customer_id: str, count: int) -> str:
-    """Follow redirects from an id: the id under which everything of it is stored now."""
+    """Follow redirects from an id to the id under which all its data are stored now."""
     for _ in range(HOPS_MAX):
         customer = _customer(settings, customer_id, count)
         if customer is None or customer.merged_into is None:
@@ -101,6 +101,6 @@ def _person(settings: Settings, customer_id: str, count: int) -> str:
 
 
 def _customer(settings: Settings, customer_id: str, count: int) -> Customer | None:
-    """The stored customer, or what stays of it after its erasure."""
+    """The stored customer, or what an erasure has left of it."""
     stored = asyncio.run(everywhere(settings, customer_id, count))
     return next((part.standing for part in stored if part.standing is not None), None)

@@ -191,8 +191,8 @@ class Verification:
             lines.append(f"{self._comparison.overdue:,} customers had a due time that was about to fire")
         if self._comparison.ahead:
             lines.append(
-                f"{self._comparison.ahead:,} customers are published-ahead: Redis lost changes of them that were "
-                "published, and catches up"
+                f"{self._comparison.ahead:,} customers have published changes that Redis lost; the worker is "
+                "re-deciding them"
             )
         if self._moved:
             lines.append(f"{self._moved:,} customers were added meanwhile and were not compared")
@@ -221,7 +221,7 @@ class Verification:
         if persons.compared or persons.uncompared:
             yield (
                 f"{persons.compared:,} persons of several ids compared with the events of all of them; "
-                f"{persons.uncompared:,} not, as their links depend on the order of reading or are new"
+                f"{persons.uncompared:,} persons skipped: their links are new or depend on read order"
             )
         if self._not_of_persons and persons.has_any:
             yield f"persons of several ids were not compared by all their events: {self._not_of_persons}"

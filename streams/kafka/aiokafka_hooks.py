@@ -1,6 +1,6 @@
 """Hooks into aiokafka that report what it learns from Kafka and does not pass on: ends of logs, refused logins.
 
-The one rule: a hook changes nothing in aiokafka's own behaviour. The exception is `absorb_cancellations`: aiokafka
+A hook changes nothing in aiokafka's own behaviour. The exception is `absorb_cancellations`: aiokafka
 raises the cancellation of a fetch in callers which were not cancelled.
 
 Written against aiokafka 0.14. No version promises these seams.

@@ -1,6 +1,6 @@
 """A probe of a Kafka cluster, for ``segmenter doctor``: its product and version, its topics, and its user's rights.
 
-The one rule: nothing is written or created. Requests that try a right name a group member and a transaction which do
+Nothing is written or created. Requests that try a right name a group member and a transaction which do
 not exist. They go to any broker, as a request for the coordinator would create its internal topic.
 
 See also: `streams.kafka.admin` (topics and rights), `streams.state.redis_probe` (the same for Redis).

@@ -4,6 +4,8 @@ A batch exceeds `BATCH_MAX_BYTES` only if its single record does: aiokafka accep
 Changes, rows and dead letters are far smaller (`streams.wire.changes`, `streams.wire.dead_letters`); an event that is
 forwarded over `merges` may be twice as large. `streams.kafka.admin.verify` checks at start that the topics accept
 such batches.
+
+See also: `streams.kafka.publisher`, which sends them.
 """
 
 from __future__ import annotations
@@ -106,6 +108,7 @@ async def _send(
         count, size = batch.record_count(), batch.size()
         return SentBatch(topic, count, size, await producer.send_batch(batch, topic, partition=partition))
 
+    # `send_batch` keeps the order of the calls, and gives a future: the next batch does not wait for the answer.
     sent = []
     batch = producer.create_batch()
     for record in records:

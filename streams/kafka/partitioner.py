@@ -2,6 +2,8 @@
 
 Every new customer is checked against its partition, and every record of `merges` is placed by its key. aiokafka hashes
 one key at a time in Python, so many keys are hashed at once with numpy here (`murmur2_of_each`).
+
+See also: `streams.worker.placement`, which checks topics by it.
 """
 
 from __future__ import annotations

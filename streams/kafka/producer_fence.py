@@ -132,6 +132,7 @@ def _failure(error: Exception, *, has_begun: bool) -> Exception:
             has_begun=has_begun,
         )
     failed = failure(error)
+    # Kafka gives the same error for a newer producer and for a transaction that it ended by its timeout.
     if isinstance(failed, ProducerFenced):
         return ProducerFenced(
             "another producer has its transactional id, or this process stood still and Kafka ended its transaction"

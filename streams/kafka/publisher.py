@@ -19,7 +19,7 @@ aiokafka itself repeats what may be repeated. A batch that fails finally is not 
 counts a failed batch as sent, so all later batches would be out of order. The worker stops, and the next claim reads
 back which records arrived.
 
-See also: `streams.runtime.outbox` (the contract `Publisher`, and who calls it),
+See also: `streams.runtime.outbox` (the contract `Publisher`, and its caller),
 `streams.kafka.output_batches` (sends the records, and waits until Kafka acknowledged them).
 """
 
@@ -136,9 +136,8 @@ class FencedPublisher:
             log.warning("too many partitions; waiting for others to join the group", extra={"count": len(partitions)})
             await asyncio.sleep(OTHERS_WAIT_S)
             raise Stop(
-                f"this process was given {len(partitions)} of {self._partitions} partitions; it needs a producer for "
-                f"each, and may have {PRODUCERS_MAX}: run {processes_needed(self._partitions)} of them or more, "
-                "together"
+                f"this process was assigned {len(partitions)} of {self._partitions} partitions but can own at most "
+                f"{PRODUCERS_MAX}; run at least {processes_needed(self._partitions)} processes at the same time"
             )
         await asyncio.gather(*(self._fence(partition) for partition in partitions))
 

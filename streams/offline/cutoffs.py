@@ -1,6 +1,6 @@
 """Cut-offs from data: how a number is spread over the customers, and where to cut it into bands.
 
-The one rule: a suggestion is rounded to a number that a person would write, and no band that it makes is empty.
+A suggestion is rounded to a number that a person would write, and no band that it makes is empty.
 
 See also: `streams.cli.distribution`, which prints the suggestions.
 """

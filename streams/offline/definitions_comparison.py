@@ -1,6 +1,6 @@
 """Compares two segments files over recorded events: their members, since when, and how many changes they would send.
 
-The one rule: both files decide an event before either sees the next one, and the changes of one customer are taken in
+Both files decide an event before either sees the next one, and the changes of one customer are taken in
 the order of their instants. So only the differences need memory.
 
     old  |-- in ------------|            two spans of difference:

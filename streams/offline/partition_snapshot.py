@@ -132,8 +132,8 @@ def _check(partition: int, identity: Identity, snapshot: Snapshot) -> None:
         raise Stop(str(refused)) from None
     if snapshot.meta.get("epochs") and not definition_list.is_settled(snapshot.meta):
         raise Stop(
-            f"the definitions of partition {partition} were changed, and not all customers are decided by the new ones "
-            "yet; try again once the worker has logged that all customers are decided again"
+            f"the definitions of partition {partition} changed and the backfill is still running; run verify again "
+            'once the worker has logged "customers re-evaluated under the new definitions"'
         )
 
 

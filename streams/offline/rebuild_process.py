@@ -1,6 +1,6 @@
 """The child process of a rebuild: recomputes the customers of a partition from all of its events.
 
-The one rule: it reads requests as lines on its standard input, answers by frames on its standard output, and writes to
+It reads requests as lines on its standard input, answers by frames on its standard output, and writes to
 nothing else.
 
     in    {"partition": 3, …}          the request, see `RebuildRequest`

@@ -7,7 +7,7 @@ The one rule: where the views may differ for a good reason, nothing is compared.
 | membership | all three | every customer |
 | since when in a segment | all three | customers of which nothing came out of order |
 | the number of changes | Redis and topic | every customer |
-| the number of changes | all three | of those in order, the ones that were never erased |
+| the number of changes | all three | customers of which nothing came out of order and which were never erased |
 
 Membership follows from the events alone, whatever their order. Two things are excepted:
 
@@ -58,7 +58,7 @@ class StoredValue(msgspec.Struct, frozen=True):
 
 
 class _Views(msgspec.Struct, frozen=True):
-    """One customer in all that is compared; ``current``: as ``stored``, but brought forward to the clock."""
+    """One customer in each compared view; ``current`` is ``stored``, brought forward to the clock."""
 
     name: str
     recomputed: Customer
@@ -70,7 +70,8 @@ class _Views(msgspec.Struct, frozen=True):
 class Comparison:
     """Compares customers, one at a time, and counts.
 
-    ``short``: segments that lack history, as a former definition did not store all that they ask of the events.
+    ``short``: keys of the segments that lack history (are short of it), as a former definition did not store all facts
+    that they need. They are compared between Redis and the topic only.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -126,7 +127,7 @@ class Comparison:
         current = views.current
         self.overdue += 0 < current.due <= clock
         self.ahead += current.published_ahead is not None
-        # Without what was published ahead, all due times count.
+        # Once the customer is not published-ahead any more, all due times count.
         current.published_ahead, current.due = None, min(current.dues.values(), default=0)
         for customer in (current, views.recomputed):
             self._engine.fire(views.name, customer, clock)
@@ -140,7 +141,7 @@ class Comparison:
     ) -> Iterator[Difference]:
         """Compare each segment: the events with Redis at the clock, and Redis as stored with the topic.
 
-        ``text`` puts a membership into words with or without its beginning, so what is not compared is not compared.
+        ``text`` formats a membership; without the entry time where entry times are not compared.
         """
         folded = views.folded
         for index, segment in enumerate(self._segments):
@@ -149,7 +150,7 @@ class Comparison:
             in_redis_now = segment_text(views.current.since.get(index))
             in_redis = text(views.stored.since.get(index))
             on_topic = text(folded.since.get(segment.key))
-            # Of a customer that is published-ahead, Redis and the topic come to agree once time has come so far.
+            # Redis agrees with the topic on a published-ahead customer only once time has reached those changes.
             is_published_otherwise = in_redis != on_topic and views.stored.published_ahead is None
             if by_events != in_redis_now or is_published_otherwise:
                 yield Difference(views.name, segment.key, by_events, in_redis, on_topic)

@@ -171,6 +171,7 @@ def _membership_at(time: int, customer_id: str, changes: Sequence[SegmentChange]
     since: dict[str, str] = {}
     sequence = 0
     for change in changes:
+        # By sequence, instants do not decrease.
         if (parse_instant(change.occurred_at) or 0) > time:
             break
         sequence = change.sequence

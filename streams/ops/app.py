@@ -68,7 +68,7 @@ def _token(settings: Settings) -> str:
         return token
     host = host_of(settings.ops_http)
     if not is_loopback(host):
-        raise Stop(f"anybody who reaches {host} could read the page; set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
+        raise Stop(f"anyone who can reach {host} could read the page; set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 

@@ -39,6 +39,7 @@ def guard(gate: TokenGate, per_s: float, refused: Callable[[str], None]) -> Midd
         return response
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # The right token is never limited, so a flood from an address cannot lock its operator out.
         if gate.is_right(request):
             request[ADMITTED] = True
         elif not limit.take(gate.address(request)):

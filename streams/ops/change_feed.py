@@ -119,7 +119,7 @@ class ChangeFeed:
             except KafkaError as error:
                 if sentence := missing_right(error, "READ"):
                     stop(sentence)
-                log.warning("the changes cannot be followed", extra={"error": repr(error)})
+                log.warning("cannot read the topic of changes; retrying", extra={"error": repr(error)})
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:

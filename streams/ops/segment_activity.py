@@ -1,6 +1,6 @@
 """Counts changes by segment and minute, and finds segments that are silent against their own usual rate. Pure.
 
-The one rule: a change is counted in the minute in which it was published, whenever it is read.
+A change is counted in the minute in which it was published, whenever it is read.
 
 See also: `streams.ops.change_feed`, which reads the changes.
 """

@@ -96,7 +96,7 @@ class StatePoller:
             except RightMissing as missing:
                 stop(str(missing))
             except StoreFailed as error:
-                log.warning("members could not be counted", extra={"error": str(error)})
+                log.warning("counting members failed; retrying", extra={"error": str(error)})
             await asyncio.sleep(COUNT_EVERY_S)
 
     async def _count(self) -> None:

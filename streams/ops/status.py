@@ -1,6 +1,6 @@
 """The status that the page shows: health in one line, the segments, one customer.
 
-The one rule: a value that may be older than it should be is marked as such.
+A value that may be older than it should be is marked as such.
 
 See also: `streams.ops.state_poller`, `streams.ops.worker_poller` and `streams.ops.change_feed`, its three sources.
 """

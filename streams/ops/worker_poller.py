@@ -1,6 +1,6 @@
 """Polls the workers' metrics and readiness every two seconds.
 
-The one rule: a worker that does not answer is shown as such, and nothing waits for it.
+A worker that does not answer is shown as such, and nothing waits for it.
 
 See also: `streams.runtime.health_endpoint`, which answers in the worker.
 """

@@ -1,4 +1,7 @@
-"""The page of the rights, ``docs/operations/rights.md``."""
+"""The page of the rights, ``docs/operations/rights.md``.
+
+See also: `streams.rights.needs` (what each process needs), and `streams.rights.grants` (the lines that grant it).
+"""
 
 from __future__ import annotations
 
@@ -15,39 +18,39 @@ _HEAD = """<!-- Drawn from the code: python -m doc_tools.schemas -->
 
 Each process runs as a user of its own, of Kafka and of Redis, that may do what it needs and nothing else. The lines
 are for the default names; `python -m streams.rights` prints this page for the prefixes and the group of your settings
-(`SEGMENTER_TOPIC_PREFIX`, `SEGMENTER_GROUP`, `SEGMENTER_REDIS_PREFIX`). What a user lacks stops its process with
-a sentence that names the right, and loses no event: give the right, then start it again.
+(`SEGMENTER_TOPIC_PREFIX`, `SEGMENTER_GROUP`, `SEGMENTER_REDIS_PREFIX`). A missing right stops the process with
+a sentence that names it, and no event is lost: give the right, then start the process again.
 """
 _COMMANDS = """
 ## What each needs
 
-Whoever wants a user for each command finds here what it takes.
+The rights of each command, for a user per command.
 
 | command | user | reads | writes | Redis keys of |
 |---|---|---|---|---|
 """
 _COPY = """
-`topics copy` reads the topics of one prefix and creates and writes those of another: run it as who administers Kafka.
-`doctor` checks a process, so it runs as the user of that process and needs no further right.
+`topics copy` reads the topics of one prefix and creates and writes those of another: run it as Kafka's
+administrator. `doctor` checks a process, so it runs as the user of that process and needs no further right.
 """
 _REDIS = """
 ## Redis
 
 For `redis-cli`, with a password in the place of PASSWORD; `segmenter-publisher` and `segmenter-setup` need no Redis.
-Redis 6.2 knows no `%R~`: write `~` there. It tells users apart by commands alone then, so that triggers could write
-what they only read; all others that read have no command that writes.
+Redis 6.2 has no `%R~`: write `~` there. It limits the commands of a user, but not reading against writing of a key, so
+triggers could write the keys that they only read; all other users that read have no command that writes.
 """
 _REDIS_AFTER = """
-Of a Redis Cluster each user needs `{cluster}`, too, and of another database than 0 `+select`. `ACL SAVE` or
-`CONFIG REWRITE` keeps users over a restart.
+On a Redis Cluster, each user also needs `{cluster}`; with a database other than 0, also `+select`.
+`ACL SAVE` or `CONFIG REWRITE` keeps users over a restart.
 """
 _KAFKA = """
 ## Kafka
 
-For Kafka's own `kafka-acls`; add `--bootstrap-server` and `--command-config`. They are for users of SASL; of
-certificates the principal is what `ssl.principal.mapping.rules` makes of them. READ and WRITE imply DESCRIBE, and
-WRITE of a topic the idempotent producer (Kafka 2.8 or later); where an authorizer of another kind implies nothing,
-give DESCRIBE with each, and IDEMPOTENT_WRITE of the cluster to all who write.
+For Kafka's own `kafka-acls`; add `--bootstrap-server` and `--command-config`. The lines are for users of SASL; the
+principal of a certificate is what `ssl.principal.mapping.rules` makes of it. READ and WRITE imply DESCRIBE, and WRITE
+of a topic implies the idempotent producer (Kafka 2.8 or later). Where an authorizer of another kind implies nothing,
+give DESCRIBE with each, and IDEMPOTENT_WRITE of the cluster to every user that writes.
 """
 
 

@@ -173,6 +173,7 @@ class Assignment:
         claim, state = await self._claim_in_store(claim, tps, offsets)
         reach("after_claim")
         positions = preflight.positions(tps, state, offsets, config)
+        # At the first record of each input: all that the inputs still hold is unread.
         is_unread = all(position == offsets.first[tp] for tp, position in positions.items())
         by_topic = {tp.topic: position for tp, position in positions.items()}
         if not await self.store.begin(claim, by_topic, files_of(partition, state), state.save_number):

@@ -1,6 +1,6 @@
 """Assembles a process that owns partitions: store, publisher, ownership, metrics, watchdogs, Faust app.
 
-The one rule: only this module and the composition roots above it read the wall clock and the environment.
+Code that decides gets the wall clock as an argument; here it is read.
 
 See also `streams.worker.app` and `streams.triggers.app`, the composition roots of the two processes.
 """
@@ -215,8 +215,8 @@ def _look_after(app: faust.App, sources: ReadinessSources, settings: Settings) -
             expected = isinstance(error, (OSError, Stop))
             reason = str(error) if expected else defects.report("the serving of metrics", error)
             log.warning(
-                "metrics and health are not served: remove the error, or set another address in SEGMENTER_HTTP; "
-                "then start this process again",
+                "metrics and health are not served (see `error`); remove its cause, such as a port in use, or set "
+                "another SEGMENTER_HTTP, then restart",
                 extra={"address": settings.http, "error": reason},
             )
             return

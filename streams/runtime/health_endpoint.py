@@ -5,6 +5,8 @@ while the event loop turns; ``/ready`` says what is not as it should be.
 
 Clients of the port cannot slow the worker down: connections are few, short and accepted slowly, and metrics are
 rendered for a tenth of the time at most. A port that cannot be served is logged, and the worker goes on.
+
+See also: `streams.runtime.readiness` (the answers), and `streams.http.server` (the bounds on clients).
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ async def serve(sources: ReadinessSources, settings: Settings) -> HttpServer:
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
-            log.info("metrics and health are served", extra={"address": where(*server.address)})
+            log.info("serving metrics and health", extra={"address": where(*server.address)})
             return server
     raise OSError(errno.EADDRINUSE, f"no port from {first} on is free")
 

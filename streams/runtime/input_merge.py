@@ -121,9 +121,10 @@ class Merge:
     def take(self, limit: int, read_until: Callable[[str], float]) -> MergedBatch:
         """Take at most ``limit`` readings that no unread record can precede.
 
-        ``read_until(topic)``: the time (monotonic, s) up to which records that other inputs gave are known to follow
-        all records of this input; ``-inf`` where Kafka has records of it that are not fetched. If this input has
-        readings in hand, an earlier time stops the merge only after the last of them.
+        ``read_until(topic)``: a time (monotonic, s). Readings of other inputs that arrived by then may be taken, as no
+        unread record of this input precedes them; ``-inf`` if Kafka has records of this input that are not fetched.
+        Readings that arrived later are compared with this input's readings in hand: those before the last one in hand
+        may be taken. Without readings in hand they wait.
         """
         bound = self._bound(read_until)
         if bound is NOTHING:

@@ -21,8 +21,9 @@ class Metric(NamedTuple):
 # Reasons for which a process refuses a connection or request to its own port, with a description of each.
 REFUSALS = ("connections", "host", "idle", "no_token", "tls", "too_many_requests", "wrong_token")
 HTTP_REFUSALS = (
-    "what came to the process's own port and was refused: connections beyond the limit, idle ones that brought no "
-    "request, tls handshakes that failed, no_token, wrong_token, too_many_requests of one address, another host's name"
+    "connections and requests refused at the process's own port: connections beyond the limit, idle ones that brought "
+    "no request, tls handshakes that failed, no_token, wrong_token, too_many_requests of one address, another host's "
+    "name"
 )
 
 COUNTED: Mapping[str, Metric] = {
@@ -59,7 +60,7 @@ COUNTED: Mapping[str, Metric] = {
 }
 # These are read when the port is scraped.
 SCRAPED: Mapping[str, Metric] = {
-    "segmenter_partitions": Metric("gauge", (), "partitions that are held"),
+    "segmenter_partitions": Metric("gauge", (), "partitions owned"),
     "segmenter_lag_records": Metric("gauge", ("topic", "partition"), "records that are readable and not yet saved"),
     "segmenter_in_hand_records": Metric("gauge", ("topic", "partition"), "records fetched and not yet decided"),
     "segmenter_clock_timestamp_seconds": Metric("gauge", ("partition",), "up to when the partition's time is decided"),

@@ -3,6 +3,9 @@
 The one rule: entries are published in the order in which they were saved. An entry is trimmed only after Kafka has
 acknowledged it, together with the positions after its records. A crash in between leaves records beyond those
 positions, where the next claim finds them (`streams.worker.output_recovery`).
+
+See also: `streams.kafka.publisher` (the publishers), and `streams.runtime.read_back` (reads the published records of a
+claim).
 """
 
 from __future__ import annotations
@@ -44,8 +47,8 @@ class Publisher(Protocol):
     async def claim(self, partitions: Sequence[int]) -> None:
         """Prepare for claimed partitions, before their topics are read back.
 
-        Afterwards no record that this publisher was given before is still on its way to them, and, if the broker can
-        fence, no record of another publisher. Raises `PublishFailed`.
+        Afterwards no earlier record of this publisher is still on its way to them, and, if the broker can fence, no
+        record of another publisher. Raises `PublishFailed`.
         """
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
@@ -72,8 +75,8 @@ class Publisher(Protocol):
 class Outbox:
     """The outbox of one partition while it is claimed.
 
-    ``saved``: gives the number of the newest save that the store has confirmed. ``blocked_by``: by output, something
-    that must be empty before the position of the output is advanced.
+    ``saved``: gives the number of the newest save that the store has confirmed. ``blocked_by``: a collection for some
+    outputs; the stored position of such an output is advanced only while its collection is empty.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class Outbox:
                     entries = [await self._waiting.get()]
             except TimeoutError:
                 continue
+            # Small entries go together, as each publish costs a round trip.
             count = len(entries[0])
             while not self._waiting.empty() and count < _TOGETHER_MAX:
                 entries.append(self._waiting.get_nowait())
@@ -180,7 +184,10 @@ class Outbox:
         return None
 
     async def publish(self, entries: Sequence[Sequence[OutRecord]]) -> None:
-        """Publish the next entries, and trim them. Of a former claim's entry, only records still to publish."""
+        """Publish the next entries, and trim them.
+
+        An entry of a former claim contains only those of its records that are not on their topic yet.
+        """
         records = [record for entry in entries for record in entry]
         reach("before_publish")
         positions = await self._publisher.publish(self._partition, records) if records else {}

@@ -69,11 +69,12 @@ class PartitionRunner:
         partition = self._claim.partition
         if self._releasing:
             return
+        # A newer generation is normal in a rebalance, so this process waits to hear of it. Without one, the store has
+        # lost the claim, or another producer has fenced this one.
         generation = await self._store.generation(partition)
         if generation <= self._claim.generation:
             self._stop(
-                f"Kafka takes nothing more of partition {partition} from this producer: {fenced}; "
-                "start the worker again"
+                f"Kafka fenced this process's producer of partition {partition}: {fenced}; start the worker again"
                 if isinstance(fenced, ProducerFenced)
                 else f"Redis no longer knows the claim of partition {partition}: it lost its last writes or all of "
                 "them, or the consumer group was deleted and another worker has claimed the partition since; start "

@@ -192,6 +192,7 @@ class PartitionTask:
             out = await self.processor.process_batch(batch, self.time.clock(), self.time.caught_up_until())
         if out:
             await self._outbox.put(out)
+        # Published before the next record, so that a death in its trial leaves nothing of this one open.
         await self._outbox.drained()
         care.passed()
         return True

@@ -14,6 +14,9 @@ before the process ends; a defect does not, as the record has caused it. Publish
 
 A record that cannot be decoded kills nothing: `streams.wire.event_decoder` gives its reason, and
 `streams.worker.segmenter` makes it a dead letter.
+
+See also: `streams.runtime.partition_task`, which tries records, and `streams.runtime.assignment`, which judges deaths
+at a claim.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.deaths >= DEATHS_MAX or self.suspect_deaths > 0
 
     def trying(self, place: InputOffset) -> Attempt:
-        """This attempt while a record is under trial."""
+        """Return this attempt while a record is under trial."""
         deaths = self.suspect_deaths if place == self.suspect else 0
         return msgspec.structs.replace(self, suspect=place, suspect_deaths=deaths, is_trying=True)
 

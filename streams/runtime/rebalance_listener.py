@@ -274,7 +274,7 @@ def _by_name(positions: Mapping[TP, int]) -> dict[str, int]:
 
 def _failure(error: Exception) -> str:
     if isinstance(error, ProducerFenced):
-        return f"Kafka takes nothing of this claim: {error}; start the worker again"
+        return f"Kafka fenced this process's producer: {error}; start the worker again"
     if isinstance(error, Fenced):
         return (
             "a claim was lost while it was made: a newer owner has the partition, or Redis lost its last writes; "

@@ -4,7 +4,7 @@ A due time is when time alone may change what is decided of a customer: the wind
 reached. Kafka Streams calls it a punctuation, Flink a timer. Each customer has one, the earliest of its segments
 (`rules.due_times`), which is stored with it; Redis gives those that are due.
 
-The one rule: a due time fires only when the clock has passed it, so everything that happened before it is decided.
+A due time fires only when the clock has passed it, so everything that happened before it is decided.
 
 See also `streams.runtime.partition_clock`, and `rules.engine` for what firing decides.
 """

@@ -2,6 +2,9 @@
 
 The one rule: a worker that cannot make progress logs it and exits, so that its supervisor and its group notice; Faust
 alone would go on sending heartbeats.
+
+See also: `streams.kafka.fetch` (what is known of a fetch), and `streams.runtime.readiness` (``/ready``, which shows how
+near a watchdog is).
 """
 
 from __future__ import annotations
@@ -128,6 +131,7 @@ class FetchWatchdog:
             since[name] = (position, began) if stands_still else (fetching.fetched, now)
             if now - since[name][1] > self._unread_s:
                 self._stop(f"{name} has records that were not fetched for {self._unread_s:.0f} s; start again")
+            # Five times: a broker may come back by itself, a client that does not fetch does not.
             if not fetching.full and now - fetching.heard > 5 * self._unread_s:
                 self._stop(f"Kafka did not answer for {name} in {5 * self._unread_s:.0f} s; see that it is up")
         self._since = since

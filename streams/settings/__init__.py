@@ -1,7 +1,7 @@
 """Settings of every process.
 
-The one rule: no other package reads the environment (but for fail points, which are for tests). A new setting is a
-field of `SettingFields`; what it must not be combined with stands in `streams.settings.conflicts`.
+Settings are read here alone; secrets of the triggers file, and fail points for tests, are the exception. A new setting
+is a field of `SettingFields`; what it must not be combined with stands in `streams.settings.conflicts`.
 """
 
 from streams.settings.addresses import host_of

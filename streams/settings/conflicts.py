@@ -1,6 +1,8 @@
 """Settings that do not fit together, although each of them is valid by itself.
 
 They would silently have no effect, or fail later with an error that is less clear.
+
+See also: `streams.settings.model`, which reports them.
 """
 
 from __future__ import annotations

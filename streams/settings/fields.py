@@ -1,6 +1,6 @@
 """Every setting, with its default, its bounds and its description.
 
-The one rule: a setting has its unit in its name and its default beside it. A secret is a `SecretStr`: it is never
+A setting has its unit in its name and its default beside it. A secret is a `SecretStr`: it is never
 shown, and `streams.credentials` alone opens it.
 
 See also: `streams.settings.conflicts` (what two settings must not be together), `streams.settings.model` (where the

@@ -142,11 +142,11 @@ class DefinitionVersions:
         self._documents = {version.number: self._documents[version.number] for version in self.versions}
 
     def for_engine(self, engine: Engine, since: int) -> DefinitionVersions:
-        """These versions, with the engine's file as the newest; if it is not yet, in force from ``since`` (ms)."""
+        """Return these versions, or a list with `engine`'s file added, in force from ``since`` (ms)."""
         return self if self.engine is engine else self.with_next(engine, since)
 
     def with_next(self, engine: Engine, since: int) -> DefinitionVersions:
-        """These versions plus a new one, the engine's, in force from ``since`` (ms)."""
+        """Return a list of these versions plus a new one, the engine's, in force from ``since`` (ms)."""
         newest = _version(self.number + 1, engine.definitions, since, self.engine.definitions)
         shorts = [version.short for version in (*self.versions, newest)]
         newest = msgspec.structs.replace(newest, short=definition_migration.together(shorts, engine.definitions, since))

@@ -1,6 +1,8 @@
 """A store in memory: the contract in a few dictionaries, for tests, and for state which need not outlive a process.
 
-The one rule: it fulfils the contract to the letter, so that code which runs on it runs on any store.
+It fulfils the contract to the letter, so that code which runs on it runs on any store.
+
+See also: `streams.state.contract`, and `streams.state.redis`, the store that lasts.
 """
 
 from __future__ import annotations

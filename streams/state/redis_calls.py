@@ -54,11 +54,11 @@ def translated(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
 
 @contextmanager
 def cancellable() -> Iterator[Callable[[], None]]:
-    """Raise at the end, or when what is given is called, a cancellation that came meanwhile and that the client lost.
+    """Re-raise a cancellation that redis-py swallowed: when the context ends, or when the yielded function is called.
 
     redis-py sends by ``wait_for`` of asyncio, which on Python 3.11 loses a cancellation that comes as it ends
-    (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever. It ends, too, where
-    the call failed after it.
+    (https://github.com/python/cpython/issues/86296). A task that should end would go on for ever. The
+    cancellation is raised also if the call failed after it.
     """
     before = _cancellations()
 

@@ -2,6 +2,9 @@
 
 The one rule: an action that ends has exactly one final decision, and leaves a dead letter where it failed.
 This module neither waits nor saves; the dispatcher does both.
+
+See also: `streams.triggers.policy` (the verdict on a due action), `streams.triggers.dispatcher` (which carries the
+verdict out), and `streams.triggers.decision_log` (the published form).
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _CRASHED = AttemptResult(Outcome.UNKNOWN, "the worker ended during an attempt")
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """An action that is due cannot be decided yet."""
+    """The verdict that a due action must wait."""
 
     reason: Waiting
 
@@ -228,7 +231,7 @@ class DueStep:
             self._look_again_for_others(customer, person)
 
     def _look_again_for_others(self, customer: str, person: Person) -> None:
-        """Look again when another action is due, so that one that waits does not hold up, say, another channel's."""
+        """Schedule the next look for the earliest other due action, so that a waiting one does not delay it."""
         now = self._deciding.now_ms()
         for action in person.actions:
             if action.due > self._reached:  # the clock moves as fast as the wall clock: it is there as much later

@@ -100,6 +100,6 @@ def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
 def _log_counts(counts: Counts) -> Callable[..., Awaitable[None]]:
     async def log_counts(_app: Any = None) -> None:
         if fields := counts.log_fields:
-            log.info("decisions on actions since the process started", extra=fields)
+            log.info("totals since start: decisions, waits, given-back attempts", extra=fields)
 
     return log_counts

@@ -2,6 +2,8 @@
 
 The one rule: nothing starts on a wrong file. Every error names the file, the path inside it and what would be right,
 and all errors of a file are reported together.
+
+See also: `streams.triggers.config_file` (reads it), and `streams.triggers.policy` (applies it).
 """
 
 from __future__ import annotations

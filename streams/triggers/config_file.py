@@ -2,6 +2,8 @@
 
 The one rule: every problem is reported at once, as with segments files, each with its path inside the file and what
 would be right. A value that may be a secret is never repeated.
+
+See also: `rules.definitions.segments_file`, which does the same for segments.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """The keyed state of triggers: traits for messages, pending actions and messages sent, of one customer.
 
-The one rule: all of it is one stored value, saved together with the positions and the decisions of its step. After a
+All of it is one stored value, saved together with the positions and the decisions of its step. After a
 crash nothing is known but this value and what is on the topics.
 
 Bounds: 64 actions that wait (where one more comes, the oldest is decided as ``crowded out``), beside them as many
 attempts under way as channels make at one time, the newest 512 messages of the last 366 days, and traits up to 128 KiB
 (`streams.triggers.traits`).
+
+See also: `streams.triggers.intake` (which applies events to it), and `streams.triggers.action_decisions` (which ends
+actions).
 """
 
 from __future__ import annotations
@@ -117,7 +120,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     def forget(self, at: int) -> list[Action]:
         """Erase everything up to this time (ms) but attempts that are under way. Returns the actions that end by it.
 
-        What is later stays: where Redis was emptied, an erasure is read again after what was sent since is read back.
+        Later data stay: on an emptied Redis, decisions are restored first and the old erasure is re-read after them.
         """
         self.erased = at
         self.traits = {name: trait for name, trait in self.traits.items() if trait.time > at}

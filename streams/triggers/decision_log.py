@@ -3,6 +3,9 @@
 The one rule: each change ends, for each trigger that it may start, in exactly one final decision, and so does each
 redelivery of a failed message. Decisions before the final one (``deferred``, ``retried``, ``unknown, sent again``) are
 published, too. A record's key is the customer's id.
+
+See also: `streams.triggers.action_decisions` (which decides), and `streams.triggers.published_decisions` (reads
+decisions back).
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@ The one rule is the order around an attempt:
 A slow store delays messages but does not stop them. After a crash between 2 and 5 only that the attempt began is known,
 and the decision says so. The steps of a partition run one after the other (`streams.triggers.claim`); the attempts
 themselves run beside them.
+
+See also: `streams.triggers.intake` (what happens before an action is due), `streams.triggers.membership_lookup` (the
+look-ups), `streams.triggers.action_decisions` (what becomes of a due action), and `streams.triggers.endpoint` (makes
+the attempt).
 """
 
 from __future__ import annotations

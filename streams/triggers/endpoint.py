@@ -2,6 +2,9 @@
 
 The one rule: an endpoint that is slow, broken or gone delays no other. A message that cannot be sent now gets the time
 at which to try again.
+
+See also: `streams.triggers.dispatcher` (which takes a place before an attempt), `streams.triggers.retries` (when to try
+again), and `streams.triggers.channels` (which send).
 """
 
 from __future__ import annotations

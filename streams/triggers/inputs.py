@@ -2,6 +2,8 @@
 
 A record becomes an event with a customer and a time, by which the inputs are merged, or a word for why it is skipped.
 The time of a change is when it was published.
+
+See also: `streams.triggers.intake`, which applies the events.
 """
 
 from __future__ import annotations

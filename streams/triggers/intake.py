@@ -1,6 +1,9 @@
 """Applies an input event to the state of its customer. Pure: the current time is an argument.
 
 The one rule: applying is idempotent. A change that was read before is known by its sequence, and does nothing.
+
+See also: `streams.triggers.customer_state` (the state), and `streams.triggers.dispatcher` (which takes the steps in
+which actions become due).
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class TriggerIntake:
                 )
                 for action in person.forget(event.time)
             ]
+        # Only the traits that the file names are stored; each has the value of the newest event by time and id.
         fields = event.traits.fields
         names = self._traits & fields.keys()
         person.set_traits({name: Trait(event.time, event.id, shortened(fields[name])) for name in names})

@@ -10,6 +10,8 @@ Events of a linked id are read in the partition of that id, and sent on over `me
 So each look at a customer with linked ids looks at the partitions of those ids, too. It notes a mark for each: by 104,
 published up to 101. Until the first mark counts, some seconds after the start, such a customer waits. Ids may be linked
 to linked ids; then the same holds once more for each step of the way.
+
+See also: `streams.triggers.membership_lookup`, which asks for it, and `rules.identity.resolution` (how ids are linked).
 """
 
 from __future__ import annotations

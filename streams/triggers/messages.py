@@ -1,6 +1,6 @@
 """The interface of channels: the message that a channel is given, and the result that it returns.
 
-The one rule: a channel makes one attempt and returns its outcome, which is `Outcome.UNKNOWN` where the message may have
+A channel makes one attempt and returns its outcome, which is `Outcome.UNKNOWN` where the message may have
 arrived. Whether, when and how often an attempt is made is decided elsewhere.
 """
 

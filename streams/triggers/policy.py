@@ -4,8 +4,11 @@ The one rule: the first reason against a message wins, in the order of `decide`.
 instant, and each verdict but `Go` and `Occupied` has its reason in words.
 
 All windows are half-open, (now - window, now]. A message counts for caps, cool-downs and re-entry from its newest
-attempt on, unless that certainly failed. While an attempt is under way, it is not known whether its message will count.
-Another message that it would forbid waits for its end, so that none is dropped for a message that is not sent.
+attempt on, unless that attempt is known to have failed. While an attempt is under way, it is not known whether its
+message will count. Another message that this one would forbid waits until the attempt ends: otherwise it would be
+dropped for a message that may never be sent.
+
+See also: `streams.triggers.action_decisions`, which asks it, and `streams.triggers.config`, the rules of the file.
 """
 
 from __future__ import annotations
@@ -89,6 +92,7 @@ def _decide(file: TriggersFile, customer: str, person: Person, action: Action, n
     outranked = _outranked(file, trigger, person, action, now)
     if outranked is not None:
         return outranked
+    # Quiet hours come before caps, so that the caps judge a message at the time at which it would be sent.
     quiet = trigger.quiet or file.channels[trigger.channel].quiet
     ends = None if quiet is None else quiet_until(quiet, zone_of(file, person), now)
     if quiet is not None and ends is not None:

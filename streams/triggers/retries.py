@@ -2,7 +2,7 @@
 
 Pure: the current time is an argument.
 
-The one rule: an action ends in one final decision, and a message that may have been delivered is never called skipped.
+An action ends in one final decision, and a message that may have been delivered is never called skipped.
 
 See also: `streams.triggers.endpoint` (the breaker of an endpoint that fails for all).
 """

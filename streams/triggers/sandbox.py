@@ -3,6 +3,8 @@
 The shop's own people write templates, but a template may use a trait that a customer sends:
 `{{ "*" * contact.stars|int }}`. Without bounds a customer would choose how much memory and time a message takes, and
 every message of the process would wait for it.
+
+See also: `streams.triggers.templates`, which compiles templates in it.
 """
 
 from __future__ import annotations

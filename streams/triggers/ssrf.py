@@ -3,6 +3,8 @@
 The one rule: the address that is connected to is the one that was checked. The host is checked as the client itself
 reads it, each address before a socket connects to it, and the peer of each connection before a request goes over it. A
 name is resolved once for that, so that no second resolution can give another address.
+
+See also: `streams.triggers.channels.webhook`, which connects through it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A template that works on the example has its names on every change: each name always exists, and a name of ``contact``
 whose trait is unknown is empty text. HTML is escaped. In an address each expression is url-encoded, so that a value
 cannot become syntax. In a subject a value cannot reverse the text beside it.
+
+See also: `streams.triggers.channels`, which write messages with them.
 """
 
 from __future__ import annotations

@@ -182,10 +182,9 @@ def _is_too_deep(value: bytes) -> bool:
 
 
 def _loose(value: bytes) -> Envelope:
-    """The same fields without a check of their types, so that the first error in the order of
-    `streams.wire.dead_letters.REASONS` is reported.
+    """Decode the fields without checking types; `_decoded` then reports the first error in the order of `REASONS`.
 
-    A field of a wrong type gets the value `_WRONG`. Raises `Rejected`.
+    A field of a wrong type gets the value `_WRONG`. Raises `Rejected`. See `streams.wire.dead_letters` for the reasons.
     """
     try:
         msgspec.json.decode(value, type=msgspec.Raw)  # is it JSON? Fields that are not used are not checked further

@@ -1,6 +1,6 @@
 """The records that a step publishes: changes, rows of memberships, records for other ids, and dead letters.
 
-The one rule: the key is the customer's id, so that the records of one customer stay in order.
+The key is the customer's id, so that the records of one customer stay in order.
 
 See also: `streams.worker.step_writer` (which of them a step has), `streams.wire.memberships` (the row of a customer).
 """

@@ -178,7 +178,7 @@ def _rebuild(config: WorkerConfig, part: WorkerPartition) -> Rebuild:
     log_fields = {"partition": part.claim.partition}
 
     async def recompute() -> Recomputation:
-        log.info("all events are read again, beside what Redis holds", extra=log_fields)
+        log.info("rebuild started: reading all retained events", extra=log_fields)
         versions = part.loader.versions
         return await config.recompute(
             RebuildRequest(
@@ -195,6 +195,6 @@ def _rebuild(config: WorkerConfig, part: WorkerPartition) -> Rebuild:
         # A new version, also of an unchanged file: so every customer counts as one of a former version, to be migrated.
         versions = part.loader.versions.with_next(config.engine, part.checkpointer.clock)
         await part.loader.use_rebuilt(versions, result, part.claim)
-        log.info("all events are read again; going on from them", extra={**log_fields, "customers": count})
+        log.info("rebuild result in use; customers are replaced as they load", extra={**log_fields, "customers": count})
 
     return Rebuild(recompute, lambda: dict(part.checkpointer.positions), follow, config.rebuilding, config.monotonic)

@@ -1,6 +1,6 @@
 """Loads the customers of a step, each under the newest of the partition's definition files.
 
-The one rule: a customer that a former file decided last is migrated when it is loaded, and a rebuilt customer replaces
+A customer that a former file decided last is migrated when it is loaded, and a rebuilt customer replaces
 the stored one then. The changes of that are saved in the step for which the customer was loaded, before its others.
 
 See also `streams.worker.customer_migration` for what a migration does to one customer.
@@ -149,7 +149,8 @@ class CustomerLoader:
         if translated is None and not self._skips_unknown_profiles:
             fingerprint = self.engine.definitions.fingerprint
             raise Stop(
-                f"a profile came that other definitions keep than those here ({fingerprint}); start all workers with "
-                f"the SEGMENTER_DEFINITIONS of {merge.definitions}, then this goes on, later also with others"
+                f"another partition sent a profile made under definitions {merge.definitions}, which this worker "
+                f"(definitions {fingerprint}) cannot read; start all workers with the segments file of "
+                f"{merge.definitions}; once they have caught up, change the file again"
             )
         return translated

@@ -14,6 +14,8 @@ producer that partitions in another way are no sign of it: each becomes a dead l
 fewer than `MISPLACED_MIN` customers in any case.
 
 Only keys are judged, so records of an open or aborted transaction count as any others.
+
+See also: `streams.kafka.partitioner`, and `streams.cli.topic_copy` (the remedy).
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class RebuildProcess:
             self.published.update(frame.published)
             if frame.failed:
                 raise Stop(
-                    f"partition {self._partition} was not made again: {frame.failed}; "
+                    f"partition {self._partition} was not rebuilt: {frame.failed}; "
                     "without --rebuild it goes on as it is"
                 )
             if frame.done:
@@ -142,7 +142,7 @@ class RebuildProcess:
             return _decoder.decode(await self._process.stdout.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Stop(
-                f"partition {self._partition} was not made again: the process that read its events has ended; see what "
+                f"partition {self._partition} was not rebuilt: the process that read its events has ended; see what "
                 "it wrote, and whether there is memory for all customers of a partition; then start the worker again"
             ) from None
 
@@ -150,7 +150,7 @@ class RebuildProcess:
         if time.monotonic() - self._last_logged_at > _LOGGED_EVERY_S:
             self._last_logged_at = time.monotonic()
             progress = {"partition": self._partition, "count": frame.read, "of": frame.of}
-            log.info("all events are read again", extra=progress)
+            log.info("rebuild: events read so far", extra=progress)
 
     async def close(self) -> None:
         if self._process.returncode is None:
@@ -173,7 +173,7 @@ class Rebuild:
         turn: asyncio.Lock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``positions``: gives those of the last checkpoint; ``follow``: has the steps use the result.
+        """``positions``: gives those of the last checkpoint. ``follow``: makes the steps go on from the result.
 
         ``turn``: a lock that this rebuild holds while it has a result in memory.
         """

@@ -131,6 +131,7 @@ class Segmenter:
         result = StepResult(self._loader.take_migration_changes())
         for _, _, _, decoded, record in batch.readings:
             self._process_record(decoded, record, loaded, misplaced, result)
+        # A misplaced customer is not saved: its records are dead letters, and its owner is another partition.
         for customer_id in misplaced:
             del loaded[customer_id]
         reach("after_compute")

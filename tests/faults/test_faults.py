@@ -1,6 +1,6 @@
 """Faults on real Kafka, Redis and workers: what CI runs of `scripts/faults`, and whether its auditor would tell.
 
-The one rule: a run is judged by its findings alone, and none is good; its name and its seed are those of the test.
+A run is judged by its findings alone: a run without any is good. Its name and its seed are those of the test.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ def test_nothing_went_wrong(quiet: Scene) -> None:
 
 
 def member(scene: Scene) -> tuple[str, bytes, bytes]:
-    """The hash, the name and the value of a customer who is in a segment."""
+    """The hash, the name and the value of a customer that is in a segment."""
     for partition in range(PARTITIONS):
         where = scene.key(partition, "customers")
         for name, value in scene.client.hgetall(where).items():
             if msgspec.msgpack.decode(value, strict=False)[2]:
                 return where, name, value
-    raise AssertionError("nobody is in a segment")
+    raise AssertionError("no customer is in a segment")
 
 
 def changed(scene: Scene, index: int, change: Callable[[Any], Any]) -> Callable[[], Any]:

@@ -1,6 +1,6 @@
-"""Histories written by hand, and what comes out of them.
+"""Histories written by hand, and their results.
 
-Its one rule: times are milliseconds after START, in what is told as in what is given back.
+Times are milliseconds after START, in the events as in the results.
 """
 
 from collections.abc import Mapping

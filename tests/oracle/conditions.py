@@ -310,7 +310,7 @@ def quiet(form: Json) -> Json:
     return {ends[name]: form[name] for name in ends if name in form}
 
 
-# --- who it is ---------------------------------------------------------------------------------
+# --- the customer -----------------------------------------------------------------------------
 
 
 def trait(form: object, history: History) -> bool:

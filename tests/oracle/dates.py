@@ -1,6 +1,6 @@
 """How the oracle reads dates: instants, ages, local days, the Jalali calendar.
 
-Its one rule: an instant is whole milliseconds since 1970, UTC; a day is a date of some place.
+An instant is whole milliseconds since 1970, UTC; a day is a date of some place.
 """
 
 import re
@@ -63,7 +63,7 @@ def stated_date(value: object) -> int | None:
 
 
 def completed_years(born: date, today: date) -> int:
-    """The birthdays so far; who was born on 29 February has them on 1 March in other years."""
+    """The birthdays so far; one on 29 February falls on 1 March in other years."""
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 

@@ -1,6 +1,6 @@
-"""What a customer did, as the oracle reads it: events, the cart, orders, sessions, the last and first touch.
+"""The actions of a customer, as the oracle reads them: events, the cart, orders, sessions, the last and first touch.
 
-Its one rule: each is made of all the known events of the customer, in (time, messageId) order.
+Each is computed from all known events of the customer, in (time, messageId) order.
 """
 
 from collections.abc import Sequence

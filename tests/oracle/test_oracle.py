@@ -118,7 +118,7 @@ def test_a_screen_is_a_page() -> None:
 
 
 def test_the_first_event_decides_whatever_it_is() -> None:
-    """An identify makes a customer, who has performed nothing; a group makes none."""
+    """An identify makes a customer that has performed nothing; a group makes none."""
     nothing: Event = {"performed": {"event": "page", "count": {"exactly": 0}}}
     assert Timeline()(5, "identify").gives(nothing) == [("entered", 5)]
     assert Timeline()(5, "group").gives(nothing) == []

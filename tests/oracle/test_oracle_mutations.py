@@ -1,6 +1,6 @@
 """No rule of the contract is idle in the drawn worlds: with any one of them broken, some world comes out differently.
 
-Long because it is a table: a line for each rule that somebody may read otherwise.
+Long because it is a table: a line for each rule that a reader may take otherwise.
 """
 
 import json
@@ -195,7 +195,7 @@ class Patient(oracle.Run):
 
 
 def no_last_band(key: str, segment: Json) -> dict[str, Json]:
-    """The last band, which nobody is in."""
+    """The last band, which has no customer."""
     bands = BANDS(key, segment)
     return {**bands, list(bands)[-1]: {"when": {"any": []}}}
 

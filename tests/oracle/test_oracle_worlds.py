@@ -90,7 +90,7 @@ def test_a_repeat_changes_nothing(world: tuple[list[Event], Event], rng: random.
 @QUICK
 @given(IN_ORDER)
 def test_customers_are_decided_alone(world: tuple[list[Event], Event]) -> None:
-    """A customer's changes are the same when nobody else is in the history."""
+    """A customer's changes are the same when no other customer is in the history."""
     history, definitions = world
     until = milliseconds(history[-1]["timestamp"])
     together = per_customer(changes(history, definitions, until))

@@ -1,7 +1,7 @@
-"""Changed definitions: who was decided by a former file goes on under another, without anything being read again.
+"""Changed definitions: a customer that a former file decided goes on under another, without anything being read again.
 
-The one rule: what is expected is a replay of everything under the new file, for what the former file kept; and the
-changes must lead from what was said to what is right, whoever's turn comes when.
+The one rule: for facts that the former file stored, the result is that of a replay of all events under the new file.
+The published changes lead from the former memberships to these, in whichever order customers are migrated.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ T = 1_772_359_200_000
 
 
 def migrated_changes(old: Engine, new: Engine, at: int) -> list[Change]:
-    """The changes of a customer who bought once at T."""
+    """The changes of a customer that bought once at T."""
     replay = Replay(old)
     order = {
         "type": "track",

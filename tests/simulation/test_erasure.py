@@ -68,7 +68,7 @@ def drawn(seed: int) -> World:
 
 
 def test_in_time_order_the_oracle_says_the_same() -> None:
-    """Every change of random histories is the oracle's, also those of customers who come back after an erasure."""
+    """Every change of random histories is the oracle's, also those of customers that return after an erasure."""
     assert failing(SEEDS, lambda seed: worlds.wrong_in_time_order(drawn(seed))) == {}
 
 
@@ -148,7 +148,7 @@ def test_only_on_profiles() -> None:
 
 
 def test_a_track_of_that_name_erases_nobody() -> None:
-    """A track event erases nobody, whatever a web page calls its events."""
+    """A track event erases no customer, whatever a web page calls its events."""
     track = {**erase("u1", 0), "type": "track", "event": "erase"}
     assert decode_line(json.dumps(track).encode()).name == "erase" != ERASE
 
@@ -163,7 +163,7 @@ def lived(seed: int) -> tuple[Case, Lives]:
 
 
 def erased_for_good(case: Case) -> set[str]:
-    """The customers that asked to be erased and of whom nothing came after it."""
+    """The customers with an erasure request and no event after it."""
     read = oracle.by_customer(case.events, oracle.latest(case.events))
     return {customer_id for customer_id, facts in read.items() if not oracle.remaining(facts)}
 
@@ -179,7 +179,7 @@ def traces(lives: Lives, customer_id: str) -> list[str]:
 
 
 def test_nothing_stays_but_that_there_was_somebody() -> None:
-    """Neither the id nor a fact stays: only times, counts and the mark of the erasure."""
+    """Only times, counts and the mark of the erasure stay, but no id and no fact."""
     count = 0
     for seed in STORED:
         case, lives = lived(seed)
@@ -221,7 +221,7 @@ def test_everything_read_again() -> None:
 
 
 def test_everything_read_again_with_deaths_on_the_way() -> None:
-    """Wherever a claim or a step ends, the table is the same, also for customers who came back."""
+    """Wherever a claim or a step ends, the table is the same, also for customers that returned."""
     for seed in STORED:
         case, lives = lived(seed)
         assert asyncio.run(lives.live(case.until))
@@ -258,7 +258,7 @@ def test_a_rebuild_beside_those_who_were_erased() -> None:
 
 
 def test_a_repeat_gives_no_row_to_whom_more_is_known_of() -> None:
-    """An erased customer who came back, and of whose return only the topic knows, gets no row either."""
+    """An erased customer that returned, of which only the topic knows, gets no row either."""
     engine = worlds.made(random.Random(1), [bought("u", 0)], {"version": 1, "segments": {"b": BUYER}}).engine
     customer = engine.new()
     customer.instant = customer.erased = 8
@@ -319,7 +319,7 @@ def test_lives_that_end_anywhere(seeds: range) -> None:
 
 @pytest.mark.parametrize("comes_back", [False, True], ids=["gone", "back, and in nothing"])
 def test_a_row_alone_is_published_again(comes_back: bool) -> None:
-    """An erasure out of no segment makes no change, so nobody can see whether its row went, and it goes again."""
+    """An erasure out of no segment makes no change, so nothing tells whether its row was sent: it is sent again."""
     sent = [bought("u1", 0), bought("u2", 30), erase("u1", 60)]  # at 30 s the clock passes the end of the first
     if comes_back:
         sent.append({"type": "page", "messageId": "back", "userId": "u1", "timestamp": stamped(90)})
@@ -381,7 +381,7 @@ def _sent_on(former: str, into: str, at: int) -> CascadedErasure:
     [
         ([_linked("a", "u", 1), _sent_on("a", "u", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _sent_on("a", "u", 5), _sent_on("a", "u", 3)], {"a": 5}),
-        ([_sent_on("a", "u", 5)], {"a": 5}),  # the link is gone by retention: it was sent to nobody else
+        ([_sent_on("a", "u", 5)], {"a": 5}),  # the link is gone by retention: it was sent to no other id
         ([_linked("a", "u", 1), _linked("a", "v", 2), _sent_on("a", "u", 5)], {}),  # of another person by then
         ([_linked("a", "v", 2), _linked("a", "u", 1), _sent_on("a", "v", 5)], {"a": 5}),
         ([_linked("a", "u", 1), _linked("b", "u", 1), _sent_on("b", "u", 7)], {"b": 7}),
@@ -405,7 +405,7 @@ def test_an_erasure_along_is_found_by_its_notice_alone() -> None:
 
 
 def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
-    """A late erasure is judged as its owner did: a customer who was erased or linked anew since stays."""
+    """A late erasure is judged as its owner did: a customer that was erased or linked again since stays."""
     late = CascadedErasure("a", ERASE, 10, "e10", into="u", linked=3)
     for sent, expected in (
         ([late], {"a": 10}),
@@ -417,7 +417,7 @@ def test_a_late_erasure_is_judged_by_links_and_requests() -> None:
 
 
 def test_looked_for_from_where_a_claim_came_to() -> None:
-    """A claim that had no time for more goes on behind what it has looked through, and nobody is found twice."""
+    """A claim that ran out of time goes on after the part that it has searched, and finds no customer twice."""
     sent = [
         _linked("a", "u", 1),
         ErasureNotice("a", ERASE, 5, "m"),

@@ -1,7 +1,7 @@
-"""A rebuild beside the running state: all events are read again, and only what differs is told.
+"""A rebuild beside the running state: all events are read again, and only differences are published.
 
-The one rule: in the end everybody is as a replay of everything makes them under the new file, whatever was kept before,
-whatever died meanwhile; and the changes lead there from what was said.
+The one rule: after a rebuild every customer equals a replay of all events under the new file, whatever was stored
+before and whatever died meanwhile. The published changes lead from the former memberships to these.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def test_who_is_right_has_no_change_and_who_is_wrong_is_put_right() -> None:
 
 
 def test_whom_redis_no_longer_knows_goes_on_in_number() -> None:
-    """The changes of a customer whom Redis lost go on from those on the topic, under another file too."""
+    """The changes of a customer that Redis lost go on from those on the topic, under another file too."""
     gone_on = 0
     for seed in range(60):
         world = World(seed)
@@ -161,7 +161,7 @@ def stored_dues(lives: Lives) -> dict[str, int]:
 
 
 def test_whom_redis_lost_while_it_went_on() -> None:
-    """Events and due times come to who is not known before all is read again: the membership is right all the same."""
+    """Events and due times reach a customer that is unknown until the rebuild ends: the membership is right."""
     for seed in range(60):
         world = World(seed)
         lives = lives_of(world, world.before)

@@ -1,7 +1,7 @@
-"""What was published and what the store knows, brought together: whatever died when, whatever the store lost.
+"""Recovery: the published records and the store agree again, whichever process died and whatever the store lost.
 
-The one rule: the output topics are judged as a consumer reads them, which drops what it knows by its id; with
-transactions it need not, as nothing is there twice. A failure names its seed.
+The output topics are judged as a consumer reads them, which drops repeats by their ids; with transactions there are no
+repeats. A failure names its seed.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def test_a_save_of_which_the_reply_is_lost(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_rows_of_entries_that_are_not_seen_whole() -> None:
-    """What went to another partition nobody can see, so its entry goes again; no row of it over what was said since."""
+    """An entry with a record for another partition is published again, but no row replaces a newer one."""
     case, lives = lived()
     of_store, published = lives.store._partitions[0], lives.outputs.records
     table = lives.outputs.table()
@@ -270,7 +270,7 @@ def test_rows_of_entries_that_are_not_seen_whole() -> None:
 
 
 def test_repeats_set_no_row_back() -> None:
-    """The last record of a customer on the topic need not be the newest change of theirs."""
+    """The last record of a customer on the topic need not be its newest change."""
     _, lives = lived()
     of_store, published = lives.store._partitions[0], lives.outputs.records
     table = lives.outputs.table()

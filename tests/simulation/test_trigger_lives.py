@@ -1,4 +1,4 @@
-"""Drawn lives of triggers: each change ends in one decision, nobody who has paid is written to, waits have reasons."""
+"""Random lives of triggers: one final decision for a change, no message after a payment, a reason for each wait."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The simulation, seed after seed: whatever goes wrong in a world, its auditor finds nothing.
+"""The simulation, seed after seed: whatever faults a world has, its auditor finds nothing wrong.
 
-The one rule: a seed that fails is printed with the command that repeats it.
+A seed that fails is printed with the command that repeats it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The soak: a short one is equal, and what its audit adds up would tell.
+"""The soak: a short one is equal, and its audit would find errors.
 
-The one rule: what is asked of everybody is tried on changes made here; the rest is the fault runs' and is tried there.
+The checks of all customers are tried on changes made here; the others are those of fault runs, and are tried there.
 """
 
 from __future__ import annotations

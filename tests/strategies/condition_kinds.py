@@ -60,7 +60,7 @@ def total(agg: str) -> Kind:
 
 
 def uncovered(agg: str, ends: set[str]) -> Kind:
-    """A total that time alone brings to hold: what stood against it leaves the window before what speaks for it."""
+    """A total that begins to hold as contributions leave the window."""
     bounds = tuple(bound for bound in BOUNDS if ends & bound.keys())
 
     def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
@@ -131,7 +131,7 @@ KINDS: dict[str, Kind] = {
     "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
-    # A window only takes away, so that time alone brings nobody in.
+    # A window only takes away, so that by time alone no customer enters.
     "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),
     "sequence.same": Kind(
         "sequence",
@@ -148,7 +148,7 @@ KINDS: dict[str, Kind] = {
     "trait.age": Kind("trait", ALL_WAYS, form("trait", has_age)),
     "context": Kind("context", BY_EVENT, form("context")),
     "in_segment": Kind("in_segment", ALL_WAYS, in_segment),
-    # The first event makes a customer, who is in at once on such a day.
+    # The first event makes a customer, which is in at once on such a day.
     "calendar": Kind("calendar", ALL_WAYS - {(OUT, "event")}, form("calendar")),
     "sample": Kind("sample", {(IN, "event")}, form("sample")),
     "hold": Kind("cart", ALL_WAYS, segment_with_hold),

@@ -60,7 +60,7 @@ __all__ = [
 T = TypeVar("T")
 
 NUDGES = (0, 0, 0, 0, 0, 0, 1, -1)
-EARLIER = (1, 1, 1, 1, 2, 2, 3, 5, 0)  # which of the customer's drafts so far; 0 = the last of anybody
+EARLIER = (1, 1, 1, 1, 2, 2, 3, 5, 0)  # which of the customer's drafts so far; 0 = the last of any customer
 
 
 class Draft(NamedTuple):
@@ -86,14 +86,14 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 @st.composite
 def sorted_history(draw: st.DrawFn, of: Scene | None = None, max_size: int = 25) -> list[Event]:
-    """Events of 1-4 customers in time order: nobody has a late event."""
+    """Events of 1-4 customers in time order: no customer has a late event."""
     drafts = draft_of(of or draw(scenes()))
     return in_time_order(place(draw(st.lists(drafts, min_size=1, max_size=max_size))))
 
 
 @st.composite
 def shuffled_history(draw: st.DrawFn, of: Scene | None = None, max_size: int = 25) -> list[Event]:
-    """The same events in any order: many are late."""
+    """The events of a sorted history in any order: many are late."""
     return draw(st.permutations(draw(sorted_history(of, max_size))))
 
 
@@ -150,13 +150,13 @@ def world(rng: random.Random, size: int = 25) -> tuple[list[Event], Event]:
 
 
 def world_of(kind: str, pick: Pick, size: int = 25) -> tuple[list[Event], Event]:
-    """The same of a scene about one kind of condition, which most segments then ask for."""
+    """A world of a scene about one kind of condition, which most segments then use."""
     of = scene(pick, kind)
     return history_by(pick, of, size), definitions_by(pick, of)
 
 
 def without_hold(drawn: Mapping[str, object]) -> Event:
-    """The same definitions, but a customer that no longer meets a condition leaves at once."""
+    """The definitions without minimum stays: a customer that no longer meets a condition leaves at once."""
     segments = drawn["segments"]
     assert isinstance(segments, dict)
     plain = {

@@ -230,7 +230,7 @@ ITEMS: tuple[object, ...] = (
     {"above": 1, "at_most": 3},
 )
 
-# --- over who it is and when it is -------------------------------------------------------------
+# --- on the customer and the time -------------------------------------------------------------
 
 
 def trait_form(pick: Pick, of: Scene) -> Event:

@@ -1,4 +1,4 @@
-"""The scene of a history: who is in it, what they mostly do and say, and the durations that everything lies apart.
+"""The scene of a history: its customers, their usual events and values, and the durations between events.
 
 Its one rule: histories and definitions are drawn from the same few names, durations and properties, so that
 they meet; a scene may be about one condition, whose events then make most of it.

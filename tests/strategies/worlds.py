@@ -94,7 +94,7 @@ def wrong_in_time_order(world: World) -> object:
 
 
 def wrong_in_any_order(world: World) -> object:
-    """The same of the shuffled events, and of the memberships in the end."""
+    """Compare a world whose events are shuffled, and the memberships in the end."""
     replay = Replay(world.plain)
     actual = plain_changes_per_customer(list(replay.run(world.late, world.until)))
     expected = right(world.shuffled, world.plain_definitions, world.until)

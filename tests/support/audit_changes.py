@@ -1,12 +1,12 @@
-"""The auditor of segment changes: what was told of each customer, and where everybody is in the end.
+"""The auditor of segment changes: the published changes of each customer, and its membership in the end.
 
 The one rule: the oracle is given a customer's events in the order in which they were read. As
 long as none came late, every change is settled: its segment, instant, order and cause. After a
 late one the contract leaves open at which instant the customer stood (due times that change
-nothing may have moved it), so then only what must hold in any case is asked. So it is of customers
-of whom the store lost a save: their events may be read in another order the second time. And where
-a former owner, without transactions, published such a lost change after the topics were read back,
-nobody can know of it: then only the store is right.
+nothing may have moved it), so then only the properties that hold in any case are checked. The same
+holds for customers whose last save the store lost: their events may be read in another order the
+second time. And where a former owner, without transactions, published such a lost change after the
+topics were read back, no process can know of it: then only the store is right.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def early_erasures(evidence: Evidence) -> dict[str, list[int]]:
 
 
 def customers(evidence: Evidence, hidden: Mapping[str, int] = NOBODY) -> dict[str, Customer]:
-    """The customers of whom something was read; events up to the ``hidden`` instant (ms) of a customer do not count."""
+    """The customers with an event that was read; events up to a customer's ``hidden`` instant (ms) do not count."""
     rules = oracle.read_rules(evidence.definitions)
     by_name: dict[str, Customer] = {}
     for partition in evidence.history:
@@ -136,7 +136,7 @@ def changes(evidence: Evidence) -> Iterator[str]:
         bodies[body["customer_id"]].append(body)
     read_customers, hidden = customers(evidence), early_erasures(evidence)
     if strangers := bodies.keys() - read_customers.keys():
-        yield f"told of {sorted(strangers)}, of whom nothing was read"
+        yield f"changes are published for {sorted(strangers)}, without any event that was read"
     for name in read_customers:
         published, is_sure = [_audited_change(body) for body in bodies[name]], name not in evidence.forgotten
         wrong = list(_right(name, read_customers[name], published, is_sure=is_sure))
@@ -161,7 +161,7 @@ def changes(evidence: Evidence) -> Iterator[str]:
 def _is_right_after(
     evidence: Evidence, name: str, erased_ms: int, published: Sequence[AuditedChange], *, is_sure: bool
 ) -> bool:
-    """Whether the changes are right for a customer of whom nothing counts up to then (ms)."""
+    """Whether the changes are right for a customer whose events up to then (ms) do not count."""
     by_name = customers(evidence, {name: erased_ms})
     return not (list(_right(name, by_name[name], published, is_sure=is_sure)) if name in by_name else published)
 
@@ -208,7 +208,7 @@ def _members(
 ) -> Iterator[str]:
     """I1, I2: each customer's segments are the same in the store, by the changes, and by the set of all events.
 
-    ``unsure``: of whom something was late and something erased: what is left of them depends on the order.
+    ``unsure``: customers with a late event and an erasure: their remaining data depend on the order.
     """
     assert all(oracle.fact(event).time <= left.clock for event in all_events), "the run ended before its last event"
     right = oracle.membership(sorted(all_events, key=_replay_order), evidence.definitions, left.clock)
@@ -222,7 +222,7 @@ def _members(
         if folded != own:
             yield f"I2: {name} is in {sorted(own)}, the changes add up to {sorted(folded)}"
         if left.sequences.get(name, 0) != len(own_bodies):
-            yield f"I5: {name} stands at {left.sequences.get(name)}, {len(own_bodies)} changes were told"
+            yield f"I5: {name} stands at {left.sequences.get(name)}, {len(own_bodies)} changes are published"
 
 
 def _as_replayed(

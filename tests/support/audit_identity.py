@@ -1,7 +1,7 @@
-"""The auditor of persons with several ids: where everybody is in the end, and whether each id's story can be followed.
+"""The auditor of persons with several ids: the membership of each in the end, and the changes of each id.
 
-The one rule: a person is what their undivided history says under one id. Which changes lead there is not claimed, as
-the owners of two ids do not wait for each other.
+The one rule: a person's membership is that of its undivided history under one id. Which changes lead there is not
+claimed, as the owners of two ids do not wait for each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEVICE = "device-"
 
 
 def audit(evidence: Evidence) -> Iterator[str]:
-    """Find what is wrong with a run of persons who have several ids."""
+    """Find what is wrong with a run of persons that have several ids."""
     yield from stops(evidence)
     yield from owners(evidence)
     yield from claims(evidence)
@@ -62,5 +62,5 @@ def _everybody(evidence: Evidence) -> Iterator[str]:
 
 
 def person(event: Json) -> str:
-    """The person to whom an event belongs, whichever id it has."""
+    """The person that an event belongs to, whichever id it has."""
     return str(event.get("userId") or event["anonymousId"]).removeprefix(DEVICE)

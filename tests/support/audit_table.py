@@ -19,9 +19,9 @@ def table(
     *,
     erased: Mapping[str, int | None] = NOBODY,
 ) -> Iterator[str]:
-    """I11: a customer's newest row says what their newest change says. ``rows``: the newest by key.
+    """I11: a customer's newest row says what its newest change says. ``rows``: the newest by key.
 
-    ``erased``: when (ms), or nobody can say; of who was erased after the newest change there is no row.
+    ``erased``: erasure time (ms), ``None`` if unknown; a customer that was erased after its newest change has no row.
     """
     newest: dict[str, Json] = {}
     for change in changes:
@@ -36,7 +36,7 @@ def table(
             if at is None or wanted is None or milliseconds(str(wanted["occurred_at"])) <= at:
                 continue
         if row != wanted:
-            yield f"I11: of {name} the row is {row}, of the newest change {wanted}"
+            yield f"I11: the row of {name} is {row}, its newest change says {wanted}"
 
 
 def number(change: Json) -> int:

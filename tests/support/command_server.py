@@ -7,7 +7,7 @@ command still is a process of its own, with its own environment, streams and exi
     server          forks a supervisor, which forks the command and waits for it
     the tests       get the command's process id, and its exit code once it has ended
 
-The one rule: a command sees nothing of another one. The server runs none itself, and starts no thread.
+A command sees nothing of another one. The server runs none itself, and starts no thread.
 
 See also `tests.support.commands.segmenter` (commands that end), and `launch` (processes that go on).
 """
@@ -198,7 +198,7 @@ def _supervise(connection: socket.socket) -> tuple[list[str], dict[str, str], st
         return arguments, environment, folder
     for descriptor in descriptors:
         os.close(descriptor)
-    with contextlib.suppress(BrokenPipeError):  # whoever started it may have ended
+    with contextlib.suppress(BrokenPipeError):  # the process that started it may have ended
         connection.sendall(f"{pid}\n".encode())
         _, status = os.waitpid(pid, 0)
         connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())

@@ -1,6 +1,6 @@
 """The command line as the tests use it: a process, its streams and exit code; events for it, and topics.
 
-The one rule: a run gets the settings that it is told and no others.
+A run gets the given settings and no others.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def lines(*events: Mapping[str, Any]) -> bytes:
 
 
 def moved_to_now(*events: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same events, with the 1st of March at three hours ago."""
+    """Events with their times moved, so that the 1st of March is three hours ago."""
     by = NOW - timedelta(hours=3) - datetime(2026, 3, 1, 10, tzinfo=UTC)
     return [{**event, "timestamp": (datetime.fromisoformat(event["timestamp"]) + by).isoformat()} for event in events]
 

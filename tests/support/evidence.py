@@ -129,7 +129,7 @@ def read(record: In, reason: str | None, newest: int) -> Read:
     if reason not in (None, "wrong_partition"):
         return Read((newest, rank, record.offset), record, None, 0)
     event: Json = json.loads(record.value or b"")
-    # A client's clock that runs ahead moves nobody.
+    # A client's clock that runs ahead moves no customer.
     time = min(milliseconds(str(event["timestamp"])), record.timestamp)
     written = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
     order = (max(newest, time), rank, record.offset)

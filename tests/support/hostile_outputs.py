@@ -71,7 +71,7 @@ def triggers(url: str) -> str:
 
 
 def sentinel(partition: int, topic: str) -> str:
-    """A customer of this partition, who has one event on this topic."""
+    """A customer of this partition with one event on this topic."""
     names = (f"sentinel-{topic}-{number}" for number in range(1_000))
     return next(name for name in names if partition_of(name) == partition)
 

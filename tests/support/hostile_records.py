@@ -1,6 +1,6 @@
 """Records that no shop would send on purpose, each with the reason for which it is a dead letter; and good ones.
 
-The one rule: why a record is bad follows from how it was made, not from what reads it.
+The reason against a record is known from its making, not from the code that reads it.
 """
 
 from __future__ import annotations

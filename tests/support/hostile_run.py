@@ -1,6 +1,6 @@
-"""A run of hostile records: a worker's settings on topics of its own, what was sent, and what must come of it.
+"""A run of hostile records: a worker's settings on topics of its own, what was sent, and the expected results.
 
-The one rule: what is expected was noted when a record was made, by the place at which it was put.
+The expected result is noted when a record is made, by the place at which it was put.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Triggers without Kafka and Redis: the real steps on the memory store, a clock that is set, a scripted channel.
 
-The one rule: what happened is read from what the channel was told and from the outbox, never from inside.
+Results are read from the channel's calls and from the outbox, never from inside.
 """
 
 from __future__ import annotations

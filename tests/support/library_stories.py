@@ -1,6 +1,6 @@
 """The stories of the library: tables of steps (library_stories.yaml) into events and expected changes.
 
-The one rule: nothing is worked out here but times and ids; what is expected stands in the table.
+Only times and ids are computed here; the expected changes stand in the table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the tests on real parts share: a history published, the changes read back, compared.
+"""Helpers of the tests on real parts: publish a history, read the changes back, compare.
 
-The one rule: the comparison knows nothing of the code under test but the bytes on the topics.
+The comparison knows nothing of the code under test but the bytes on the topics.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def real_events() -> list[dict[str, Any]]:
 
 
 def another_night(events: Sequence[Mapping[str, Any]], night: int) -> list[dict[str, Any]]:
-    """The same events with other customers, days later; ``night`` is the day of that October."""
+    """Events with other customers, days later; ``night`` is the day of that October."""
     later = []
     for event in events:
         copy = json.loads(json.dumps(event))

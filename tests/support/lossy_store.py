@@ -1,6 +1,6 @@
 """A store that loses its last writes, topics and a publisher beside it, all of which may die at any call.
 
-The one rule: the store is the memory store, which keeps the contract; nothing is lost but what was written last.
+The store is the memory store, which keeps the contract; it loses only its last writes.
 """
 
 from __future__ import annotations

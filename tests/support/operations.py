@@ -1,6 +1,6 @@
 """A worker and the operations process on servers of their own, for the tests of what the operator sees.
 
-The one rule: both are processes of their own, and what is asked of them is asked over HTTP.
+Both are processes of their own, and are queried over HTTP.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def running() -> Iterator[Parts]:
         with Worker(settings) as worker:
             worker.wait_ready()
             eventually(
-                lambda: "metrics and health are served" in worker.log.read_text(), 10, "the worker serves its metrics"
+                lambda: "serving metrics and health" in worker.log.read_text(), 10, "the worker serves its metrics"
             )
             looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
             with Ops(looking) as ops:
@@ -58,7 +58,7 @@ def running() -> Iterator[Parts]:
 
 
 def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> tuple[int, Any]:
-    """Status and JSON; 0 when nobody answers."""
+    """Status and JSON; 0 when no server answers."""
     request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:

@@ -1,6 +1,6 @@
 """A partition that lives several lives: it dies anywhere, and its store loses its last writes.
 
-The one rule: all of the worker is the real one, from the claim to the trim; but Kafka and the group are
+All of the worker is the real one, from the claim to the trim; but Kafka and the group are
 stand-ins, the store is the memory store, and the wall clock goes on only when a life says so.
 """
 

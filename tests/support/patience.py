@@ -1,6 +1,6 @@
-"""Waiting for what another process does in its own time.
+"""Waits for another process, which takes its own time.
 
-The one rule: a limit ends a run that hangs, and measures nothing. So it is several times as long as a test asks for:
+A limit ends a run that hangs, and measures nothing. So it is several times as long as a test asks for:
 machines that run all tests at once differ that much.
 """
 

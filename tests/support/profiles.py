@@ -1,6 +1,6 @@
 """Profiles of hand-made and drawn events under definitions of every kind of fact, for tests of what is remembered.
 
-The one rule: the events of a test are one customer's, and lie after T, an instant far from any edge.
+The events of a test are one customer's, and lie after T, an instant far from any edge.
 """
 
 import random

@@ -20,7 +20,7 @@ TOTALS: dict[str, list[float | str]] = {
 
 
 def orders() -> list[dict[str, Any]]:
-    """Orders that count, one that was paid back, one in euros, and a customer who only looks."""
+    """Orders that count, one that was paid back, one in euros, and a customer that only looks."""
     events = [
         event(customer, number, "Order Completed", number, order_id=f"{customer}-{number}", total=total)
         for customer, totals in TOTALS.items()

@@ -1,6 +1,6 @@
-"""Kafka and Redis that let in only who has a certificate or a password, and the files and words for it.
+"""Kafka and Redis that accept only clients with a certificate or a password, and these files and passwords.
 
-The one rule: what a test is let in with was made here, for this run, and is worth nothing elsewhere.
+All certificates and passwords are made here, for this run, and are worth nothing elsewhere.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _key(leaf: trustme.LeafCert, password: str | None = None) -> bytes:
 class SecureKafka(Kafka):
     """A Kafka with listeners for passwords with and without TLS, certificates, a wrong host name, and the tests' own.
 
-    Who comes by the tests' own listener may do everything, all others what they were allowed.
+    A client of the tests' own listener may do everything, all others what they are allowed.
     """
 
     def __init__(self, certificates: Certificates, passwords: Mapping[str, str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Cases of sentences: conditions, what a customer did, and how it is told in English and in Persian.
+"""Cases of sentences: conditions, a customer's events, and the sentences in English and in Persian.
 
-Its one rule: a change of wording is a change of this table, read by whoever makes it in both languages.
+Its one rule: a change of wording is a change of this table, to be read in both languages.
 
 Long because it is a table. Brackets stand for the isolates; events are told by how long after
 2026-03-01T12:00:00Z they were.

@@ -1,6 +1,6 @@
 """A Kafka and a Redis that authorize, and the processes and commands on them, each as its own user.
 
-The one rule: a process gets the settings of the user that docs/operations/rights.md gives it, and no others.
+A process gets the settings of the user that docs/operations/rights.md gives it, and no others.
 """
 
 from __future__ import annotations

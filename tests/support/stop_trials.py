@@ -87,14 +87,14 @@ def opened(world: World, kafka: Kafka | None = None, redis_server: Redis | None 
 
 
 def read(world: World, kafka: Kafka | None = None, redis_server: Redis | None = None, **more: object) -> Shop:
-    """The same, after a worker that has read all of it and has ended."""
+    """A shop after a worker that has read all of it and has ended."""
     shop = opened(world, kafka, redis_server, **more)
     goes_on(shop, world)
     return shop
 
 
 def under(shop: Shop, **changed: Any) -> Shop:
-    """The same shop with other settings."""
+    """A shop with other settings."""
     other = copy.copy(shop)
     other.settings = {**shop.settings, **changed}
     other.prefix = other.settings["topic_prefix"]
@@ -103,12 +103,12 @@ def under(shop: Shop, **changed: Any) -> Shop:
 
 
 def fresh(shop: Shop) -> Shop:
-    """The same shop on a Redis that holds nothing of it."""
+    """A shop on a Redis that holds nothing of it."""
     return under(shop, redis_prefix=f"{next(_names)}:")
 
 
 def goes_on(shop: Shop, world: World, *arguments: str) -> None:
-    """A new order is applied by a worker of these arguments, and everybody is as all events say."""
+    """A worker with these arguments applies a new order, and every customer equals a replay of all events."""
     shop.publish("purchases", order())
     with worker(shop.settings, world.folder, *arguments) as running:
         eventually(lambda: running.exit_code is not None or is_read(shop), 60)
@@ -144,7 +144,7 @@ def stopped(*arguments: str, **settings: Any) -> str:
 # --- topics --------------------------------------------------------------------------------------
 
 
-@tries("ends at {} but {} were read; the topic was created anew")
+@tries("ends at {} but records up to {} were already read; the topic was deleted and recreated")
 def recreated_input(world: World) -> str:
     shop = opened(world)
     shop.publish("carts", *(cart() for _ in range(3)))
@@ -251,7 +251,7 @@ def kafka_gone_at_the_start(world: World) -> str:
     return message
 
 
-@tries("Kafka takes nothing more of partition", "start the worker again")
+@tries("Kafka fenced this process's producer of partition", "start the worker again")
 def another_producer_of_its_id(world: World) -> str:
     shop = opened(world)
 
@@ -561,7 +561,7 @@ def definitions_changed_under_a_rebuild(world: World) -> str:
     return message
 
 
-@tries("a profile came that other definitions keep", "start all workers with the SEGMENTER_DEFINITIONS of {}, then")
+@tries("another partition sent a profile made under", "start all workers with the segments file of {}; once they have")
 def workers_of_different_definitions(world: World) -> str:
     shop = Shop(world.kafka, world.redis, next(_names), partitions=2, session_timeout_s=3)
     files = [world.folder / "one.yaml", world.folder / "two.yaml"]
@@ -637,7 +637,7 @@ def partition_without_an_input(world: World) -> str:
     return str(raised.value)
 
 
-@tries("anybody who reaches", "set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
+@tries("anyone who can reach", "set SEGMENTER_OPS_TOKEN, or serve on 127.0.0.1")
 def page_for_everybody(world: World) -> str:
     shop = read(world)
     message = stopped("ops", **{**shop.settings, "ops_http": "0.0.0.0:0"})
@@ -662,7 +662,7 @@ def page_on_a_port_of_another(world: World) -> str:
 
 
 class Messages:
-    """A shop with a worker, whose customers who leave a cart are sent a message."""
+    """A shop with a worker, which sends a message to a customer that leaves a cart."""
 
     def __init__(self, world: World, hook: Hook, mailbox: Mailbox) -> None:
         name = next(_names)

@@ -1,6 +1,6 @@
 """Users with the rights that docs/operations/rights.md gives, on real servers.
 
-The one rule: what a test grants is read from the page, line by line, as an operator pastes it.
+The rights of a test are read from the page, line by line, as an operator pastes them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The published stories: current, complete in themselves, and run by the program that stands beside them.
 
-The one rule: they are read from the published file, as somebody else would.
+The stories are read from the published file, as another implementation would.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ChangesByCustomer = dict[str, list[tuple[str, str, str, bool]]]
 STORIES: list[Json] = [json.loads(line) for line in (conformance.ROOT / conformance.FILE).read_text().splitlines()]
 RUN = conformance.ROOT / "docs" / "conformance" / "run.py"
 KEYS = ["name", "why", "definitions", "compared", "events", "until", "expected"]
-# Behaves as told for one customer who adds to a cart: half an hour later that customer is in.
+# Behaves as specified for one customer that adds to a cart: half an hour later that customer is in.
 PROGRAM = """
 import json, sys
 event = json.loads(open(sys.argv[1]).readline())

@@ -1,6 +1,6 @@
-"""The image and the compose file: nobody is root, nothing is open, and what is started exists.
+"""The image and the compose file: no process is root, no port is open, and each started command exists.
 
-The one rule: what an engine would find out when it builds and starts is found out here, as far as files tell.
+Errors of building and starting are found here, as far as files show them.
 """
 
 from __future__ import annotations

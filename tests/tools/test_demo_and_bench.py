@@ -1,6 +1,6 @@
 """The commands that show the product: the demo and the benchmark, as a reader of README runs them.
 
-The one rule: they run whole, on real parts; what they measure here is not looked at, only that it was measured.
+The commands run whole, on real parts; the tests check that something was measured, but not the figures.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def test_the_benchmark_of_a_steady_load() -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_the_benchmark_of_due_times_and_sizes() -> None:
-    """Each due time fires, alone and with everybody's at once; and a worker comes back to what it holds."""
+    """Each due time fires, alone and with those of all customers at once; a worker goes on from its stored state."""
     few = ("--rates", "200", "--seconds", "2", "--crowd", "1000", "--sizes", "200")
     output = run("benchmarks.main", "--only", "due", "crowd", "scale", *few)
     assert "100 of 100 changes came" in output

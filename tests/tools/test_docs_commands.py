@@ -1,7 +1,7 @@
 """Every command in an ``sh`` block of README and docs is run, on real servers, as the user that the rights name for it.
 
-The one rule: a command is run as it stands on its page. A process that does not end by itself must get ready, and end
-with code 0 when it is asked to.
+A command is run as it stands on its page. A process that does not end by itself must get ready, and end with code 0
+when it is stopped.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROCESSES: dict[str, type[Worker]] = {"worker": Worker, "triggers": Triggers, "o
 # What an operations process gets beside its user's.
 MORE = {"ops": {"ops_http": "127.0.0.1:0", "ops_token": TOKEN}}
 NO_LOGIN = {"kafka_user": "", "kafka_password": ""}
-# The customers whom the pages name.
+# The customers that the pages name.
 CUSTOMERS = ("CUSTOMER", "A", "B", "-x")
 
 
@@ -60,7 +60,7 @@ def is_run(command: str) -> bool:
 
 
 class Reader:
-    """A reader who tries the pages, in a folder with the project's files and those that the pages name."""
+    """A reader that tries the pages, in a folder with the project's files and those that the pages name."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self._servers = servers
@@ -187,7 +187,7 @@ def test_what_is_not_run_is_on_a_page() -> None:
 
 
 def test_commands_are_in_marked_blocks() -> None:
-    """A block without a language is no command, or it would be run by nobody."""
+    """A block without a language is no command, or no test would run it."""
     unmarked = [
         f"{page.relative_to(ROOT)}: {line}"
         for page in PAGES

@@ -63,7 +63,7 @@ def test_what_a_seed_means_is_fixed() -> None:
 
 
 def test_the_arguments_decide(profile: str, load_records: list[Record]) -> None:
-    """The same arguments give the same load; another seed gives another."""
+    """Equal arguments give equal loads; another seed gives another."""
     assert list(records(20_000, 4_000, seed=7, profile=profile)) == load_records
     assert digest(list(records(20_000, 4_000, seed=8, profile=profile))) != digest(load_records)
 

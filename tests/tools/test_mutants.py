@@ -1,6 +1,6 @@
-"""Guards switched off: each of these must be missed by the simulation or by a test.
+"""Guards are switched off, one at a time: the simulation or a test must fail without each.
 
-The one rule: as `scripts/mutants`, of which this is a part; the rest runs at night.
+The daily part of `scripts/mutants`; the rest runs at night.
 """
 
 from __future__ import annotations

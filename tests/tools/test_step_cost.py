@@ -1,7 +1,7 @@
-"""What an event costs in process, so that nobody makes it much dearer without seeing it.
+"""The cost of an event in process has a bound, so that no change makes it much dearer unseen.
 
-The one rule: a ratio to parsing the same bytes in the same run by the parser that is written in Python, the least of
-several turns. The bounds lie far enough above what was measured (0.78 and 0.49) for a busy machine, and below twice.
+The cost is a ratio to parsing the same bytes in the same run by the parser that is written in Python, the least of
+several turns. The bounds lie far enough above the measured ratios (0.78 and 0.49) for a busy machine, and below twice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Programs that stand in texts: what they import and alter is there, also of those which run at night alone.
+"""Programs in texts: the names that they import and alter exist, also for those which run at night alone.
 
-The one rule: a name in a text is resolved as Python would, so that it moves with the code, or a test of the day fails.
+A name in a text is resolved as Python would resolve it, so that a daily test fails if the code moves without it.
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ LONG = "x = 1\n" * (tidy.MODULE_LINES + 1)
         ("run", 'cd "' + "/home" + '/somebody"', ":1: a path"),
         ("a.yaml", "a: 1 \n", ":1: trailing"),
         ("__init__.py", '"""A package."""\n\nX = 1\n', ":3: code"),
+        ("b.py", 'def f() -> None:\n    """It does."""\n', ':2: a docstring begins with "It"'),
+        ("b.py", 'class A:\n    """The same again."""\n', ':2: a docstring begins with "The same"'),
+        ("b.py", '"""A file.\n\nNobody reads it.\n"""\n', ':1: a docstring says "Nobody"'),
     ],
 )
 def test_a_finding_names_the_line(name: str, text: str, finding: str, tmp_path: Path) -> None:
@@ -72,12 +75,13 @@ def test_tests_share_by_support_and_unit_tests_start_no_server(tmp_path: Path, m
     [
         ("a.py", '"""A table.\n\nLong because it is one.\n"""\n' + LONG),
         ("test_a.py", LONG),
+        ("b.py", '"""Items of this file.\n\nIt has none.\n"""\n\n# nobody\nnobody = "It"\n'),
         ("a.md", "https://example.org/home/page and ~/work/x and $HOME/work/x"),
         ("a.bin", "\0 /home" + "/somebody"),
     ],
 )
 def test_what_is_tidy_passes(name: str, text: str, tmp_path: Path) -> None:
-    """A reason at the head, a link for readers and a relative path are fine."""
+    """A reason at the head, a pronoun later in a docstring, a link for readers and a relative path are fine."""
     (tmp_path / name).write_text(text)
     assert list(tidy.findings([tmp_path / name])) == []
 

@@ -1,8 +1,8 @@
-"""The audit of the pinned packages: what fails it, what is allowed, and what is said where nothing can be known.
+"""The audit of the pinned packages: what fails it, what is allowed, and its report if there are no data.
 
-And what setup says of an interpreter with a hole that matters here.
+Also tested: the warning of setup about an interpreter with a hole that matters here.
 
-The one rule: reports have pip-audit's own form; the tool in these tests is a small program that writes one.
+Reports have pip-audit's own form; the tool in these tests is a small program that writes one.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_settings_that_do_not_fit_together(
 
 @pytest.mark.parametrize("userinfo", [f":{PASSWORD}", f"{USER}:34/{PASSWORD}", f"{USER}:34?{PASSWORD}", ":p#x"])
 def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: str) -> None:
-    """It would be cut where it looks like a path, and its first part logged as host or port."""
+    """A password with unencoded signs is refused: part of it would be logged as host, port or path."""
     with pytest.raises(ValidationError) as refused:
         Settings(redis=f"redis://{userinfo}@redis:6379/0")
     (complaint,) = complaints(refused.value)
@@ -87,7 +87,7 @@ def test_a_password_that_is_not_encoded_is_not_taken_for_an_address(userinfo: st
 
 
 def test_secrets_are_shown_by_nobody() -> None:
-    """Neither the settings nor the options made of them tell a secret in their representation."""
+    """The settings and the options made of them show no secret in their representation."""
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@h:1/0"
     settings = Settings(**SASL, redis=url, kafka_key_password=KEY_PASSWORD)
     assert_reveals_no_secret(repr(settings), str(settings), settings.model_dump_json())

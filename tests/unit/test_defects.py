@@ -1,6 +1,6 @@
-"""What the log says of a defect: where it is, and never what a customer sent.
+"""The log of a defect: its place in the code, and never what a customer sent.
 
-The one rule: the id in these tests stands in exceptions, where a defect of ours may well put it.
+The id in these tests stands in exceptions, where a defect may well put it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_every_defect_is_told_so() -> None:
     for path in STREAMS.rglob("*.py"):
         text = path.read_text()
         assert "log.exception" not in text, path
-        # One takes it out of what others log, the other looks for what anybody can bring about.
+        # One removes it from the logs of others, the other looks for what a client can bring about.
         assert "exc_info" not in text or path in (STREAMS / "logs.py", STREAMS / "http" / "server.py"), path
 
 
@@ -139,7 +139,7 @@ def test_a_customer_that_cannot_be_decided_is_found_again() -> None:
 def test_a_record_that_cannot_be_read_for_a_defect(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Such a record is a dead letter, and the log says which one, but not what it holds."""
+    """An unreadable record is a dead letter, and the log says which one, but not what it holds."""
 
     def decode(value: bytes, *_: object) -> Event:
         raise RuntimeError(value)

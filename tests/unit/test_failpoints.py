@@ -41,7 +41,7 @@ def test_fail_points(point: str | None, passed: int, code: int) -> None:
 
 
 def test_a_fail_point_that_does_not_kill_happens_once() -> None:
-    """It happens at its count alone, and nothing else happens with it."""
+    """A fail point that does not kill happens at its count alone, and nothing else happens with it."""
     done = passing("print(*[happens('lost_save_reply') for _ in range(4)], happens('after_save'))", "lost_save_reply:3")
     assert done.stdout.split() == [b"False", b"False", b"True", b"False", b"False"]
 

@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "the reason why Kafka refuses a producer is logged",
         "streams/runtime/partition_runner.py",
-        "from this producer: {fenced}; ",
-        "from this producer: another has its id; ",
+        "producer of partition {partition}: {fenced}; ",
+        "producer of partition {partition}: another has its id; ",
         "tests/unit/runtime/test_partition_runner.py",
     ),
     Mutant(

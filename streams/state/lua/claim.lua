@@ -1,7 +1,8 @@
 -- Claim a partition: check to which installation it belongs, then write the claim and read the state.
 -- KEYS meta, due, outbox, erased, files
 -- ARGV token, generation, token of a claim proven to be over (empty: none), cluster, group, partitions, definitions, topics,
---      1: may take over state of other definitions, if the partition has the list of its versions
+--      follows (1: may take over state of other definitions, if the partition has the list of its versions)
+--      The stored field `epochs` is that list of definition versions; an epoch elsewhere in the code is Kafka's.
 -- Returns {'claimed', meta (flat), next due, outbox, n erased, files (flat)},
 -- {'lower', stored generation, its token} or {'other', field, stored}.
 local meta, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

@@ -5,6 +5,7 @@
 --      (the others go, where epochs are given), inputs (name, start, position), customers (id, value), dues (ms, id),
 --      removals (id), outbox, gone (id), erased (hash of the id, value).
 --      epoch: number of the newest definition version; epochs: the list of versions; files: their definitions files.
+--      These are names of stored fields. In the code they are definition versions; an epoch elsewhere is Kafka's.
 local meta, customers, due, outbox, erased, files = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local stored = redis.call('HMGET', meta, 'token', 'save', 'digest', 'clock', 'caught_up', 'epoch')
 if stored[1] ~= ARGV[1] then

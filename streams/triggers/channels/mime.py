@@ -5,6 +5,8 @@ line breaks in them are written out as they are (CVE-2024-6923), so that a value
 character of a value is syntax: a header's text is short, plain ASCII, or is encoded as a whole, and so an encoded word
 in it is shown as it was written; a body always has a transfer encoding. `verify` reads the bytes back, so that what
 goes out has the headers and the parts that were meant and no others.
+
+See also: `streams.triggers.channels.smtp`, which sends the bytes.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 The one rule: an attempt is unknown, not failed, where the server has not answered after the whole message was sent. The
 Message-ID is made of the action's key, so that a mail program can recognise two copies of one message. To get as far as
 DATA may take seconds, so the customer's memberships are looked up once more right before it.
+
+See also: `streams.triggers.channels.mime` (the bytes of a message), and `streams.triggers.dispatcher` (the order around
+an attempt).
 """
 
 from __future__ import annotations
@@ -139,6 +142,7 @@ class Smtp:
     def compose(self, message: Message, address: str) -> OutgoingMail:
         """Write the message and read it back. Raises `mime.NotAsMeant`, `TemplateFailed` or `ValueError`."""
         rendered, unsubscribe = self._words[message.trigger].say(message)
+        # By the message's key, so that each attempt has the same Message-ID and a mail server can drop a repeat.
         digest = sha256(message.key.encode()).hexdigest()[:32]
         fields = [
             self._from,

@@ -1,6 +1,6 @@
 """The command line as a person or a script meets it: a process, what it prints, its exit code.
 
-The one rule: a run is judged by its streams and its exit code alone; what it left in Kafka is read back from there.
+A run is judged by its streams and its exit code alone; its records are read back from Kafka.
 """
 
 from __future__ import annotations

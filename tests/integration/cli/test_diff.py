@@ -16,7 +16,7 @@ __all__ = ["files"]  # the fixture
 
 
 def test_topics_say_what_a_file_says(files: list[str], tansu: Tansu, redis_server: Redis, tmp_path: Path) -> None:
-    """The same events published: all partitions together make the same differences, up to a moment."""
+    """Published events make the same differences in all partitions together as in a file, up to a moment."""
     settings = on_tansu(tansu, "diff-", redis=redis_server.url) | {"partitions": 2}
     recorded = tmp_path / "events.jsonl"
     recorded.write_bytes(EVENTS)

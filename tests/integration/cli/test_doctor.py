@@ -1,6 +1,6 @@
 """``segmenter doctor`` on real servers, each of which is wrong in one way.
 
-The one rule: a finding is judged by the line that is printed and by the exit code; what is right beside it stays ok.
+A finding is judged by the printed line and by the exit code; all other checks stay ok.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`segmenter erase` and `segmenter export` on real Kafka and Redis, with a worker.
 
-The one rule: whether something of a customer is there is looked for in the bytes of every key and every topic.
+Data of a customer are searched for in the bytes of every key and every topic.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`segmenter redeliver` on a Kafka that falls silent: it ends, says how far it came, and may be run again.
 
-The one rule: the broker is real and its process is stopped, so that connections stand and nothing is answered.
+The broker is real and its process is stopped, so that connections stand and nothing is answered.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def test_kafka_falls_silent_while_letters_are_sent(mortal: Kafka, redis_server: 
     assert done.code == 75, done
     counted, sentence = done.err.splitlines()
     count, _, words = counted.partition(" ")
-    assert words == "messages are tried again"
+    assert words == "messages handed to triggers"
     assert SILENT_AT <= int(count) < LETTERS, "answers that were on their way when Kafka stood still count, too"
     assert "not all messages could be redelivered" in sentence
     assert sentence.endswith("; when Kafka answers, redeliver them again: what was sent by then is not sent again")
     again = segmenter("redeliver", **shop.settings)
-    assert (again.code, again.err) == (0, f"{LETTERS} messages are tried again\n")
+    assert (again.code, again.err) == (0, f"{LETTERS} messages handed to triggers\n")
     replays = [json.loads(record.value) for record in shop.read("trigger-replays", 1_000, within_s=2)]
     assert len({replay["change"]["change_id"] for replay in replays}) == LETTERS
 
@@ -92,6 +92,6 @@ def test_kafka_falls_silent_while_letters_are_read(mortal: Kafka, redis_server: 
         done = run_altered(SILENT_READING.format(pid=mortal.pid), "redeliver", **shop.settings)
     assert done.code == 75, done
     counted, sentence = done.err.splitlines()
-    assert counted == "0 messages are tried again"
+    assert counted == "0 messages handed to triggers"
     assert "Kafka gave nothing of" in sentence
-    assert segmenter("redeliver", **shop.settings).err == f"{LETTERS} messages are tried again\n"
+    assert segmenter("redeliver", **shop.settings).err == f"{LETTERS} messages handed to triggers\n"

@@ -1,6 +1,6 @@
 """How the commands print: wrapped and coloured for a terminal, and for programs as it is.
 
-The one rule: the terminal is a real one, of which the command asks the size.
+The terminal is a real one, and the command asks for its size.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def on_a_terminal(columns: int, *arguments: str, more: Mapping[str, str] | None 
     try:
         while chunk := os.read(screen, 65_536):
             printed += chunk
-    except OSError:  # as Linux says that nobody writes any more
+    except OSError:  # the error of Linux when no process writes any more
         pass
     finally:
         os.close(screen)

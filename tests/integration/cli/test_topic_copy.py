@@ -1,6 +1,6 @@
 """`segmenter topics copy` of persons with several ids and of erased ones, on real Kafka and Redis.
 
-The one rule: on topics with more partitions everybody is where they were, and nothing is said that was not said before.
+The one rule: on topics with more partitions every customer has the same membership, and no further change is published.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`segmenter unlink` on real Kafka and Redis, with a worker.
 
-The one rule: whose an event is afterwards is read from the topic of changes, and from what the other commands say.
+The customer of an event is read afterwards from the topic of changes, and from the output of other commands.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
         eventually(lambda: known_as(shop, PHONE) == PERSON, 60)
         done = shop.run("unlink", PHONE, PERSON)
         assert (done.code, done.err) == (0, ""), done
-        assert f"asked     unlink {PHONE} and {PERSON}, as of " in done.out
+        assert f"requested unlink {PHONE} and {PERSON}, effective " in done.out
         assert f"parted    {PHONE} and {PERSON} are two persons from here on" in done.out
         assert known_as(shop, PHONE) is None
         for customer_id, other_id in ((PHONE, PERSON), (PERSON, PHONE)):
             stored = json.loads(shop.run("export", customer_id).out)["redis"][0]
             assert (list(stored["parted_from"]), stored["other_ids"]) == ([other_id], {})
 
-        # Such a visit linked them before. It is refused now, so the order under the former id is nobody else's.
+        # Such a visit linked them before. It is refused now, so the order belongs to the former id alone.
         shop.publish(of_now("page", 3, userId=PERSON, anonymousId=PHONE))
         eventually(lambda: refusals(worker) == 1, 60)
         shop.publish(of_now("Order Completed", 4, anonymousId=PHONE))
@@ -86,7 +86,7 @@ def test_two_ids_are_parted_until_a_newer_alias(shop: Shop) -> None:
         assert done.code == 0, done
         assert known_as(shop, PHONE) is None
         # What had moved stays where it is, as the command says.
-        assert "stays     what had moved from one to the other before stays where it is" in done.out
+        assert "stays     data merged before the unlink are not moved back" in done.out
         assert [change["change"] for change in shop.changes(PERSON)] == ["entered"]
         eventually(lambda: shop.run("verify").code == 0, 30)
         assert worker.exit_code is None
@@ -104,7 +104,7 @@ def test_two_ids_that_are_one_person_over_a_third(shop: Shop) -> None:
         assert "parted" not in done.out
         done = shop.run("unlink", "device-1", "never-seen")
         assert done.code == 0
-        assert f"beside    device-1 is known as {PERSON}: everything is there" in done.out
+        assert f"beside    device-1 is linked to {PERSON}, which has all its data" in done.out
 
 
 def test_nobody_reads_the_request(shop: Shop) -> None:
@@ -112,5 +112,5 @@ def test_nobody_reads_the_request(shop: Shop) -> None:
     done = shop.run("unlink", PERSON, PHONE, "--wait", "1")
     assert done.code == 1
     assert "segmenter unlink: not done within 1 s; the request stays on profiles" in done.err
-    assert "asked     unlink" in done.out
+    assert "requested unlink" in done.out
     assert done.out.count("\n") == 1

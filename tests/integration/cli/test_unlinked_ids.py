@@ -1,6 +1,6 @@
-"""Ids that are parted, as commands see them: what `unlink` refuses, what `explain` and `export` say of such ids.
+"""Unlinked ids, as commands see them: which `unlink` refuses, and the output of `explain` and `export` for such ids.
 
-The one rule: customers are made by the rules, from events, and stored as a worker stores them.
+Customers are made by the rules, from events, and stored as a worker stores them.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def test_a_former_id_and_after_it_is_parted() -> None:
     (link,) = process(linking, ENGINE.new(), DECIDER).sent
     read(phone, link)
     assert explained("phone", phone).known_as == "ann"
-    assert "known as   ann: everything is there" in lines(explained("phone", phone), "en")
+    assert "known as   ann, which has all its data" in lines(explained("phone", phone), "en")
     assert exported(phone)["known_as"] == "ann"
     assert exported(ann)["other_ids"] == {"phone": "2026-03-01T10:01:00.000Z"}
     assert (exported(phone)["identified"], exported(ann)["identified"]) == (False, True)

@@ -1,6 +1,6 @@
-"""`segmenter verify` on real Kafka and Redis: what is equal is called equal, and what is not is named.
+"""`segmenter verify` on real Kafka and Redis: equal views are called equal, and each difference is named.
 
-The one rule: every damage is done from outside, to what is stored or published, and mended again.
+Every damage is done from outside, to stored or published data, and mended again.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ class Shop:
         return segmenter("verify", *arguments, timeout_s=120, **{**self.settings, **more})
 
     def member(self) -> tuple[str, str]:
-        """A customer who is in a segment and was never late, and the key of the hash that holds them."""
+        """A customer that is in a segment and was never late, and the key of the hash that holds it."""
         for partition in range(live.PARTITIONS):
             where = self.key(partition, "customers")
             for name, value in self.redis.hscan_iter(where):
                 customer = customer_codec.decode(value)
                 if customer.since and not customer.out_of_order:
                     return name.decode(), where
-        raise AssertionError("nobody is in a segment")
+        raise AssertionError("no customer is in a segment")
 
     @contextmanager
     def changed(self, where: str, name: str, value: bytes | None) -> Iterator[None]:
@@ -250,7 +250,7 @@ def test_an_erasure_that_takes_newer_events_along(kafka: Kafka, redis_server: Re
 
 
 def test_an_erasure_that_is_read_after_newer_events(kafka: Kafka, redis_server: Redis) -> None:
-    """It deletes these, too, and who comes again is stored without them; what came after them is compared."""
+    """An erasure deletes newer events that were read before it; only events that were read later are compared."""
     shop = Shop(kafka, redis_server, "late")
     order, erasure, newer, again = moved_to_now(
         buying("u1", 1, 0), {**event("u1", 2, "erase", 5), "type": "erase"}, buying("u1", 3, 10),

@@ -1,4 +1,4 @@
-"""A fence on Apache Kafka itself: made by a few at a time, renewed, and said to be lost for what it was lost for."""
+"""Fences on Apache Kafka: how many are made at once, when they are renewed, and why they are lost."""
 
 from __future__ import annotations
 
@@ -279,8 +279,8 @@ async def test_a_process_that_stands_still_while_it_claims(impatient: Place, mon
         with pytest.raises(ProducerFenced) as fenced:
             await publisher.claim([0])
     assert rebalance_listener._failure(fenced.value) == (
-        "Kafka takes nothing of this claim: another producer has its transactional id, or this process stood still and "
-        "Kafka ended its transaction; start the worker again"
+        "Kafka fenced this process's producer: another producer has its transactional id, or this process stood still "
+        "and Kafka ended its transaction; start the worker again"
     )
     with monkeypatch.context() as changed:
         changed.setattr(producer_fence, "reach", lambda _: time.sleep(9))

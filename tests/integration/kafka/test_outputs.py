@@ -1,6 +1,6 @@
-"""What is published, and what is read back of it, on Apache Kafka itself.
+"""Publishing and reading back on Apache Kafka itself.
 
-The one rule: what a publisher says is judged by what a reader of what is committed finds, and the other way round.
+A publisher's answers are judged by the records that a reader of committed records finds, and the other way round.
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ async def test_more_partitions_than_there_may_be_producers(monkeypatch: pytest.M
     monkeypatch.setattr(publisher_module, "OTHERS_WAIT_S", 0.2)
     began = time.monotonic()
     publisher = FencedPublisher({"bootstrap_servers": "127.0.0.1:1"}, "", "group", OUTPUTS, 3 * PRODUCERS_MAX + 1)
-    with pytest.raises(Stop, match=r"given 301 of 601 partitions; .* may have 200: run 4 of them or more, together"):
+    with pytest.raises(Stop, match=r"assigned 301 of 601 partitions .* at most 200; run at least 4 processes"):
         await publisher.claim(range(PRODUCERS_MAX + 101))
     assert time.monotonic() - began > 0.2
 

@@ -57,7 +57,7 @@ async def leaving_nothing(kafka: Kafka) -> AsyncIterator[None]:
     yield
     with suppress(TimeoutError):
         async with asyncio.timeout(2):  # what was ended is ended by the loop's next turns
-            while asyncio.all_tasks() - tasks or connections(kafka) > count:  # noqa: ASYNC110  # nobody tells
+            while asyncio.all_tasks() - tasks or connections(kafka) > count:  # noqa: ASYNC110  # no event tells
                 await asyncio.sleep(0.01)
     assert asyncio.all_tasks() - tasks == set()
     assert connections(kafka) == count

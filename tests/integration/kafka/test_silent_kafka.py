@@ -1,6 +1,6 @@
 """A Kafka that falls silent after a worker has found it: the worker says so, and goes on when it answers again.
 
-The one rule: the broker is real and its process is stopped, so that connections stand and nothing is answered.
+The broker is real and its process is stopped, so that connections stand and nothing is answered.
 """
 
 from __future__ import annotations

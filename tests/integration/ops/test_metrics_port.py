@@ -1,7 +1,6 @@
-"""A worker's own port: who reaches it reads what they may, and stops, slows and redirects nobody.
+"""A worker's own port: a client reads what it may, and cannot stop, slow or redirect any process.
 
-The one rule: workers and `ops` are real processes with a real broker and Redis, and what comes to their ports comes
-from sockets.
+Workers and `ops` are real processes with a real broker and Redis, and the clients of their ports are sockets.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def started(settle: Settle, certificates: Certificates) -> Iterator[Started]:
     with Worker(settings) as worker, Worker(settle(http=f"{HOST}:99999")) as without_port:
         worker.wait_ready()
         without_port.wait_ready()
-        eventually(lambda: "metrics and health are served" in worker.log.read_text(), 10, "the port is served")
+        eventually(lambda: "serving metrics and health" in worker.log.read_text(), 10, "the port is served")
         yield Started(settings, worker, without_port)
 
 
@@ -231,7 +230,7 @@ def test_a_port_that_cannot_be_served_stops_no_worker(started: Started) -> None:
     ],
 )
 def test_whatever_is_wrong_with_a_port_stops_no_worker(settle: Settle, wrong: dict[str, Any]) -> None:
-    """Neither an impossible host name nor invalid certificates stop a worker."""
+    """A worker goes on with an impossible host name or with invalid certificates."""
     with Worker(settle(**wrong)) as worker:
         goes_on_without_port(worker.wait_ready())
 
@@ -315,7 +314,7 @@ def test_rendering_takes_a_tenth_of_the_time() -> None:
     assert 2 <= slow.renderings <= 3
 
 
-# --- what `ops` takes from whoever answers in a worker's place
+# --- answers to `ops` from another program in a worker's place
 
 
 @pytest.mark.parametrize("kind", ["redirect", "long"])

@@ -1,6 +1,6 @@
-"""What the operator is told, on real parts: Kafka, Redis, a worker, the operations process.
+"""What the operator sees, on real parts: Kafka, Redis, a worker, the operations process.
 
-The one rule: what is wrong is made wrong from outside, and must be told within the time that is stated.
+Each fault is caused from outside, and must be shown within the stated time.
 """
 
 from __future__ import annotations

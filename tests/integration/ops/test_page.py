@@ -1,6 +1,6 @@
 """The operations page in a real Chromium, against a running worker.
 
-The one rule: what is read is what a person would see. Screenshots are kept in ``.cache/screens``.
+The tests read what a person would see. Screenshots are kept in ``.cache/screens``.
 """
 
 from __future__ import annotations

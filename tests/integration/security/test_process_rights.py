@@ -1,6 +1,6 @@
 """Every process and command, whole, as its own user of docs/operations/rights.md, on an Apache Kafka that authorizes.
 
-The one rule: Kafka and Redis themselves say what was done by which right: Redis notes what it refuses, and Kafka's
+Kafka and Redis themselves show which right allowed each request: Redis notes what it refuses, and Kafka's
 authorizer logs the rule by which it allowed or denied each request.
 """
 
@@ -112,7 +112,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
     with worker, triggers:
         worker.wait_ready()
         triggers.wait_ready()
-        eventually(lambda: "metrics and health are served" in worker.log.read_text(), 10)
+        eventually(lambda: "serving metrics and health" in worker.log.read_text(), 10)
         looks = {"ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
         with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
             ops.wait_ready()
@@ -126,7 +126,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
     with worker, triggers:
         worker.wait_ready()
         triggers.wait_ready()
-        eventually(lambda: worker.log.read_text().count("going on from them") == PARTITIONS, 60)
+        eventually(lambda: worker.log.read_text().count("rebuild result in use") == PARTITIONS, 60)
         publish(servers, moved_to_now(event("fay", 1, "Order Completed", 11, order_id="o-fay", total=1)))
         eventually(lambda: decisions_on(servers, "fay"), 60)
         eventually(lambda: servers.run("verify").out.endswith("equal\n"), 60)
@@ -160,7 +160,7 @@ def assert_commands_run(servers: Servers) -> None:
     eventually(lambda: "trigger-dead-letters" in servers.run("export", "bob").out, 60)
     redelivered = servers.run("redeliver")
     assert redelivered.code == 0
-    assert re.match(r"[1-9]\d* messages are tried again", redelivered.err)
+    assert re.match(r"[1-9]\d* messages handed to triggers", redelivered.err)
     erased = servers.run("erase", "cleo", "--wait", "60")
     assert erased.code == 0, erased
     assert "not known here" not in erased.out

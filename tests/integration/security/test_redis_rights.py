@@ -1,7 +1,7 @@
 """The users of docs/operations/rights.md on a real Redis: each right is needed, none is missing, none reaches further.
 
-The one rule: what a process does is done through its own `RedisStore`, by the methods that it calls. Whether the
-processes themselves run so is for test_process_rights.
+Each use of Redis goes through the process's own `RedisStore`, by the methods that it calls. Whether whole processes run
+with these rights is tested in test_process_rights.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def test_who_reads_has_no_command_that_writes(admin: Any) -> None:
 
 
 def test_users_stay_with_their_own_keys(server: Redis, admin: Any) -> None:
-    """Nobody has a right to all keys or to a kind of command; a worker's keys are not those of triggers."""
+    """No user has a right to all keys or to a kind of command; a worker's keys are not those of triggers."""
     for rules in user_rights.redis_rules(admin).values():
         assert not [rule for rule in rules if rule in ("~*", "%R~*", "allkeys", "allcommands") or "@" in rule]
     with redis.Redis.from_url(server.url.replace("://", f"://{WORKER}:{user_rights.PASSWORD}@")) as worker:

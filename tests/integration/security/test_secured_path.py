@@ -39,7 +39,7 @@ pytestmark = pytest.mark.kafka
 
 CUSTOMER = "someone@example.com"
 MAY = ("READ", "WRITE", "CREATE")
-# What one who may not do one thing may do: operations on topics, and whether the group.
+# The rights of a user that lacks one: operations on topics, and whether the group.
 MAY_NOT = {"join": (MAY, False), "read": (("WRITE", "CREATE"), True), "write": (("READ", "CREATE"), True)}
 WAYS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "certificate")
 

@@ -68,7 +68,7 @@ class Partition:
         return files
 
     async def saved(self, files: DefinitionVersions, name: str, *, is_last: bool = False) -> None:
-        """Save a customer who bought once, decided by the newest file; ``is_last``: all customers were migrated."""
+        """Save a customer that bought once, decided by the newest file; ``is_last``: all customers were migrated."""
         customer = bought(files.engine)
         customer.definition_version = files.number
         if is_last:

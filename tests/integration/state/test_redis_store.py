@@ -55,7 +55,7 @@ async def test_of_who_is_erased_redis_has_no_name(client: redis.Redis) -> None:
     assert len(dumps) == 2  # meta, and what stays
     assert not any(PERSIAN.encode() in value for value in dumps)
     another = RedisStore(client, prefix)
-    assert await another.load(0, [PERSIAN]) == [None]  # who only looks on is told of nobody
+    assert await another.load(0, [PERSIAN]) == [None]  # a store that only reads finds no customer
     await another.claim(claim("t2", 6))
     assert await another.load(0, [PERSIAN]) == [b"gone"]
     assert await another.erased(0, PERSIAN) == b"gone"

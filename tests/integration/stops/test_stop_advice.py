@@ -1,8 +1,8 @@
-"""What stops advise, carried out: several of them in one shop, each of which the next step is the remedy of.
+"""The advice of each stop sentence is followed, several in one shop.
 
-The one rule: in the end all customers are as all events say, and nothing is published twice. Most stops have a trial
-of their own, see `tests.support.stop_trials`. What takes hours in the world takes seconds here: a process is started
-with lines of its own before the program.
+The one rule: in the end all customers equal a replay of all events, and nothing is published twice. Most stops have a
+trial of their own, see `tests.support.stop_trials`. Intervals of hours take seconds here: a process is started with
+lines of its own before the program.
 """
 
 from __future__ import annotations
@@ -372,7 +372,7 @@ def test_a_group_that_cannot_be_joined(kafka: Kafka, redis_server: Redis, tmp_pa
 
 @pytest.mark.nightly
 def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: Path) -> None:
-    """A process that is given too many partitions stops; together they go on."""
+    """A process that is assigned too many partitions stops; enough processes at the same time go on."""
     world = World(kafka, redis_server, tmp_path)
     shop = opened(world, partitions=2)
     few = (
@@ -382,7 +382,7 @@ def test_more_of_them_are_started(kafka: Kafka, redis_server: Redis, tmp_path: P
     )
     with altered(shop, world, few) as worker:
         stop_sentence = sentence(worker, 60)
-    assert stop_sentence.endswith("it needs a producer for each, and may have 1: run 2 of them or more, together")
+    assert stop_sentence.endswith("but can own at most 1; run at least 2 processes at the same time")
     with altered(shop, world, few) as worker:
         eventually(lambda: "waiting for others" in worker.log.read_text(), 30)
         with altered(shop, world, few) as other:
@@ -409,4 +409,4 @@ def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis,
         os.kill(process.pid, signal.SIGCONT)
         eventually(lambda: "customers re-evaluated under the new definitions" in process.log.read_text())
         assert "\nequal\n" in verified(changed)
-    assert "were changed, and not all customers are decided by the new ones yet; try again once" in stop_sentence
+    assert "changed and the backfill is still running; run verify again once" in stop_sentence

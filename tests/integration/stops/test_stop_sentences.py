@@ -2,7 +2,7 @@
 
 The one rule: the source is read for its sentences (`tests.support.stop_sentences`), and each stands in exactly one
 entry: of `tests.support.stop_trials.TRIED`, `TRIED_BY`, `DEFECTS` or `NOT_TRIED`, by parts of its text in their order.
-So one that is new, or that advises something else, fails until it is tried. Whoever tries one does what it says with
+So one that is new, or that advises something else, fails until it is tried. A trial follows the sentence with
 real parts, and sees that it works.
 """
 
@@ -19,7 +19,7 @@ from tests.support.stop_trials import TRIED, World
 
 # Sentences that name a defect: nothing is advised but to report it.
 DEFECTS = [("a defect ended", "please report it"), ("does not fit into an empty batch; this is a defect",)]
-# Sentences that nobody could bring about yet, and why.
+# Sentences that no test could bring about yet, and why.
 NOT_TRIED = {
     ("cannot be read", "see Kafka's log"): "aiokafka 0.14 knows one lasting refusal of a "
     "fetch by Kafka 0.11 or later, that of a right, which has a sentence of its own",
@@ -47,7 +47,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("Kafka at {} does not answer", "see"),
     ],
     "integration/stops/test_stop_advice::test_verify_waits_for_changed_definitions": [
-        ("were changed, and not all customers are decided by the new ones yet; try again once",),
+        ("changed and the backfill is still running; run verify again once",),
     ],
     "integration/stops/test_stop_advice::test_kafka_answers_again": [
         ("Kafka kept no transaction within", "replication.factor is at most the number of its brokers"),
@@ -79,7 +79,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("topics are there already", "delete them, or copy to another prefix"),
     ],
     "integration/worker/test_partition_counts::test_topics_of_ones_own_partitioner": [
-        ("your own partitioner alone", "copy the topics with it"),
+        ("only your partitioner knows a key's partition", "with a tool that uses it"),
     ],
     "integration/stops/test_stops::test_retention_has_passed_the_position": [
         ("are gone before they were read", "and a longer retention"),
@@ -111,7 +111,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("Kafka does not allow this user {}: see", "then start again"),
     ],
     "integration/kafka/test_fence::test_a_process_that_stands_still_while_it_claims": [
-        ("Kafka takes nothing of this claim", "start the worker again"),
+        ("Kafka fenced this process's producer: ", "start the worker again"),
         ("Kafka has forgotten this producer", "then start the worker again"),
     ],
     "integration/security/test_process_rights::test_what_redis_does_not_allow_is_named": [
@@ -128,7 +128,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("_CERTIFICATE_FILE, its key or the key's password cannot be used",),
     ],
     "integration/stops/test_stop_advice::test_more_of_them_are_started": [
-        ("it needs a producer for each", "of them or more, together"),
+        ("but can own at most", "processes at the same time"),
     ],
     "integration/stops/test_stop_advice::test_a_group_that_cannot_be_joined": [
         ("the group cannot be joined", "see SEGMENTER_GROUP and SEGMENTER_SESSION_TIMEOUT_S"),

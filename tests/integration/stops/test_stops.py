@@ -1,6 +1,6 @@
-"""What cannot go on safely stops: exit code 75 and one sentence that says what to do.
+"""A process that cannot go on safely stops: exit code 75 and one sentence that says what to do.
 
-The one rule: the sentence is judged by the remedy that it names, and where it can be, the remedy is tried.
+The sentence is judged by the remedy that it names, and where it can be, the remedy is tried.
 
 Long because every stop has a small world of its own, made beside its test.
 """
@@ -308,7 +308,9 @@ def test_an_input_was_created_anew(read_once: Shop, kafka: Kafka, tmp_path: Path
     recreate(kafka, shop, "carts")
     shop.publish("carts", cart())
     stop_sentence = refused(shop.settings, tmp_path)
-    assert stop_sentence.startswith(f"{shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew")
+    assert stop_sentence.startswith(
+        f"{shop.prefix}carts-0 ends at 1 but records up to 5 were already read; the topic was deleted and recreated"
+    )
     assert "fresh Redis and `segmenter worker --rebuild`" in stop_sentence
 
 
@@ -349,12 +351,13 @@ def test_retention_passes_the_position_of_a_running_worker(frozen: Frozen, kafka
 
 @pytest.mark.kafka
 def test_an_input_is_created_anew_under_a_running_worker(frozen: Frozen, kafka: Kafka) -> None:
-    """The worker stops as at a start, instead of skipping as many records as it had read before."""
+    """A running worker stops as at a start, instead of skipping as many records as it had read before."""
     recreate(kafka, frozen.shop, "carts")
     frozen.shop.publish("carts", cart())
     stop_sentence = frozen.thaw()
     assert stop_sentence.startswith(
-        f"{frozen.shop.prefix}carts-0 ends at 1 but 5 were read; the topic was created anew"
+        f"{frozen.shop.prefix}carts-0 ends at 1 but records up to 5 were already read; "
+        "the topic was deleted and recreated"
     )
 
 

@@ -1,6 +1,6 @@
-"""What triggers tell Prometheus, on real parts.
+"""The metrics of triggers, on real parts.
 
-The one rule: each metric that an alert of theirs asks for is seen to change by what happens to an endpoint.
+Each metric of an alert on triggers changes when its endpoint does.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def written_to(hook: Hook, mailbox: Mailbox) -> Counter[str]:
 
 @pytest.mark.parametrize("round_trip_ms", [50, *(pytest.param(ms, marks=pytest.mark.nightly) for ms in (5, 200))])
 def test_a_redis_that_is_far_away(parts: dict[str, Any], own_redis: Redis, round_trip_ms: int) -> None:
-    """Messages come, but not to customers who have paid before their time."""
+    """Messages come, but not to customers that paid before the send time."""
     with Hook() as hook, Mailbox() as mailbox, Proxy(own_redis.port) as proxy:
         write(parts["triggers"], hook, mailbox, delay="6s")
         proxy.latency_s = round_trip_ms / 2000

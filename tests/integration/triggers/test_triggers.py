@@ -1,6 +1,6 @@
 """Triggers on real parts: Kafka, Redis, a worker, a worker of triggers, an SMTP server and an HTTP endpoint.
 
-The one rule: what counts is what came to the receivers and what stands on ``trigger-decisions``.
+The tests judge the messages at the receivers and the records on ``trigger-decisions``.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
             refuses[0] = False
             command = [sys.executable, "-m", "streams", "redeliver", "--trigger", "call"]
             done = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=True)
-            assert "2 messages are tried again" in done.stderr
+            assert "2 messages handed to triggers" in done.stderr
             eventually(lambda: sum(call.status == 200 for call in hook.calls) == 2, 30, triggers.tail(40))
         assert {call.id for call in hook.calls if call.status == 200} == {call.id for call in hook.calls}
     outcomes = [decision.decision for decision in decided(parts) if decision.trigger == "call"]
@@ -91,7 +91,7 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("deaths", [4, pytest.param(20, marks=pytest.mark.nightly)])
 def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -> None:
-    """Each due webhook comes at least once, an e-mail at most once, neither to customers who left in time."""
+    """Each due webhook comes at least once, an e-mail at most once, neither to customers that left in time."""
     seed = random.randrange(10_000)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -176,7 +176,7 @@ def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
     kinds = Counter(decisions[0].decision for (_, trigger), decisions in finals.items() if trigger == "mail_cart")
     assert kinds["sent"] <= len(mailbox.mails) <= kinds["sent"] + kinds["unknown, not sent"]
 
-    # Nobody is sent anything who had left, and whose exit was on the topic, well before.
+    # No message goes to a customer that had left, with its exit on the topic, well before.
     for call in hook.calls:
         customer = call.body["data"]["change"]["customer_id"]
         assert customer not in exited or call.at_ms < exited[customer] + 3_000, "sent long after they had left"

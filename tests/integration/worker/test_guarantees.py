@@ -146,7 +146,7 @@ def saves(parts: Parts) -> int:
     return total
 
 
-# --- who was replaced --------------------------------------------------------------------------
+# --- replaced owners --------------------------------------------------------------------------
 
 
 def test_former_owners_that_wake_up(parts: Parts) -> None:

@@ -1,6 +1,6 @@
-"""Records of which much is made, by the hundred thousand, through Kafka, a worker, triggers and Redis.
+"""Records with large results, by the hundred thousand, through Kafka, a worker, triggers and Redis.
 
-The one rule: what is expected was noted when a record was made; bounds are those that the writers of a topic state.
+The expected result is noted when a record is made; bounds are those that the writers of a topic state.
 """
 
 from __future__ import annotations

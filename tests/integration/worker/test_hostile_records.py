@@ -1,6 +1,6 @@
 """Bad records by the hundred thousand among good ones, through Kafka, a worker and Redis.
 
-The one rule: what is expected was noted when a record was made, by the place at which it was put.
+The expected result is noted when a record is made, by the place at which it was put.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ segments:
     title: More than were sent
     when: {{performed: {{event: Signed Up, count: {{at_least: {hostile_records.EVENTS_EACH + 1}}}}}}}
   looked_into:
-    title: What stands in an event, read in every way; nobody is in it
+    title: What stands in an event, read in every way; no customer is in it
     when:
       any:
         - performed: {{event: Signed Up, where: {{n: {{at_least: 1}}}}}}

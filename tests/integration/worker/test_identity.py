@@ -258,17 +258,17 @@ def test_everybody_is_made_again(persons: int, settings: dict[str, Any], tmp_pat
         eventually(lambda: members(settings) == right(), 90)
     with Worker(settings, "--rebuild") as worker:
         worker.wait_ready()
-        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
+        eventually(lambda: worker.log.read_text().count("rebuild result in use") == live.PARTITIONS, 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **settings).code == 0, 60)
     assert members(settings) == right()
     records = live.read_topic(settings["brokers"], settings["topic_prefix"] + "segment-changes")
-    assert not any(json.loads(record.value)["backfill"] for record in records), "whoever is read again is who they were"
+    assert not any(json.loads(record.value)["backfill"] for record in records), "reading again changes no membership"
 
     other = tmp_path / "other.yaml"
     other.write_text(OTHER)
     under = {**settings, "definitions": other}
     with Worker(under, "--rebuild") as worker:
         worker.wait_ready()
-        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 90)
+        eventually(lambda: worker.log.read_text().count("rebuild result in use") == live.PARTITIONS, 90)
         eventually(lambda: segmenter("verify", timeout_s=60, **under).code == 0, 60)
         assert worker.exit_code is None

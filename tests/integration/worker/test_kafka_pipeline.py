@@ -1,6 +1,6 @@
 """The whole pipeline on real parts: Kafka, Redis and worker processes.
 
-The one rule: what came out is compared with the oracle, which recomputes it from the history.
+The published changes are compared with the oracle, which recomputes them from the history.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Topics that get more partitions, on real Kafka and Redis: what stops says so, and what it advises works.
 
-The one rule: nothing is lost. In the end each customer is as all events say, and nothing was told twice.
+The one rule: nothing is lost. In the end each customer is as all events say, and nothing was published twice.
 """
 
 from __future__ import annotations
@@ -359,7 +359,7 @@ def test_topics_of_ones_own_partitioner(kafka: Kafka, redis_server: Redis, tmp_p
     assert "\nequal\n" in shop.run(tmp_path, shop.settings, CUSTOMERS).out
     to = shop.settings["topic_prefix"] + "to-"
     refused_to = segmenter("topics", "copy", "--to", to, **shop.settings)
-    assert_stopped(refused_to, "SEGMENTER_PARTITIONER=none): copy the topics with it")
+    assert_stopped(refused_to, "so copy the topics with a tool that uses it")
     moved = {**there(shop.settings, to), "partitions": 3}
     topics.create(Settings(**moved))
     producer: Any = KafkaProducer(bootstrap_servers=kafka.address, enable_idempotence=False)

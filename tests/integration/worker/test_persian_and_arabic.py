@@ -39,9 +39,9 @@ VISITORS = [
     "مشتری-۱۲۳",  # Persian digits
     "عميل-١٢٣",  # Arabic digits
     "کریم",  # with the Persian kaf and ye
-    "كريم",  # the same name with the Arabic ones: somebody else
+    "كريم",  # the same name with the Arabic ones: another customer
     "\u0622رش",  # alef with madda as one character
-    "\u0627\u0653رش",  # and as two: somebody else again
+    "\u0627\u0653رش",  # and as two: yet another customer
     "زهرا\u200f",  # a right-to-left mark at the end
     "سارا 👩\u200d💻",  # a joined emoji, beyond the basic plane
 ]

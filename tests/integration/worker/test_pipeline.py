@@ -1,7 +1,7 @@
 """From the input topics to the output topics through one running worker, on the embedded broker.
 
-The one rule: records go in as a shop would send them, and what came out is read from the topics alone. The tests
-share the worker; each has customers of its own.
+Records go in as a shop would send them, and results are read from the topics alone. The tests share the worker; each
+has customers of its own.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def assert_whole(letter: Any, bad: Bad) -> None:
     assert letter.value == (None if original is None else original[:LETTER_VALUE_BYTES])
 
 
-# --- where everybody stands ----------------------------------------------------------------------
+# --- the membership of each customer --------------------------------------------------------------
 
 
 def test_the_table_says_where_a_customer_stands(shop: Shop) -> None:

@@ -1,6 +1,6 @@
-"""Records that are meant to end the worker, on real Kafka and Redis: it goes on, and so does everybody else.
+"""Records that kill the worker, on real Kafka and Redis: it goes on without them, and all other customers are decided.
 
-The one rule: a worker is started again as a supervisor would, until it stays; how often it died is counted.
+A worker is started again as a supervisor would, until it stays; how often it died is counted.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_what_was_not_kept_is_read_again_beside_events(shop: Shop) -> None:
     ] == [1] * 3
     with Worker(shop.under("new"), "--rebuild") as worker:
         worker.wait_ready()
-        eventually(lambda: worker.log.read_text().count("going on from them") == live.PARTITIONS, 60)
+        eventually(lambda: worker.log.read_text().count("rebuild result in use") == live.PARTITIONS, 60)
         eventually(lambda: shop.is_equal("new", customers), 60)
     assert {change["change_id"] for change in shop.changes()} == before, (
         "nothing differs, so nothing is told, nor of those who were lost"
@@ -103,7 +103,7 @@ def test_events_that_are_gone(shop: Shop, kafka: Kafka) -> None:
         eventually(lambda: worker.exit_code is not None, 60)
         assert worker.exit_code == 75
         tail = worker.tail()
-    assert f"was not made again: {shop.prefix}visits-0 begins at 1: all records are needed" in tail
+    assert f"was not rebuilt: {shop.prefix}visits-0 begins at 1: all records are needed" in tail
     assert {meta["epoch"] for meta in shop.metas()} == {"0"}
     assert tail.endswith("; without --rebuild it goes on as it is")
     shop.publish(live.another_night(live.real_events()[:300], 2))

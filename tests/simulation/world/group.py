@@ -1,4 +1,4 @@
-"""The consumer group: who reads which partition, by Kafka's rules of eager rebalancing.
+"""The consumer group: which member reads which partition, by Kafka's rules of eager rebalancing.
 
 The one rule: a generation begins when every member has let go and asked to join, or the time for
 it is up; who did not ask is no member any more, though it may not know.
@@ -92,7 +92,7 @@ class Group:
             self._sim.later(self._rebalance_s, self._close, self._round)
 
     def forget(self) -> bool:
-        """The group is deleted, offsets and all, which Kafka allows only while nobody is in it."""
+        """The group is deleted, offsets and all, which Kafka allows only while it has no member."""
         if self._members:
             return False
         self._kafka.committed.clear()

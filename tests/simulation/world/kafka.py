@@ -53,7 +53,7 @@ class Log:
         self.entries: list[Record] = []
         self.end = first
         self.is_reachable = True
-        self.gives_up_s = 3.0  # how long who asks then waits for nothing
+        self.gives_up_s = 3.0  # how long a reader then waits for nothing
         self.reported_end: int | None = None  # a new leader that has not caught up tells of less
         self._sim = sim
         self._visible_at = 0.0

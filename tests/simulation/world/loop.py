@@ -99,7 +99,7 @@ class Loop(asyncio.BaseEventLoop):
         self.close()
 
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A callback failed. Who dies leaves tasks behind whose end nobody awaits: that is no failure."""
+        """A callback failed. A process that dies leaves tasks behind whose end nothing awaits: that is no failure."""
         if not isinstance(context.get("exception"), Killed | BaseExceptionGroup):
             self.failures.append(f"{context['message']}: {context.get('exception')!r}")
 

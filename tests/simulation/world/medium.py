@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Undo(NamedTuple):
-    """A partition before a write, and who wrote."""
+    """A partition before a write, and the writer."""
 
     partition: int
     before: dict[str, Any]

@@ -23,7 +23,7 @@ Queue = asyncio.Queue[tuple[Sequence[OutRecord], asyncio.Future[int]]]
 
 
 class Fenced:
-    """A producer for each claimed partition, which sends on whoever still waits for it."""
+    """A producer for each claimed partition, which sends on whether or not a process still waits for it."""
 
     def __init__(
         self, sim: Sim, kafka: Kafka, medium: Medium, process: Process, rates: Rates, renew_s: float | None

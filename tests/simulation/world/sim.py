@@ -23,11 +23,11 @@ START_MS = 1_772_359_200_000  # the wall clock when the run begins: 2026-03-01T1
 class Rates(NamedTuple):
     """How often what goes wrong, each time that it could."""
 
-    network: float  # a call to the store is lost, answered to nobody, or late
+    network: float  # a call to the store is lost, its answer is lost, or it is late
     publish: float  # a publish fails
     batch: float  # a batch is lost on its way to its partition's task
     seek: float  # a seek that was overtaken is carried out after all
-    ahead: float  # the store loses the write that notes who is ahead
+    ahead: float  # the store loses the write that notes which customers are ahead
 
 
 class Sim:
@@ -39,7 +39,7 @@ class Sim:
         self.trace: list[str] = []
         self.counts: Counter[str] = Counter()
         self.calm = False  # no more faults
-        self.over = False  # whoever asks for anything dies
+        self.over = False  # any process that makes a call dies
         self.slow_s = 0.1
         self.crash_rate = 0.0  # per place at which a process talks to the world
         self.crashed: list[tuple[Process, str]] = []
@@ -112,7 +112,7 @@ class Sim:
         return process.is_dead
 
     def tread(self, process: Process, where: str) -> None:
-        """The same in the middle of a step of the process itself."""
+        """Die at a fail point in the middle of a step of the process itself."""
         if self.over or self.peril(process, where):
             raise Killed
 

@@ -1,7 +1,7 @@
 """The way to the store, as one process sees it: what the network delays, loses and repeats.
 
-The one rule: a call is carried out by the product's own `MemoryStore` when it arrives, whoever
-still waits for it. It may be lost, answered to nobody, sent again by the client, or arrive late.
+The one rule: a call is carried out by the product's own `MemoryStore` when it arrives, whether or
+not a process still waits for it. It may be lost, or its answer; it may be sent again by the client, or arrive late.
 """
 
 from __future__ import annotations
@@ -187,10 +187,10 @@ class Client:
 
 
 def outcome(action: Callable[[], T]) -> Callable[[], T]:
-    """What came of a call, to be had again by whoever asked: its value or what it raised."""
+    """The outcome of a call, for its caller: its value or what it raised."""
     try:
         value = action()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to who asked
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the caller
         raised = error
 
         def fail() -> T:

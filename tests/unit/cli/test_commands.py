@@ -1,6 +1,6 @@
 """The command line without servers: wrong arguments and settings, `check`, and `replay` of files.
 
-The one rule: a run is judged by its streams and its exit code alone.
+A run is judged by its streams and its exit code alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`segmenter diff`: what another file would do, against the oracle of both files and by hand.
 
-The one rule: what is expected comes from the oracle's changes under each file alone, laid side by side instant by
-instant; nothing of the dry run is used for it.
+The expected difference comes from the oracle's changes under each file alone, laid side by side instant by instant;
+no code of the dry run is used for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cut-offs from data, and the commands that show what a file's segments hold: `distribution` and `check`.
 
-The one rule: what is suggested was counted again here, value by value, and can be pasted into a file as it is.
+Suggestions are counted again here, value by value, and can be pasted into a file as they are.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def test_on_this_machine_alone_a_token_may_be_weak(given: dict[str, Any]) -> Non
     ("peer", "forwarded", "client"),
     [
         ("9.9.9.9", [], "9.9.9.9"),
-        ("9.9.9.9", ["1.1.1.1"], "9.9.9.9"),  # anybody may send the header
+        ("9.9.9.9", ["1.1.1.1"], "9.9.9.9"),  # any client may send the header
         ("10.0.0.7", [], "10.0.0.7"),
         ("10.0.0.7", ["1.1.1.1"], "1.1.1.1"),
         ("10.0.0.7", ["6.6.6.6, 1.1.1.1"], "1.1.1.1"),  # the first was written by the client itself
@@ -210,7 +210,7 @@ async def opened() -> AsyncIterator[Opened]:
 
 
 async def test_the_right_token_always_passes(opened: Opened) -> None:
-    """It passes while wrong tokens and none come from the same address, more often than the address may send."""
+    """A request with the right token passes among many of the same address with a wrong token or none."""
     page = await opened(per_s=5.0)
     floods = [asyncio.create_task(page.get(token)) for token in ("wrong", None) * 20]
     assert [await page.get(TOKEN) for _ in range(30)] == [200] * 30

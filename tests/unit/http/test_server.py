@@ -1,6 +1,6 @@
 """The bounded server under clients that use up its files and time: real sockets, on addresses of this machine.
 
-The one rule: whatever else connects, a request is answered.
+Whatever else connects, a request is answered.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ async def test_who_opens_many_connections_loses_its_own(started: Started) -> Non
 
 
 async def test_a_connection_with_the_right_token_stays(started: Started) -> None:
-    """It stays while it is answered; where all places are such, a further connection is turned away."""
+    """A connection with the right token stays; where all places have such ones, a further one is refused."""
     served = await started(Limits(connections=3, idle_s=0.5))
     streams = [await served.connect(send=b"GET /stay HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
     for stream in streams:
@@ -174,7 +174,7 @@ async def test_a_connection_with_the_right_token_stays(started: Started) -> None
     [(b"", 1), (REQUEST[:20], 1), (REQUEST, 0), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 0)],
 )
 async def test_a_connection_without_an_answer_ends(started: Started, sent: bytes, counted: int) -> None:
-    """It ends when nothing is sent, or half a head, nothing after an answer, or half a body."""
+    """A connection ends if it sends nothing, half a head, nothing after an answer, or half a body."""
     served = await started(Limits(connections=8, idle_s=0.3))
     assert await is_ended(await served.connect(send=sent))
     assert served.refused["idle"] == counted
@@ -235,7 +235,7 @@ async def test_connections_are_accepted_slowly(started: Started) -> None:
 
 
 async def test_a_process_without_descriptors_waits(started: Started, caplog: pytest.LogCaptureFixture) -> None:
-    """It accepts no connection, logs that once, and goes on when there are descriptors again."""
+    """A process without descriptors accepts nothing, logs that once, and goes on when there are some again."""
     served = await started(Limits(connections=100, idle_s=PATIENCE_S))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     sock = socket.socket()
@@ -289,7 +289,7 @@ async def test_tls_is_spoken_or_the_connection_ends(started: Started, monkeypatc
 
 
 async def test_connections_that_are_silent_before_tls_are_bounded(started: Started) -> None:
-    """They lose their places like others, without waiting for the end of their handshakes."""
+    """Connections that are silent before TLS lose their places like others, without waiting for a handshake."""
     served = await started(
         Limits(connections=8, idle_s=PATIENCE_S), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     )

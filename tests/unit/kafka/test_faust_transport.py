@@ -1,7 +1,6 @@
 """The seams to Faust and aiokafka: what Kafka answered for an input, what is drained, and what is read again.
 
-The one rule: the pieces of Faust and aiokafka that a test stands on are the real ones where they can be made
-without a broker.
+The parts of Faust and aiokafka in these tests are the real ones if they can be made without a broker.
 """
 
 from __future__ import annotations
@@ -218,7 +217,7 @@ async def test_an_offset_commit_proves_a_generation(refused: KafkaError | None) 
 
 
 async def test_a_commit_that_fails_proves_nothing() -> None:
-    """It proves neither that the generation is over nor that it is not."""
+    """A failed commit proves neither that the generation is over nor that it is not."""
     thread = SimpleNamespace(_ensure_consumer=lambda: Committing(RequestTimedOutError()))
     with pytest.raises(RequestTimedOutError):
         await _Thread.proves_generation(cast(Any, thread), {CARTS: 7})

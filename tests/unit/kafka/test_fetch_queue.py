@@ -53,7 +53,7 @@ def test_what_was_received_before_is_skipped() -> None:
 
 
 def test_a_batch_without_records_moves_the_position() -> None:
-    """Such a batch holds markers of transactions, or its records were compacted away."""
+    """A batch that holds only markers of transactions, or that was compacted, moves the position."""
     queue = FetchQueue({"visits": 3})
     queue.add(batch(3, [], end=9), 1.0)
     piece = queue.take("visits", 1)

@@ -1,6 +1,6 @@
-"""Packed batches in pieces: what comes out is what the client unpacks as a whole, and little of it is held at once.
+"""Packed batches in pieces: the records are those of the client's own unpacking, and few of them are held at once.
 
-The one rule: batches are made by aiokafka's own builder and codecs; hostile ones by the codecs' libraries.
+Batches are made by aiokafka's own builder and codecs; hostile ones by the codecs' libraries.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def test_records_are_those_that_the_client_unpacks(codec: int, size: int, bounde
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_batch_says_what_the_fetcher_asks(codec: int, bounded: Any) -> None:
-    """Its attributes are those of the client's own batch, by which the client skips aborted records."""
+    """A batch has the attributes of the client's own one, by which the client skips aborted records."""
     data = batch(codec, [b"a", b"b"], base=40)
     bounded_batch, client_batch = bounded(data).next_batch(), BOUNDED[bounded](data).next_batch()
     names = ["base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"]
@@ -142,7 +142,7 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
 
 
 def test_kafka_pythons_fetcher_unpacks_what_it_hands_out() -> None:
-    """It does not unpack the whole batch: of 64 MiB a few are held."""
+    """The fetcher of kafka-python does not unpack a whole batch: of 64 MiB a few are held."""
     bound_log_batches()
     place = TopicPartition("visits", 0)
     tracemalloc.start()

@@ -28,7 +28,7 @@ def taken_apart(full_id: str) -> tuple[str, str, int]:
 
 @given(group=_names, prefix=_names, partition=st.integers(0, 500))
 def test_an_id_can_be_taken_apart_in_one_way(group: str, prefix: str, partition: int) -> None:
-    """Therefore two installations that differ in group or prefix share no id."""
+    """An id can be parsed in one way only, so installations that differ in group or prefix share no id."""
     assert taken_apart(transactional_id(group, prefix, partition)) == (group, prefix, partition)
 
 
@@ -38,7 +38,7 @@ def test_without_a_prefix_it_is_what_it_was() -> None:
 
 
 def test_the_right_that_is_documented_is_enough() -> None:
-    """It covers the ids of workers and of triggers, with a prefix and without."""
+    """The documented right covers the ids of workers and of triggers, with a prefix and without."""
     for prefix in ("", "b-"):
         settings = Settings(group="shop", topic_prefix=prefix)
         for name, owner in ((WORKER, settings), (TRIGGERS_PROCESS, of_triggers(settings))):

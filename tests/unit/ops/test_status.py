@@ -44,7 +44,7 @@ def change(segment: str, occurred_at: int, **more: Any) -> Change:
 
 
 def test_a_change_is_late_by_what_is_beyond_its_due_time_and_the_grace() -> None:
-    """It is observed when its outbox entry is acknowledged, in the order of entries."""
+    """A delay is observed when the change's outbox entry is acknowledged, in the order of entries."""
     now = [T + 1_500]
     metrics = Metrics(lambda: now[0], 1_000, {})
     meter = PartitionMeter(metrics)
@@ -96,7 +96,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], shar
 
 
 def test_a_segment_is_silent_against_its_own_rate() -> None:
-    """It is silent after ten usual intervals, but at least five minutes; never without a usual rate."""
+    """A segment is silent after ten usual intervals, at least five minutes; never without a usual rate."""
     for every in (1, 3):
         counted = SegmentActivity()
         for index in range(USUAL_FROM - 1):
@@ -151,7 +151,7 @@ def test_each_path_of_the_document_has_a_handler() -> None:
 
 
 async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise it would hold its place, and what was sent to it, for as long as it likes."""
+    """A reader that takes nothing is disconnected, so that it does not hold its place and buffers for ever."""
     monkeypatch.setattr(api, "_TAKEN_WITHIN_S", 0.3)
     feed = ChangeFeed({}, "", 1, lambda: T)
     handlers = api.Api(cast(OpsStatus, SimpleNamespace(feed=feed)), {}, "")

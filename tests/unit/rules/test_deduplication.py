@@ -1,6 +1,6 @@
 """A message counts once, also where its two records carry different times because the client's clock runs ahead.
 
-The one rule: both records go through `decode` with their own Kafka times, in both orders of arrival.
+Both records go through `decode` with their own Kafka times, in both orders of arrival.
 """
 
 import json
@@ -57,7 +57,7 @@ def same_as_the_first(when: When, copies: Sequence[Event], others: Sequence[Even
 
 
 def test_the_two_records_have_two_times() -> None:
-    """Otherwise the tests here would show nothing; from the timestamp on a later record has the same time."""
+    """The two records have different times, as the other tests here assume; later ones have the timestamp."""
     first, second = twice("page")
     assert (first.time, second.time) == (T + 2 * HOUR - 5 * MINUTE, T + 2 * HOUR - 210 * SECOND)
     assert record("page", HOUR, HOUR).time == record("page", HOUR, 9 * HOUR).time == T + HOUR
@@ -117,7 +117,7 @@ def spent(events: Sequence[Event]) -> int:
 
 
 def test_orders_without_an_order_id() -> None:
-    """Such orders stand for themselves, by message."""
+    """Orders without an order id are told apart by message."""
     copies = twice(ORDER, total=100)
     same_as_the_first({"performed": {"event": ORDER, "count": {"at_least": 2}}}, copies)
     assert spent(copies) == spent(copies[::-1]) == 100

@@ -254,7 +254,7 @@ def test_a_fingerprint_is_twelve_hexadecimal_digits() -> None:
 
 
 def rewritten(when: Form, rng: random.Random) -> Form:
-    """The same condition in other words, chosen at random."""
+    """A condition in other words, chosen at random, with the same meaning."""
     ((kind, form),) = when.items()
     if kind in ("all", "any", "not"):
         members = [rewritten(member, rng) for member in (form if isinstance(form, list) else [form])]
@@ -287,7 +287,7 @@ def rewritten_count(count: Form, rng: random.Random) -> object:
 
 
 def rewritten_times(form: Form, rng: random.Random) -> Form:
-    """The same times in other units, with the keys in another order."""
+    """A condition's times in other units, with the keys in another order."""
     units = {"1d": "24h", "30d": "720h", "1h": "60m", "30m": "1800s", "1m": "60s", "10s": "10000ms"}
     turned = {key: units.get(value, value) if isinstance(value, str) and key != "event" else value
               for key, value in form.items()}  # fmt: skip

@@ -1,6 +1,6 @@
-"""What `check --explain` says of a segment beyond its sentence: the bytes that a customer takes at most.
+"""`check --explain` shows the bytes that a customer takes at most for a segment.
 
-The one rule: what is said is held against the bytes of a customer of whom more came than is kept.
+The figure is compared with the bytes of a customer that has sent more events than are kept.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_the_bytes_are_those_of_a_full_customer(what: str) -> None:
 
 
 def test_a_segment_over_others_keeps_what_they_keep() -> None:
-    """It counts what these keep, directly or over another, and what two of them share once."""
+    """A segment over others counts their bytes, directly or over another, and shared bytes once."""
     definitions = wanting(
         FULL["orders"][0],
         FULL["a sum"][0],

@@ -68,7 +68,7 @@ def test_sums_beyond_sixty_four_bits() -> None:
 
 @pytest.mark.parametrize("born", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "9999-12-31", "0001-01-01"])
 def test_a_birthday_at_the_edge_of_the_calendar(born: str) -> None:
-    """Such a birthday is a date or none, but no failure."""
+    """A birthday at the edge of the calendar is a date or none, but no failure."""
     engine, customer = stored(built_in(), line(0, "identify", traits={"birthday": born}))
     engine.fire("u", customer, T + 400 * DAY_MS)
 
@@ -84,7 +84,7 @@ def test_steps_on_both_sides_of_an_order_are_no_neighbours(after: int) -> None:
 
 
 def test_the_greatest_ever_is_never_forgotten() -> None:
-    """It stays however long the values only fall."""
+    """The greatest value ever stays, however long the values only fall."""
     ever = {"total": {"agg": "max", "of": "n", "event": "Rated", "at_least": 1_000}}
     fallen = [line(index / 1_000, "Rated", properties={"n": 1_000 - index}) for index in range(400)]
     engine, customer = stored(asking(s=ever), *fallen)

@@ -215,7 +215,7 @@ def test_a_repeat_changes_nothing() -> None:
 
 
 def test_alias_and_group_have_no_effect() -> None:
-    """They make no change and leave customers as they were, except for the mark of a user's id."""
+    """Alias and group make no change and leave customers as they were, but for the mark of a user's id."""
 
     def differs(seed: int) -> object:
         rng = random.Random(seed)
@@ -421,9 +421,9 @@ def idle_until(engine: Engine, customer: Customer, until: int) -> int:
 
 
 def test_few_wake_ups_are_for_nothing() -> None:
-    """They are at most 2 for each event in any world, and fewer than 1 for each 50 events over all worlds.
+    """At most 2 due times for each event change nothing, in any world; over all worlds fewer than 1 for 50.
 
-    But where a calendar is asked, which goes on turning while somebody is held: at most 1 for each day.
+    A calendar goes on turning while a minimum stay lasts: there at most 1 for each day.
     """
     with_calendar = {seed for seed in FEW if "calendar" in str(world_of(seed).definitions)}
     counts = {seed: idle(seed) for seed in FEW}

@@ -154,7 +154,7 @@ def in_days(events: Sequence[Event], window: int, now: int) -> int | None:
 
 
 def test_day_sums_of_two_halves_are_those_of_the_whole() -> None:
-    """This also holds beyond the bound, whichever half knows which days."""
+    """Sums by day of two merged halves are those of the whole, also beyond the bound."""
     whole: days.Days = {}
     halves: tuple[days.Days, days.Days] = ({}, {})
     contributions = [(day, day + 1) for day in range(2_500)]

@@ -1,6 +1,6 @@
 """Several ids of one person: however a history is cut into them, it ends as that of one id.
 
-The one rule: what is right is what the undivided history gives under one id; the oracle knows nothing of ids.
+The expected result is that of the undivided history under one id; the oracle knows nothing of several ids.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def test_what_was_before_a_link_that_came_first_is_out_of_order() -> None:
 
 
 def test_a_shared_device() -> None:
-    """The newer link wins for what follows; nothing moves back; a former user who comes back is linked again."""
+    """The newer link wins for what follows; nothing moves back; a former user that comes back is linked again."""
     first, second = {"userId": "ann", "anonymousId": "tv"}, {"userId": "bob", "anonymousId": "tv"}
     before, alone = order("tv", 0, anonymousId="tv"), {"anonymousId": "tv"}
     replay = after(before, _at("page", 1, **first), _at("page", 2, **second), order("tv", 3, **alone))
@@ -289,10 +289,10 @@ def test_a_link_is_made_once() -> None:
 
 
 def test_an_erasure_takes_the_ids_that_are_linked() -> None:
-    """It erases all ids of a person, with their redirects; what comes after belongs to a new customer."""
+    """An erasure erases all ids of a person, with their redirects; later events belong to a new customer."""
     erase = _at("erase", 5, userId=USER)
     replay = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), alias(USER, "name", 2), erase)
-    assert where(replay) == {"name": ["b"]}  # who asked was USER, which is name's: nothing of USER itself is left
+    assert where(replay) == {"name": ["b"]}  # the erased id was USER, which is name's: nothing of USER itself is left
     assert replay.customers[USER].merged_into is None
     whole = after(order("phone", 0, anonymousId="phone"), alias("phone", USER, 1), erase)
     assert where(whole) == {}
@@ -304,7 +304,7 @@ def test_an_erasure_takes_the_ids_that_are_linked() -> None:
 
 
 def test_an_erasure_that_is_known_before_takes_the_ids_that_are_linked() -> None:
-    """It is known, as in a second reading: older events are nowhere, whatever their order."""
+    """An erasure that is known before its older events, as in a second reading, removes them in any order."""
     at = worlds.decoded([_at("erase", 50, userId=USER)])[0].time
     stayed = 0
     for seed in range(300):
@@ -354,7 +354,7 @@ def test_a_late_link_erases_who_was_linked_to_another_before() -> None:
 
 
 def test_who_is_known_under_another_id_is_decided_no_more() -> None:
-    """Such an id is not even in a segment of customers without events; the person is."""
+    """A former id is in no segment, not even in one of customers without events; the person is."""
     replay = after(
         _at("page", 0, anonymousId="phone"), alias("phone", USER, 1), _at("page", 2, userId=USER), engine=ABSENT
     )
@@ -394,7 +394,7 @@ def test_what_an_event_links(ids: histories.Event, link: str | None) -> None:
 
 
 def test_what_an_alias_links() -> None:
-    """It links the previous id, or without one the anonymous id; a previous id that is none is a dead letter."""
+    """An alias links the previous id, or without one the anonymous id; an invalid previous id is a dead letter."""
     for ids, link in (
         ({"userId": "u", "previousId": "p"}, "p"),
         ({"userId": "u", "previousId": "p", "anonymousId": "a"}, "p"),

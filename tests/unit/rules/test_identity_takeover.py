@@ -187,7 +187,7 @@ class Victims(Post):
             if name not in self.identified:
                 self.erased_until[name] = min(what.time - 1, self.customers[name].erased)
             self.identified.add(name)
-        # An id of which nobody knows that it is a user's may be moved and erased: that stays, up to where it is one.
+        # An id that is not known as a user's may be moved and erased: that stays, up to where it is one.
         is_erased = what.time <= self.customers[name].erased
         if not is_erased and (what.identifies or not was_redirect):
             ENGINE.apply(name, self.right[name], what)
@@ -283,7 +283,7 @@ def test_one_event_takes_nobody_over() -> None:
 
 
 def test_an_erasure_of_the_attacker_erases_nobody_else() -> None:
-    """It does not before the link or after it, nor by a late event from before the erasure."""
+    """An erasure of the attacker erases no victim: not before the link, not after it, not by a late event."""
     bought = [event("Order Completed", minute, minute, userId="ann") for minute in (0, 1)]
     hijack = event("page", 5, 5, userId="evil", anonymousId="ann")
     erase = event("erase", 8, 8, userId="evil")
@@ -408,7 +408,7 @@ def test_two_ids_that_were_parted_stay_so() -> None:
 
 
 def test_an_id_that_is_linked_again_is_not_a_new_one() -> None:
-    """Neither repeats after an erasure nor a kiosk that two customers use in turn use up the bound of either."""
+    """Repeats after an erasure do not use up the bound of new ids, nor does a kiosk of two customers."""
     turns = range(0, 4 * NEW_LINKS_MAX, 2)
     kiosk = [
         event("page", minute + index, minute + index, userId=user, anonymousId="kiosk")
@@ -478,7 +478,7 @@ def test_a_person_has_so_many_new_devices() -> None:
 
 @pytest.mark.parametrize("text", [*TEXTS, " Undefined ", "NULL", "n / a", "[OBJECT object]"])
 def test_a_placeholder_is_no_id(text: str) -> None:
-    """It counts as absent, as a user and as an anonymous id: it links no customers and is none."""
+    """A placeholder counts as absent, as a user and as an anonymous id: it links no customers and is none."""
     pages = [event("page", number, number, userId=text, anonymousId=name) for number, name in enumerate(("ann", "bea"))]
     replay = replayed(*pages, event("page", 5, 5, userId="ann", anonymousId=text))
     assert sorted(replay.customers) == ["ann", "bea"]

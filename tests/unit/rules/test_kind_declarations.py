@@ -75,7 +75,7 @@ def test_the_schema_of_a_form_is_that_of_its_fields() -> None:
 
 
 def test_segments_are_decided_after_those_that_they_ask_about() -> None:
-    """They go by depth, then by key; a ring is noted for each of its members alone."""
+    """Segments are decided by depth, then by key; a ring is noted for each of its members alone."""
     named = {
         "vip": frozenset({"loyal"}),
         "loyal": frozenset({"buyer"}),

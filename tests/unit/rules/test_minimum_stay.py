@@ -58,7 +58,7 @@ def changes(*events: histories.Event) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("events", [(ORDER, VIEW, PAGE), (VIEW, ORDER, PAGE), (VIEW, PAGE, ORDER)])
 def test_an_order_that_is_older_than_the_entry_ends_no_stay(events: tuple[histories.Event, ...]) -> None:
-    """It does not, however late it is read."""
+    """An order that is older than the entry ends no stay, however late it is read."""
     assert changes(*events) == STAYED
 
 
@@ -79,13 +79,13 @@ def test_what_comes_again_of_an_order_ends_no_stay(again: histories.Event) -> No
 
 
 def test_a_redelivered_order_without_an_id_ends_no_stay() -> None:
-    """Such an order is known by its message."""
+    """A redelivered order without an id is known by its message, and ends no stay."""
     order = event(0, "m1", "Order Completed")
     assert changes(order, VIEW, order, PAGE) == STAYED
 
 
 def test_a_new_order_ends_a_stay() -> None:
-    """It does so with an id or without one."""
+    """A new order ends a stay, with an id or without one."""
     for order in (
         event(6, "m9", "Order Completed", order_id="o2"),
         event(6, "m9", "Order Completed"),

@@ -1,6 +1,6 @@
 """Placeholders that a segments file adds: wherever events are read under it, they are no ids.
 
-The one rule: what is right is the same history in which the texts are absent.
+The expected result is that of the same history without the placeholders.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def test_two_people_and_a_text_that_is_no_id() -> None:
 
 
 def test_a_file_without_them_is_as_it_was() -> None:
-    """Its fingerprint is that of the version before; what a file adds changes it, and not what its segments are."""
+    """A file without placeholders has its former fingerprint; with some, only the file's differs."""
     assert built_in().fingerprint == BUILT_IN_FINGERPRINT
     nothing: tuple[object, ...] = (None, [])
     for value in nothing:
@@ -125,7 +125,7 @@ def test_spaces_of_other_scripts_are_white_space(text: str) -> None:
     "text", ["u1", "undefined1", " ann ", "\u2003", "x" * 100, "undefined" * 9, " n u l l " + "x" * 60]
 )
 def test_an_id_is_no_placeholder(text: str) -> None:
-    """Neither is an id that begins like one, one with white space around it, or a long one."""
+    """An id that begins like a placeholder is none, nor is one with white space around it, or a long one."""
     assert not BUILT_IN.include(text)
 
 
@@ -143,7 +143,7 @@ def page(**ids: str) -> bytes:
 
 
 def test_a_worker_reads_none_of_them_as_an_id() -> None:
-    """It does so neither in an input nor in an event that another partition sent on."""
+    """A worker takes no placeholder for an id, in an input or in an event that another partition sent on."""
     event = decoded("visits", "a", page(userId="visitor", anonymousId="a"))
     assert isinstance(event, Event)
     assert (event.customer, event.link, event.identifies) == ("a", None, False)

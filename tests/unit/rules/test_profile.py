@@ -135,7 +135,7 @@ def test_merge_commutes_associates_and_is_idempotent() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS[1:60:2])
 def test_merge_leaves_the_other_as_it_was(seed: int) -> None:
-    """Neither the merge nor what is applied afterwards shows in the profile that was merged in."""
+    """A profile that was merged in changes neither by the merge nor by later events."""
     definitions, events, rng = one_customers(seed)
     theirs = profile_of(definitions, events)
     as_it_was = stored(theirs)
@@ -287,7 +287,7 @@ def test_what_has_no_window_keeps_all_orders(ever: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", ["Order Refunded", "Order Cancelled"])
 def test_a_refund_without_an_order_id_is_not_kept(name: str) -> None:
-    """It touches no order: neither that of its own message id, nor one that lies at the bound of the others."""
+    """A refund without an order id touches no order, not even one with the same message id."""
     without = Event("u", name, T + 2, "same")
     completed = Event("u", "Order Completed", T + 1, "same")
     assert in_every_order([completed, without], orders_of(None)) == [1]
@@ -353,7 +353,7 @@ def test_the_newest_512_sessions_count(over: int) -> None:
 
 
 def test_beyond_512_sessions_a_late_join_counts_one_too_few() -> None:
-    """This loss is documented: of 513 sessions two are joined late, and 511 are left where 512 are right."""
+    """The documented loss: of 513 sessions two are joined late, and 511 are left where 512 are right."""
     events = [page(number * 2 * MINUTE) for number in range(INTERVALS_MAX + 1)]
     joining = page(1001 * MINUTE)
     at_its_time = sorted([*events, joining], key=lambda event: event.time)

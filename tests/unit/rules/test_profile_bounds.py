@@ -123,7 +123,7 @@ def test_a_lifetime_total_keeps_settled_orders() -> None:
 
 
 def test_settled_orders_leave_a_window_at_the_end_of_their_day() -> None:
-    """They leave like the older contributions of any sum."""
+    """Settled orders leave a window like the older contributions of any sum."""
     value = value_of(total("sum", "total", ORDER, "30d"), bought(257))
     assert [value(MORNING + MONTH), value(MORNING + SECOND + MONTH)] == [2_570, 2_560]
     assert [value(DAY + MONTH - 1), value(DAY + MONTH)] == [10, 0]
@@ -137,7 +137,7 @@ def test_a_property_of_settled_orders_is_summed_too() -> None:
 
 
 def test_the_first_order_is_remembered() -> None:
-    """It is, settled or not, unless it was taken back while it was known."""
+    """The first order is remembered, settled or not, unless it was taken back while it was known."""
     when: When = {"first": {"event": ORDER, "ago": {"below": "1d"}}}
     events = bought(300)
     cancel = order(MORNING + 1, "Order Cancelled", f"o{MORNING}")
@@ -202,7 +202,7 @@ def test_256_different_values_are_counted(over: int) -> None:
 
 
 def test_a_value_told_again_is_as_new_as_the_last_time() -> None:
-    """It outlives those that were told after its first time, at the bound and in its window."""
+    """A repeated value outlives those that came after its first time, at the bound and in its window."""
     events = [
         *colors_viewed(DISTINCT_MAX),
         named(HOUR, "Product Viewed", color="c0"),
@@ -239,7 +239,7 @@ def test_values_that_rise_and_fall_need_no_bound() -> None:
 
 
 def test_what_was_covered_comes_out_when_the_greatest_leaves() -> None:
-    """It does so to the millisecond, and only what is newer than the greatest."""
+    """When the greatest value leaves, the next newer one counts, to the millisecond."""
     events = [named(at, "NPS Submitted", score=score) for at, score in ((0, 3), (1, 9), (2, 5), (3, 4), (4, 5))]
     value = value_of(total("max", "score", "NPS Submitted", "30d"), events)
     assert [value(at) for at in (5, MONTH, MONTH + 1, MONTH + 3, MONTH + 4)] == [9, 9, 5, 5, None]
@@ -329,7 +329,7 @@ def test_a_price_counts_for_ninety_days_before_the_newest_cart_event() -> None:
 
 
 def test_the_newest_price_of_a_product_counts() -> None:
-    """It counts for all of the product; without a price it stays, a removal may give one, a purchase ends it."""
+    """The newest price counts for all of a product; a removal may give one, a purchase ends it."""
     events = [priced(0, "p", price=9), priced(1, "p", price=2), priced(2, "p", price=None)]
     assert in_every_order(events, worth) == 6
     events += [priced(3, "p", price=5, name="Product Removed")]

@@ -145,7 +145,7 @@ def moved(count: int = 400) -> ProfileMerge:
 
 
 def test_a_profile_that_comes_three_times_counts_once() -> None:
-    """This also holds after the receiver was stored and read again."""
+    """A profile that comes three times counts once, also after the receiver was stored and read again."""
     sent, ann = moved(), ENGINE.new()
     for _ in range(3):
         process(sent, ann, DECIDER)
@@ -279,7 +279,7 @@ def moved_whole(count: int) -> ProfileMerge:
 
 
 def test_every_part_fits_into_a_record() -> None:
-    """It does with the longest ids and paths, and all that a profile may have taken in."""
+    """Each part fits into a record with the longest ids and paths, and the longest list of moves."""
     customer = customer_after(2_000)
     whole = ProfileMerge(
         "م" * 128, ERASE, customer.instant, "m" * 256, profile=b"p" * 3_000_000, definitions="d" * 12,
@@ -330,7 +330,7 @@ def test_a_customer_of_the_former_version_is_read_on() -> None:
 
 
 def test_a_record_of_the_former_version_is_read_on() -> None:
-    """It is JSON with the profile in base64, and counts once if it comes twice."""
+    """A record of the former version, JSON with the profile in base64, counts once if it comes twice."""
     profile = msgspec.msgpack.encode(customer_after(400).profile)
     record = msgspec.json.encode(
         {
@@ -366,7 +366,7 @@ def test_what_a_linkage_holds_is_stored() -> None:
 
 @pytest.mark.parametrize(("size", "reason"), [(900_000, None), (1_047_000, None), (1_048_400, "too_large_to_forward")])
 def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: str | None) -> None:
-    """It is sent on as it came, not in base64; what is larger than a record may be is a dead letter instead."""
+    """A forwarded event goes as it came, not in base64; one that is too large is a dead letter instead."""
     redirect = ENGINE.new()
     redirect.merged_into = ("ann", 5)
     (sent,) = process(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent

@@ -1,7 +1,6 @@
-"""A customer of whom more was published than its standing knows.
+"""A published-ahead customer: changes of it are published that its standing does not know.
 
-The one rule: what was published is what the same engine published in a former life; here it is decided again from
-an older standing, as it was or otherwise.
+The same engine published the changes in a former life; here they are decided again from an older standing.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ def is_ahead(customer: Customer) -> bool:
 
 
 def behind(changes: Sequence[Change], *events: Event) -> Customer:
-    """A customer of whom these changes are published and only these events are known."""
+    """A customer with these published changes, of which only these events are known."""
     _, customer = decided(events)
     assert record_published(customer, published(changes), NOW)
     assert is_ahead(customer)
@@ -160,7 +159,7 @@ def test_what_the_standing_knows_is_nothing_new() -> None:
 
 
 def test_a_segment_that_the_definitions_no_longer_have() -> None:
-    """Its members by the topic leave it, once nothing more can come of what was published."""
+    """A segment without a definition loses its published members once no published change is awaited."""
     last = published(FORMER)[2]
     _, customer = decided([PAGE])
     gone = PublishedChange(last.change_id, last.occurred_at, 3, ("busy", "buyer", "gone", "shy"))
@@ -201,7 +200,7 @@ def test_what_was_withheld_is_said_in_the_end_if_it_still_holds() -> None:
 
 
 def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
-    """Its id is new for this customer, so consumers that drop known ids do not drop it."""
+    """A closing change has an id that is new for this customer, so consumers do not drop it as known."""
     back = [*FORMER[:3], *decided([PAGE, ORDER, event("page", 3 * MINUTE)], 15 * MINUTE)[0][3:]]
     customer = behind(back[:4], PAGE, ORDER)  # busy is out, by time, at its due time
     assert lines_of(back[3:4]) == [("busy", "exited", 13 * MINUTE, 4, False)]
@@ -213,7 +212,7 @@ def test_a_closing_change_is_new_even_where_nothing_else_happens() -> None:
 
 
 def test_all_decided_again_but_with_another_membership() -> None:
-    """It is not enough that each id came: a withheld change may have made another membership."""
+    """That each id came is not enough: a withheld change may have made another membership."""
     customer = behind(FORMER[2:3])
     customer.published_ahead = Ahead({FORMER[2].id}, START + MINUTE, NOW + 1, ("buyer",))
     assert again(customer, PAGE, ORDER) == []
@@ -226,7 +225,7 @@ def test_all_decided_again_but_with_another_membership() -> None:
 
 
 def test_nothing_more_happens_to_the_customer() -> None:
-    """It is due once, at the wake, no earlier than the clock was when it was found ahead."""
+    """A customer without further events is due once, at the wake, not before the clock of the finding."""
     signed_up = event("Signed Up", 0)
     bought, _ = decided([signed_up, ORDER])
     customer = behind(bought, signed_up)  # the order never comes
@@ -237,7 +236,7 @@ def test_nothing_more_happens_to_the_customer() -> None:
 
 
 def test_a_wake_is_never_before_the_newest_published_change() -> None:
-    """This holds where the clock is behind that change, too."""
+    """A wake is not before the newest published change, also where the clock is behind that change."""
     _, customer = decided([PAGE])
     record_published(customer, published(FORMER[:3]), START)
     assert customer.published_ahead is not None
@@ -259,7 +258,7 @@ def test_an_own_due_time_comes_before_the_wake() -> None:
 
 
 def test_of_a_lost_customer_the_first_event_decides_everything() -> None:
-    """It also decides what is true without any event; what the topic says already is not repeated."""
+    """A lost customer's first event decides also segments that hold without events; no change is repeated."""
     customer = behind(FORMER[:2])
     assert lines_of(again(customer, event("Signed Up", 20 * MINUTE))) == [
         ("busy", "exited", 20 * MINUTE, 3, True), ("shy", "exited", 20 * MINUTE, 4, True),

@@ -86,7 +86,7 @@ SENTENCES: list[tuple[Reason, str]] = [
 
 @pytest.mark.parametrize(("reason", "words"), SENTENCES, ids=[row[1][:50] for row in SENTENCES])
 def test_a_sentence_for_each_condition(reason: Reason, words: str) -> None:
-    """It has what was seen and what was asked in plain words, with singular and plural."""
+    """A sentence has the observed values and the test in plain words, with singular and plural."""
     assert sentence(reason) == words
 
 
@@ -120,7 +120,7 @@ def test_a_cart_says_what_was_in_it() -> None:
 
 
 def test_a_count_says_how_many_and_until_when() -> None:
-    """It has the count in the window, the newest event even outside of it, and when that may turn."""
+    """A reason of a count has the count in the window, the newest event, and when the answer may turn."""
     events = [Event("u", "page", T + at * MINUTE, f"m{at}") for at in (0, 30)]
     when: dict[str, object] = {"performed": {"event": "page", "count": {"at_least": 2}, "within": "1h"}}
     entered, exited = changes_of(when, events, T + DAY)
@@ -282,7 +282,7 @@ def unknown(node: Reason) -> int:
 
 
 def test_a_reason_is_the_same_after_the_wire() -> None:
-    """It comes back from JSON, where `not` has that name and what is absent is not written."""
+    """A reason is the same after JSON, where `not` has that name and absent fields are not written."""
     for seed in SEEDS[:100]:
         for change in changes(seed):
             text = msgspec.json.encode(change.reason)

@@ -1,6 +1,6 @@
 """Every segment of the library does what its story says, in the product and in the oracle.
 
-The one rule: a story was computed by hand from what the definition says; product and oracle are both judged by it.
+A story was computed by hand from the definition; product and oracle are both judged by it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def engine() -> Engine:
 
 @pytest.mark.parametrize("story", STORIES, ids=segment_of)
 def test_the_product_decides_as_the_story_says(story: LibraryStory, engine: Engine) -> None:
-    """It does beside all the other segments, and under the segment's own definitions alone."""
+    """The product decides a story's segment among all others as under its own definitions alone."""
     assert by_product(engine, story) == per_customer(story.expected)
     alone = Engine(build(library_stories.definitions_of(story.segment), "story.yaml"))
     assert by_product(alone, story) == per_customer(story.expected)
@@ -67,7 +67,7 @@ def test_the_product_decides_as_the_story_says(story: LibraryStory, engine: Engi
 
 @pytest.mark.parametrize("story", STORIES, ids=segment_of)
 def test_the_oracle_decides_as_the_story_says(story: LibraryStory) -> None:
-    """It reads the library's file as it stands, with bands and holds."""
+    """The oracle reads the library's file as it stands, with bands and holds."""
     definitions = library_stories.definitions_of(story.segment)
     decided = oracle.changes(story.events, definitions, oracle.milliseconds(story.until))
     changes = [

@@ -161,7 +161,7 @@ def carrying(text: str) -> list[Reason]:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_a_hostile_text_stays_in_its_place(hostile: str) -> None:
-    """It steers nothing, and the words around it are those around a harmless text."""
+    """A hostile text steers nothing, and the words around it are those around a harmless text."""
     assert {reason.condition for reason in carrying("")} | {"first", "sessions"} == set(EXAMPLES) - GROUPS
     for language in LANGUAGES:
         for reason in carrying(hostile):
@@ -309,7 +309,7 @@ def test_explain_tells_in_the_language_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("command", ["tail", "explain u1"])
 def test_a_language_that_is_not_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is a wrong argument: one line names the languages that there are."""
+    """An unknown language is a wrong argument: one line names the languages that there are."""
     with pytest.raises(SystemExit) as stopped:
         main.run([*command.split(), "--lang", "de"])
     assert stopped.value.code == EXIT_USAGE

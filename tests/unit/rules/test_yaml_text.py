@@ -119,7 +119,7 @@ def test_what_holds_itself_is_refused(text: str, place: str, size: int, tmp_path
 
 
 def test_an_alias_beside_what_it_repeats_is_read() -> None:
-    """The same list twice is no list that holds itself."""
+    """An alias beside its anchor is read: one list that stands twice is no list that holds itself."""
     assert yaml_text.read("- &a [x]\n- [*a, *a]\n- *a") == [["x"], [["x"], ["x"]], ["x"]]
 
 
@@ -185,7 +185,7 @@ def size_of(document: object) -> tuple[int, int]:
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4), st.lists(st.integers(0, 3), max_size=6))
 def test_the_measure_counts_what_aliases_repeat(parts: list[object], repeats: list[int]) -> None:
-    """It is the size of the expanded document: no less, so that nothing passes, and no more."""
+    """The measure is the size of the expanded document: no less, so that nothing passes, and no more."""
     lines = [f"p{number}: &p{number} {json.dumps(part)}" for number, part in enumerate(parts)]
     lines += [f"r{number}: [*p{which % len(parts)}]" for number, which in enumerate(repeats)]
     text = "\n".join(lines)
@@ -199,7 +199,7 @@ def test_the_measure_counts_what_aliases_repeat(parts: list[object], repeats: li
 
 
 def test_a_file_without_end_is_read_as_far_as_it_may_be_large() -> None:
-    """This holds for both kinds of files."""
+    """A file without end is read up to the limit, for segments and for triggers."""
     endless = Path("/dev/zero")
     for read in (lambda: load(endless), lambda: triggers_file.load(endless, built_in())):
         with (
@@ -222,7 +222,7 @@ def test_many_problems_are_counted() -> None:
 @pytest.mark.parametrize("command", ["check", "worker", "ops", "triggers", "explain u1", "replay -", "diff {} {} -",
                                      "check --triggers {}", "distribution --of s"])  # fmt: skip
 def test_every_command_refuses_such_a_file(command: str, tmp_path: Path) -> None:
-    """It prints one line on stderr, before it connects to anything."""
+    """Every command prints one line on stderr, before it connects to anything."""
     path = tmp_path / "bomb.yaml"
     path.write_text(bomb(9))
     settings: dict[str, Any] = (

@@ -37,7 +37,7 @@ async def test_a_task_that_fails_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("within_s", "lasts_s", "code"), [(0.2, 30, 0), (30, 0.2, 3)])
 def test_what_does_not_end_is_ended(within_s: float, lasts_s: float, code: int) -> None:
-    """It is ended with exit code 0, as all is saved by then; a process that ends in time has its own code."""
+    """A process that does not end exits with code 0, as all is saved; one that ends in time has its own code."""
     program = f"import sys, time, streams.stop as s; s.end_at_last({within_s}); time.sleep({lasts_s}); sys.exit(3)"
     began = time.monotonic()
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == code

@@ -174,7 +174,7 @@ def run(seed: int, *, in_order: bool) -> tuple[Inputs, Partition]:
 
 
 def test_inputs_in_time_order_come_out_sorted() -> None:
-    """They go by time, then input, then offset, whatever the batches and the order of their arrival."""
+    """Records go by time, then input, then offset, whatever the batches and the order of their arrival."""
     for seed in SEEDS:
         given, partition = run(seed, in_order=True)
         assert partition.taken == given.expected, f"seed {seed}"
@@ -365,7 +365,7 @@ def test_a_move_behind_what_waits_is_made_with_the_last_record() -> None:
 
 
 def test_a_dead_letter_keeps_its_place() -> None:
-    """It has no time of its own: it is read right after the record before it, and the first one at once."""
+    """A dead letter has no time: it is read right after the record before it, and the first one at once."""
     merger = merge("visits", "carts")
     merger.add("visits", 14, [read("visits", 10, None), read("visits", 11, 5), read("visits", 12, None)])
     merger.add("carts", 202, [read("carts", 200, 4), read("carts", 201, 6)])
@@ -378,7 +378,7 @@ def test_a_dead_letter_keeps_its_place() -> None:
 
 
 def test_from_when_on_an_input_is_unread() -> None:
-    """It is unread from its first record in hand, or from the newest that came; that never goes back."""
+    """An input is unread from its first record in hand, or from the newest that came; that never goes back."""
     merger = merge("visits", "carts")
     assert merger.unread_from("visits") == 0
     merger.add("visits", 12, [read("visits", 10, 5), read("visits", 11, 9)])

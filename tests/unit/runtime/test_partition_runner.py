@@ -42,14 +42,14 @@ class Publisher:
         """No other owner is there."""
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """It has nothing to make ready."""
+        """Do nothing: there is nothing to prepare."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
-        """It has nothing to wait for."""
+        """Return at once: there is nothing to wait for."""
         return {}
 
     async def release(self) -> None:
-        """It has nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 class Refused(Publisher):
@@ -129,7 +129,7 @@ def test_a_producer_that_kafka_refuses() -> None:
         return sentences
 
     assert asyncio.run(run())[0] == (
-        "Kafka takes nothing more of partition 0 from this producer: it stood still; start the worker again"
+        "Kafka fenced this process's producer of partition 0: it stood still; start the worker again"
     )
 
 

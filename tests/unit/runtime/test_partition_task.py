@@ -1,6 +1,6 @@
-"""A partition's task between its steps, and its outbox: how often it looks, how much may wait.
+"""A partition's task between its steps, and its outbox: how often the task looks, and how much may wait.
 
-The one rule: time is what the test says, and nothing is published before the test lets it.
+The test sets the time, and nothing is published before the test allows it.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Slow:
             raise self.fails.pop()
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """It has nothing to make ready."""
+        """Do nothing: there is nothing to prepare."""
 
     async def publish(self, partition: int, records: Sequence[OutRecord]) -> Mapping[str, int]:
         await self.may.wait()
@@ -211,7 +211,7 @@ class Slow:
         return {}
 
     async def release(self) -> None:
-        """It has nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ async def test_what_may_wait_in_the_outbox(size: int, fit: int) -> None:
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
 async def test_what_keeps_others_away_is_renewed_as_long_as_the_claim_stands(is_busy: bool) -> None:
-    """It is, published or not; an owner that renewed over a newer one publishes nothing more."""
+    """A fence is renewed with or without records; an owner that fenced a newer one publishes nothing more."""
     store, publisher = MemoryStore(), Slow(renew_s=0.05)
     claim = Claim(0, 1, "t", Identity("cluster", "group", 1, "definitions"))
     state = await store.claim(claim)
@@ -278,7 +278,7 @@ async def test_an_owner_that_tries_again_to_renew_lets_go_of_what_another_has(mo
 
 
 def test_caught_up_is_said_of_all_inputs_at_their_ends() -> None:
-    """It is the oldest request less the grace; with a record in hand or not fetched it is 0."""
+    """Caught up until: the oldest request less the grace; with a record in hand or not fetched, 0."""
     now_ms = NOON_MS + 60_000
     heard = {topic: at_its_end(now_ms) for topic in TOPICS} | {"carts": at_its_end(now_ms - 300)}
     assert clocked(heard, now_ms).time.caught_up_until() == now_ms - 300 - GRACE_MS
@@ -336,7 +336,7 @@ async def test_decoding_lets_the_loop_turn() -> None:
 
 @pytest.mark.parametrize("part", ["value", "key"])
 def test_what_waits_to_be_decoded_is_in_hand(part: str) -> None:
-    """It counts, and its bytes do: meanwhile the input is not fetched further."""
+    """Records that wait to be decoded count as in hand, with their bytes, so no more are fetched."""
     now_ms = NOON_MS + 60_000
     partition_task = clocked({topic: at_its_end(now_ms) for topic in TOPICS}, now_ms)
     partition_task.receive(visit(NOON_MS))

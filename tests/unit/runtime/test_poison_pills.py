@@ -1,6 +1,6 @@
-"""Which record was under trial when the process died: what the next owner makes of it, and what is never blamed.
+"""The record under trial when a process died: what the next owner does with it, and which records are never blamed.
 
-The one rule: a death is an owner that leaves its attempt as it was; nothing else of a death is needed here.
+A death is an owner that leaves its attempt as it was; nothing else of a death is needed here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_what_ended_in_order_is_no_attempt() -> None:
 
 @pytest.mark.parametrize("stored", [b"{}", b"\xff", b'{"positions":[]}', b"null"])
 def test_what_another_version_wrote_is_no_attempt(stored: bytes) -> None:
-    """This version ignores it."""
+    """An attempt that another version wrote is ignored."""
     assert judge(stored, POSITIONS) == Attempt(POSITIONS)
 
 
@@ -223,7 +223,7 @@ async def test_two_records_that_kill() -> None:
 
 @pytest.mark.parametrize("end", [Stop("why"), StoreFailed(), Fenced(), asyncio.CancelledError()], ids=repr)
 async def test_an_end_that_says_why_is_not_the_records(end: BaseException) -> None:
-    """This holds however often it comes in the trial of one record."""
+    """An end with a known cause blames no record, however often it comes in the trial of one."""
     world = World()
     world.ends["apply", 6] = Died()
     for _ in range(2):
@@ -250,7 +250,7 @@ async def test_a_clean_end_begins_anew() -> None:
 
 
 async def test_deaths_outside_of_trials_blame_no_record() -> None:
-    """This holds whatever was read before the deaths."""
+    """Deaths outside of trials blame no record, whatever was read before them."""
     world = World()
     for _ in range(20):
         world.lives += 1
@@ -303,7 +303,7 @@ async def test_nothing_of_another_partition_happens_beside_a_trial() -> None:
 
 
 def test_care_is_of_all_partitions_until_none_needs_it() -> None:
-    """It ends when a partition has passed so many records, or read all; an unreadable one does not prolong it."""
+    """Care ends when a partition has passed so many records, or read all; unreadable ones do not prolong it."""
     now = 0.0
     care = Care([1, 2], 2, lambda: now)
     states = []

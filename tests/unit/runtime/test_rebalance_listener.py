@@ -1,6 +1,6 @@
-"""From an assignment to partitions that are held: all or nothing, whatever answers came before.
+"""From an assignment to running partitions: all or none, whatever answers came before.
 
-The one rule: Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
+Kafka, the group and the publisher are stand-ins that do one thing at the moment that a test is about;
 the store is the memory store, which keeps the contract. Long because a claim may go wrong at each of its steps.
 """
 
@@ -124,7 +124,7 @@ class Outputs:
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def read(self, positions: Mapping[tuple[str, int], int | None]) -> AsyncGenerator[OutputChunk, None]:
-        if all(topic in (*TOPICS, "merges") for topic, _ in positions):  # nobody asked to be erased
+        if all(topic in (*TOPICS, "merges") for topic, _ in positions):  # there is no erasure request
             return
         self._publisher.calls.append("read back")
         if self.meanwhile is not None:
@@ -260,7 +260,7 @@ async def test_topics_that_got_more_partitions(world: World) -> None:
 
 
 async def test_a_worker_that_has_a_new_partition_alone(world: World) -> None:
-    """It would decide customers without their history, which another partition holds."""
+    """A worker with only a new partition stops: another partition holds the history of its customers."""
     world.stays, world.outputs.heads = stays, {0: MOVED, 1: STAYED}
     await world.claim(tps=NEW)
     assert world.sentences[0].startswith("events on partition 0 of profiles belong to other partitions")
@@ -306,7 +306,7 @@ async def test_a_takeover_is_not_judged_by_what_was_heard_before(world: World) -
 
 @pytest.mark.parametrize(("generation", "fetched"), [(6, 5_000), (7, 5_003), (8, 5_000)])
 async def test_a_batch_of_another_generation_is_dropped(world: World, generation: int, fetched: int) -> None:
-    """It is dropped even where it follows on: its thread may not know of the seek yet."""
+    """A batch of another generation is dropped even if its offset fits: its thread may not know of the seek."""
     await world.left(5_000)
     await world.claim()
     tp = TP("visits", PARTITIONS[0])
@@ -326,7 +326,7 @@ async def test_a_newer_owner_in_the_middle_of_a_claim(world: World) -> None:
 
 
 async def test_a_newer_owner_before_former_ones_are_kept_away(world: World) -> None:
-    """This one has fenced the newer one by then: it reads nothing back, publishes nothing, and ends."""
+    """An owner that has fenced a newer one reads nothing back, publishes nothing, and ends."""
     await world.left(5_000)
     world.publisher.while_claiming = lambda: world.store.claim(Claim(0, 8, "newer", IDENTITY))
     assert await world.claim() == {}
@@ -354,7 +354,7 @@ async def test_a_claim_of_a_higher_generation_comes_meanwhile(world: World) -> N
 
 
 async def test_a_claim_that_redis_loses_before_it_begins(world: World) -> None:
-    """Its partitions would be read and committed, while Redis has no state of them at the next start."""
+    """A claim that Redis loses before it begins is refused, or positions without state would be committed."""
     claim = world.store.claim
 
     async def claim_and_forget(wanted: Claim) -> PartitionState:
@@ -531,7 +531,7 @@ async def test_a_rebuild_that_fails() -> None:
     """The process stops: it was started for that, and by other definitions than those that it goes on with."""
     world = World()
     await world.left(5_000)
-    world.fails = "partition 0 was not made again: why"
+    world.fails = "partition 0 was not rebuilt: why"
     failing = world.worker(rebuild=True)
     await world.claim(failing)
     await soon(lambda: bool(world.sentences))
@@ -578,7 +578,7 @@ async def test_what_was_published_is_read_back_before_anything_is_published(worl
 
 
 async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its progress is saved, so the remedy is to start again; nothing is held meanwhile."""
+    """A reading back that takes too long has saved its progress: the advice is to start again."""
     monkeypatch.setattr(rebalance_listener, "CLAIM_MAX_S", 0.2)
     world.outputs.chunks = [OutputChunk("segment-changes", partition, [], 7) for partition in PARTITIONS]
     read = world.outputs.read
@@ -619,19 +619,21 @@ async def test_records_that_were_fetched_but_never_came_are_read_again(world: Wo
 
 
 async def test_an_input_created_anew_under_a_running_worker(world: World) -> None:
-    """It ends before what was read, and Kafka says so when it is asked: nothing is sought."""
+    """A recreated input ends before the position, and Kafka says so when it is asked: nothing is sought."""
     await world.left(5_000)
     await world.claim()
     world.consumer.end[CARTS] = 40
     await answered(world, 40)
     (sentence,) = world.sentences
-    assert sentence.startswith("carts-1 ends at 40 but 5000 were read; the topic was created anew")
+    assert sentence.startswith(
+        "carts-1 ends at 40 but records up to 5000 were already read; the topic was deleted and recreated"
+    )
     assert "--rebuild" in sentence
     assert world.consumer.sought == []
 
 
 async def test_a_new_leader_that_has_not_caught_up(world: World) -> None:
-    """Its fetch answers end too early for a while; asked for the end it says the right one, and reading goes on."""
+    """A new leader's answers end too early for a while; asked for the end it is right, and reading goes on."""
     await world.left(5_000)
     await world.claim()
     await answered(world, 4_990)

@@ -1,6 +1,6 @@
-"""The watchdogs: a worker that cannot make progress says so; one that can is left alone.
+"""The watchdogs: a worker that cannot make progress logs it and stops; one that can goes on.
 
-The one rule: time and what Kafka answers are given to them, so that each case is a moment apart from its contrary.
+The tests set the time and Kafka's answers, so that each case is a moment apart from its contrary.
 """
 
 from __future__ import annotations

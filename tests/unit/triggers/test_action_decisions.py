@@ -173,7 +173,7 @@ async def test_a_partition_that_was_let_go_of_sends_nothing_more() -> None:
 
 
 async def test_a_change_that_redis_lost_is_no_exit() -> None:
-    """Its sequence was read and a lower one is stored: it is waited for, which a record says, and then it counts."""
+    """A message waits while a lower sequence is stored than was read; a record says so, then it is sent."""
     world = await started_world(cart())
     await enters(world)
     stays = world.shop.since.pop("u1")
@@ -234,7 +234,7 @@ async def test_undecided_customers_hide_nobody(count: int) -> None:
 
 
 async def test_nothing_is_sent_by_a_segmenter_that_stands_still() -> None:
-    """It may not have read a later purchase: what it decided a while ago is out of date."""
+    """No message is sent while the segmenter stands still, as it may not have read a later purchase."""
     world = await started_world(cart())
     await enters(world)
     world.shop.reached_ms = START + SECOND_MS
@@ -258,7 +258,7 @@ async def test_what_waits_for_a_segmenter_that_stands_still_expires() -> None:
 
 
 async def test_a_segmenter_with_a_longer_grace_than_triggers_is_waited_for_with_a_reason() -> None:
-    """It runs, and all that it decides is older than what triggers take for lately."""
+    """A segmenter with a longer grace is always behind for triggers, so messages wait, with a reason."""
     world = await started_world(cart())
     await enters(world)
     for second in range(1, 60):
@@ -287,7 +287,7 @@ async def test_a_segmenter_that_went_back_decides_nothing() -> None:
 
 
 async def test_an_attempt_is_given_back_where_the_segmenter_goes_back() -> None:
-    """It goes back between the first look and the last."""
+    """An attempt is given back if the segmenter goes back between the first look and the last."""
     world = await started_world(cart())
     await enters(world)
     moved: list[int] = []
@@ -463,7 +463,7 @@ async def test_nothing_is_dropped_for_a_message_that_is_not_sent(rule: dict[str,
 
 
 async def test_a_message_that_failed_for_certain_holds_up_no_other() -> None:
-    """It is tried again in 20 minutes, and by then the customer has had the other one."""
+    """A certain failure delays no other message: its retry, in 20 minutes, comes after the other one."""
 
     def script(message: Message, _: int) -> AttemptResult:
         return AttemptResult(Outcome.FAILED if message.trigger == "cart" else Outcome.SENT, "busy")
@@ -528,7 +528,7 @@ def _carts() -> dict[str, Any]:
 
 
 async def test_a_message_that_is_read_back_counts_once() -> None:
-    """Its attempt was saved, its decision published, and that save lost."""
+    """A message counts once if its attempt was saved, its decision published, and that save lost."""
     world = await started_world(cart())
     await enters(world)
     await world.until(START)

@@ -162,7 +162,7 @@ class Says:
     ],
 )  # fmt: skip
 async def test_what_a_mail_server_may_say(at: str, answer: str | None, outcome: Outcome) -> None:
-    """It refuses for good, refuses for now, or says nothing after the whole message."""
+    """A mail server refuses for good, refuses for now, or says nothing after the whole message."""
     async with Says(at, answer) as port:
         assert (await smtp(port).send(message())).outcome is outcome
     assert (await smtp(free_port()).send(message())).outcome is Outcome.FAILED
@@ -403,7 +403,7 @@ def test_which_addresses_are_public(address: str, allowed: bool) -> None:
     ],
 )
 def test_which_urls_are_not_called(url: str) -> None:
-    """Such a URL is refused at the start."""
+    """A URL that may not be called is refused at the start."""
     with pytest.raises(ValueError, match="url: expected"):
         hook(url, allow_private=False)
 

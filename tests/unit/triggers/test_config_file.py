@@ -137,7 +137,7 @@ WRONG: list[tuple[str, object, str]] = [
 
 
 def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:
-    """Otherwise the mistakes would prove nothing."""
+    """The file without mistakes is right, or the tests of mistakes would prove nothing."""
     assert problems(right(), tmp_path) == []
 
 
@@ -182,7 +182,7 @@ def test_the_example_is_right_and_said_in_words() -> None:
 
 
 def test_the_schema_takes_what_check_takes() -> None:
-    """It also refuses what is wrong by form alone."""
+    """The schema accepts every file that `check` accepts, and refuses a file with a wrong form."""
     validator = jsonschema.Draft202012Validator(triggers_schema.triggers())
     validator.check_schema(triggers_schema.triggers())
     validator.validate(yaml.safe_load(EXAMPLE.read_text()))

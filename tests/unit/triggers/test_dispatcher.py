@@ -28,7 +28,7 @@ from tests.support.in_memory_triggers import (
 
 
 async def test_a_change_starts_its_message_once_it_is_decided() -> None:
-    """It waits until the segmenter has reached the send time, and has one final decision."""
+    """A message waits until the segmenter has reached the send time, and has one final decision."""
     world = await started_world(cart())
     await enters(world)
     await world.until(START + SECOND_MS, decided=False)
@@ -42,7 +42,7 @@ async def test_a_change_starts_its_message_once_it_is_decided() -> None:
 
 
 async def test_a_repeat_of_a_change_does_nothing() -> None:
-    """Its sequence was read before."""
+    """A repeated change does nothing, as its sequence was read before."""
     world = await started_world(cart())
     again = change_input(world.shop.change("u1", "abandoned_cart", START), START)
     await world.read(again, again)
@@ -97,7 +97,7 @@ async def test_what_is_due_and_undecided_is_waited_for() -> None:
 
 
 async def test_an_exit_may_start_a_message_too() -> None:
-    """It is dropped for a customer that came back."""
+    """A message on an exit is sent, and dropped if the customer came back."""
     world = await started_world(cart(on="exited", delay="1h"))
     await enters(world)
     await enters(world)  # leaves
@@ -174,7 +174,7 @@ async def test_each_retry_looks_again() -> None:
 
 
 async def test_what_fails_for_good_leaves_a_dead_letter() -> None:
-    """It was refused, or is out of attempts; the letter has the change, so that it can be replayed."""
+    """A refused message, or one out of attempts, leaves a dead letter with its change, to be redelivered."""
     refused = await started_world(cart(), lambda *_: AttemptResult(Outcome.REFUSED, "no address"))
     await enters(refused)
     await refused.until(START)
@@ -404,7 +404,7 @@ async def test_a_slow_endpoint_slows_no_other() -> None:
         await asyncio.sleep(0)
         await world.acting.settle()
     assert sorted(message.customer for _, message, _ in world.attempts()) == [f"f{number}" for number in range(5)]
-    await enters(world, "s0", "returning_visitor")  # of whom an attempt is under way at the slow one
+    await enters(world, "s0", "returning_visitor")  # an attempt for it is under way at the slow endpoint
     await world.acting.fire(world.now, 100)
     await asyncio.sleep(0)
     await world.acting.settle()
@@ -454,7 +454,7 @@ async def test_who_is_erased_is_sent_nothing() -> None:
 
 
 async def test_a_change_from_before_an_erasure_starts_nothing() -> None:
-    """This holds for changes of any kind and for the erasure's own exits; a later change does start one."""
+    """A change from before an erasure starts nothing, nor does an exit by it; a later change starts one."""
     leaving = file_of(triggers={"bye": {"segment": "abandoned_cart", "on": "exited", "channel": "screen"}})
     world = await started_world(leaving)
     await enters(world)

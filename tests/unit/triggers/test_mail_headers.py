@@ -205,7 +205,7 @@ def test_an_id_is_no_header(value: str) -> None:
 
 @pytest.mark.parametrize("value", INJECTIONS)
 def test_a_subject_of_any_length(value: str) -> None:
-    """These mails have no address to unsubscribe at, as its line has a limit."""
+    """A subject of any length reads back. No address to unsubscribe at is in these mails, as its line has a limit."""
     mail = parse_email(composed(name=value, unsubscribe=None), strict=True)
     _check_subject(mail, f"{value}, you left something, u1")
     assert list(mail.headers) == [name for name in NAMES if not name.startswith("List")]
@@ -213,7 +213,7 @@ def test_a_subject_of_any_length(value: str) -> None:
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_address_is_one_address(address: str) -> None:
-    """It is the whole of To, or there is no message."""
+    """An address is the whole of To, or there is no message."""
     if not mime.is_address(address):
         with pytest.raises(ValueError, match="expected addresses"):
             composed(email=address)
@@ -223,7 +223,7 @@ def test_an_address_is_one_address(address: str) -> None:
 
 
 def test_drawn_addresses_are_one_address() -> None:
-    """They are drawn from signs that steer, part and quote, and from plain ones, so that some are valid."""
+    """Addresses are drawn from signs that steer, part and quote, and from plain ones, so that some are valid."""
     rng, count = random.Random(1), 0
     for _ in range(2_000):
         address = "@".join("".join(rng.choices(SIGNS + "abcdefgh" * 8, k=rng.randint(1, 9))) for _ in range(2))
@@ -250,14 +250,14 @@ def test_which_addresses_there_are() -> None:
     ],
 )  # fmt: skip
 def test_the_shops_own_addresses_are_checked_at_the_start(parts: dict[str, Any], problem: str) -> None:
-    """They are not checked only at the first message."""
+    """The shop's own addresses are checked at the start, not only at the first message."""
     with pytest.raises(ValueError, match=problem):
         channel(**parts)
 
 
 @pytest.mark.parametrize("name", ["Shop", "Shop & Söhne", "Shop, Inc.", '"Q" <x@y>', "=?utf-8?q?a=0ab?=", "ف" * 60])
 def test_the_shops_name_is_shown_as_it_is(name: str) -> None:
-    """It is, whatever signs are in it."""
+    """The shop's name is shown as it is, whatever signs are in it."""
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     mail = parse_email(composed(**{"from": f'"{quoted}" <shop@example.com>'}), strict=True)
     assert mail.from_ is not None
@@ -288,7 +288,7 @@ def test_isolates_of_sentences_stay_in_a_subject() -> None:
     ],
 )  # fmt: skip
 def test_expressions_in_an_address_are_encoded_once(template: str, address: str) -> None:
-    """They are, whether or not the author encodes them; ``safe`` marks a trait that is a whole address."""
+    """An expression is encoded once, also if the author encodes it; ``safe`` marks a whole address."""
     words = MessageTemplates(config.Template(text="{{ unsubscribe }}"), Path(), frozenset({"email", "name"}), template)
     contact = {"name": "x\r\nBcc: y", "email": "https://example.net/a?b=c>,<https://evil.example/"}
     rendered, unsubscribe = words.say(msgspec.structs.replace(message("a&b/> ä"), contact=contact))
@@ -325,7 +325,7 @@ async def test_an_address_that_fits_no_line_is_refused() -> None:
 
 
 def test_no_value_comes_to_pythons_parser_of_headers() -> None:
-    """It decodes encoded words; what it makes of the line breaks in them depends on the interpreter."""
+    """No value reaches the parser of headers, whose handling of encoded line breaks depends on the version."""
     files: set[str] = set()
 
     def note(frame: FrameType, _: str, __: object) -> None:
@@ -387,7 +387,7 @@ def test_what_does_not_decode_is_refused() -> None:
 
 @pytest.mark.parametrize("subtype", ["plain", "html"])
 def test_a_message_of_one_part(subtype: str) -> None:
-    """It reads back, and one with another text does not."""
+    """A message of one part reads back, and one with another text does not."""
     mail = mail_of()._replace(parts=[mime.body(subtype, "Hello")])
     raw = mime.write(mail)
     mime.verify(raw, mail)
@@ -407,7 +407,7 @@ async def test_what_would_not_be_read_as_meant_is_not_sent(monkeypatch: pytest.M
 @pytest.mark.parametrize("text", ["a\r\n.\r\nb", "a\n.\nb", "a\r.\rb", "a\n.\r\nb", "a\x0b.\x0cb", "a\u2028.\u0085b"])
 @pytest.mark.parametrize("filler", ["", "é" * 400, "x" * 2_000])
 def test_a_body_has_one_kind_of_line_break(text: str, filler: str) -> None:
-    """It does, whichever line break it came with, in either transfer encoding."""
+    """A body has CR LF alone, whichever line break it came with, in either transfer encoding."""
     mail = mail_of(text=text + filler)
     raw = mime.write(mail)
     mime.verify(raw, mail)

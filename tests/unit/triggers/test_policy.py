@@ -1,7 +1,7 @@
 """Random lives of customers under random policies: no cap, quiet hour, cool-down or hold-out is ever broken.
 
-The one rule: what is asked is read from the attempts that the channel saw and from the decisions, with
-arithmetic of its own: nothing here asks the policy.
+The rules are checked on the channel's attempts and on the decisions, with arithmetic of the test's own: nothing here
+calls the policy.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
     assert Counter(decision.key for decision in world.decisions() if decision.decision in FINAL) == expected
     assert {message.key for _, message, _ in attempts} <= set(expected)
 
-    # Nothing that reached somebody is called skipped or failed... and what is called sent was sent.
+    # No message that reached a customer is called skipped or failed... and what is called sent was sent.
     finals = {decision.key: decision.decision for decision in world.decisions() if decision.decision in FINAL}
     reached = {message.key for _, message, result in attempts if result.outcome is Outcome.SENT}
     assert {key for key, final in finals.items() if final == "sent"} <= reached

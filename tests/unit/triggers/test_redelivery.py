@@ -63,7 +63,7 @@ def kinds(decisions: list[Decision]) -> list[str]:
 
 
 async def test_what_was_sent_since_it_failed_is_not_sent_again() -> None:
-    """This holds however often the dead letters are redelivered; each redelivery has a decision."""
+    """A message that was sent since is not sent again, however often it is redelivered; each has a decision."""
     world = await failed()
     await redelivered(world, 0, 1, 2)
     assert [result.outcome for _, _, result in world.attempts()] == [Outcome.REFUSED, Outcome.SENT]
@@ -140,7 +140,7 @@ async def test_a_redelivery_that_redis_lost_with_its_end_is_not_sent_again() -> 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["this version", "a former version"])
 async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> None:
-    """It is sent for a second stay under `once`, too; former versions do not mark decisions as redeliveries."""
+    """A redelivery is sent for a second stay under `once`, too; former versions do not mark decisions so."""
     decisions = [
         decision if says_so else msgspec.structs.replace(decision, redelivery=None) for decision in await topic()
     ]
@@ -163,7 +163,7 @@ async def test_after_a_rebuild_a_redelivered_message_is_sent(says_so: bool) -> N
 
 
 async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> None:
-    """Its end is on the topic: one decision and one dead letter are enough."""
+    """A failed redelivery with its end on the topic has one decision and one dead letter, and no second try."""
     world = await failed(then=lambda *_: REFUSED)
     await redelivered(world, 0)
     decisions = world.decisions()
@@ -181,7 +181,7 @@ async def test_after_a_rebuild_a_redelivery_that_failed_is_not_begun_again() -> 
 
 
 def test_of_several_letters_of_a_message_the_newest_is_redelivered() -> None:
-    """It failed again each time, and one request tries it once. What cannot be read stays as it is."""
+    """A message with several dead letters is tried once per request; an unreadable letter stays as it is."""
 
     def letter(offset: int, trigger: str, value: bytes) -> SimpleNamespace:
         return SimpleNamespace(offset=offset, key=b"u1", value=value, headers=[("trigger", trigger.encode())])

@@ -1,6 +1,6 @@
 """Webhooks that try to reach an address inside: by how it is written, by what a name resolves to, by the peer.
 
-The one rule: what stands inside is a real server whose certificate the client trusts, so that only the guard is
+The internal server is a real one, whose certificate the client trusts, so that only the guard is
 between them; it sees no request, and where it can be known before, no connection either.
 """
 
@@ -93,7 +93,7 @@ async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> AttemptResult
     ],
 )  # fmt: skip
 def test_no_form_of_an_address_inside_is_public(address: str, is_public: bool) -> None:
-    """This does not depend on what the Python version knows of such forms."""
+    """An internal address in any form is refused, whatever the Python version knows of such forms."""
     assert ssrf.is_public(address) is is_public
 
 
@@ -158,7 +158,7 @@ async def test_a_redirect_is_not_followed(inside: Inside) -> None:
 
 
 async def test_the_environment_turns_nothing(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Neither its proxies nor its passwords count."""
+    """The proxies and passwords of the environment have no effect."""
     netrc = tmp_path / "netrc"
     netrc.write_text(f"machine {HOST} login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))

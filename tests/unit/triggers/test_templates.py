@@ -73,7 +73,7 @@ def message(**contact: str) -> Message:
     ],
 )
 def test_a_template_that_makes_too_much_is_a_problem_at_the_start(template: str, problem: str) -> None:
-    """It is named by its part, at once and with little memory, whatever Python raises."""
+    """A template that makes too much is named by its part, at once and with little memory, on any Python."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=f"text: {problem}"):

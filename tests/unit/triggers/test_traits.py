@@ -111,7 +111,7 @@ def test_a_huge_value_is_bounded(value: Any) -> None:
 
 
 def test_a_number_of_a_megabyte_is_bounded() -> None:
-    """It is stored as a text, as far as it is stored."""
+    """A number of a megabyte is stored as a bounded text."""
     traits = Document(b'{"history": 1' + b"0" * 900_000 + b"}")
     person = Person()
     intake().apply(person, Event("u1", IDENTIFY, 1, "m1", traits=traits), 1)
@@ -137,7 +137,7 @@ def test_a_value_of_usual_size_is_stored_as_it_is() -> None:
 
 
 def test_a_flag_stays_beside_what_is_large() -> None:
-    """The largest goes: else a customer who has unsubscribed would be sent messages."""
+    """The largest value is dropped, so that a customer that has unsubscribed is not sent messages."""
     long = ["x" * 1_024] * 64
     prefs = {"seen": long, "bought": long, "unsubscribed": True}
     assert value_of(identified(Person(), {"prefs": prefs}), "prefs")["unsubscribed"] is True

@@ -1,6 +1,6 @@
 """The depth of a JSON text: as counted character by character, and fast whatever the text is.
 
-The one rule: a bound on time is a ratio to an ordinary record of the same size, read beside it in the same run.
+A bound on time is a ratio to an ordinary record of the same size, read beside it in the same run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def depth(value: bytes) -> int:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_depth_is_that_of_a_reader_of_characters(seed: int) -> None:
-    """It is for random texts, also broken ones, at every limit around their depth."""
+    """The depth of random texts, also broken ones, is that of a reader of characters, at every near limit."""
     rng = random.Random(seed)
     for _ in range(300):
         weights = [rng.random() ** 3 for _ in range(7)]
@@ -95,7 +95,7 @@ def least(action: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_megabyte_takes_no_longer_than_an_ordinary_one(name: str) -> None:
-    """It is refused early, within the time in which the standard library parses a megabyte of products."""
+    """A deep megabyte is refused within the time in which the standard library parses one of products."""
     value = HOSTILE[name]
     product = {"product_id": "p-1001", "sku": "s-1001", "name": "Green tea", "price": 4.5, "quantity": 2}
     ordinary = json.dumps({"products": [product] * (MB // 100)})

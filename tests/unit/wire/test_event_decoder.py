@@ -23,7 +23,7 @@ ORIGIN = Origin("carts", 3, 42)
 
 
 def backwards(**fields: str | None) -> bytes:
-    """The same record, its fields in the opposite order."""
+    """A record with its fields in the opposite order."""
     together = {**BASE, **fields}
     names = reversed(together)
     return ("{" + ",".join(f'"{name}":{together[name]}' for name in names if together[name] is not None) + "}").encode()
@@ -162,7 +162,7 @@ NAMES_USER: list[tuple[str | None, Fields, bool]] = [
 
 @pytest.mark.parametrize(("topic", "fields", "is_named"), NAMES_USER)
 def test_whether_an_event_names_a_user(topic: str | None, fields: Fields, is_named: bool) -> None:
-    """The same text twice names one in an identify with traits, and on any topic but that of browsers."""
+    """One text as both ids names a user in an identify with traits, and on any topic but that of browsers."""
     value = record(**fields)
     event = accepted(value) if topic is None else decode(value, b"a", NOON_MS, Origin(topic, 0, 1))
     assert (event.customer, event.identifies) == ("a", is_named)
@@ -187,7 +187,7 @@ BROKEN_TEXTS = [
 
 @pytest.mark.parametrize("text", BROKEN_TEXTS)
 def test_broken_json_anywhere(text: str) -> None:
-    """It is broken also in fields that are not read, and inside properties of any name."""
+    """Broken JSON is refused also in fields that are not read, and inside properties of any name."""
     for field in ("context", "traits", "userId", "messageId", "properties", "unknown"):
         assert outcome(record(**{field: text})) == "not_json", field
     inside = f'{{"color":{text}}}'
@@ -212,7 +212,7 @@ def test_one_json_text_alone(around: tuple[bytes, bytes]) -> None:
 
 @pytest.mark.parametrize("text", ["1e999", "-1e999", "1" * 500, "1" * 5_000, "0." + "1" * 5_000, "1e" + "9" * 40])
 def test_numbers_that_nobody_reads_may_be_huge(text: str) -> None:
-    """They are JSON: alone they do no harm, and beside another fault that fault is named."""
+    """Huge numbers are JSON: alone they do no harm, and beside another fault that fault is named."""
     assert isinstance(outcome(record(context=text)), Event)
     assert outcome(record(context=text, messageId="5")) == "no_message_id"
     assert outcome(record(traits=text, type="5")) == "bad_type"
@@ -260,7 +260,7 @@ def test_customers_that_are_not(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["5", "0", "1.5", "true", "false", "[]", '["u"]', "{}"])
 def test_an_id_that_is_not_text(text: str) -> None:
-    """Neither of the two may be anything but text, whichever of them would count."""
+    """An id that is no text is refused, whichever of the two would count."""
     assert outcome(record(userId=text)) == "bad_id"
     assert outcome(record(userId=text, anonymousId='"a"')) == "bad_id"
     assert outcome(record(anonymousId=text)) == "bad_id"
@@ -290,7 +290,7 @@ def test_timestamps(text: str, time: int | None) -> None:
 
 
 def test_one_minute_in_several_hands() -> None:
-    """The same digits under another offset or letter are read by themselves, whichever came first."""
+    """Equal digits under another offset or letter are read by themselves, whichever came first."""
     utc = oracle.milliseconds("2031-05-06T07:08:00.500Z")
     hands = {"Z": utc, "+03:30": utc - 210 * MINUTE, "-05:00": utc + 300 * MINUTE, "z": utc}
     for order in (list(hands), list(hands)[::-1]):
@@ -421,7 +421,7 @@ def test_texts_that_are_no_numbers(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["true", "false", "[]", "[1]", "{}"])
 def test_values_that_are_no_numbers(text: str) -> None:
-    """Neither number nor text nor null is `bad_value`."""
+    """A value that is no number, no text and not null is `bad_value`."""
     assert outcome(ordered(total=text)) == "bad_value"
 
 
@@ -432,7 +432,7 @@ def test_escapes_in_a_numeric_string_are_its_characters() -> None:
 
 
 def test_random_amounts_are_exact() -> None:
-    """They agree with fractions: any digits, any small exponent, as number and as text."""
+    """Amounts agree with fractions: any digits, any small exponent, as number and as text."""
     rng = random.Random(20260302)
     refused = 0
     for _ in range(5_000):
@@ -468,7 +468,7 @@ def test_the_price_of_a_product(name: str) -> None:
 
 
 def test_the_value_of_an_order() -> None:
-    """It is `total`, else `revenue`; null is absent, 0 is a value."""
+    """The value of an order is `total`, else `revenue`; null is absent, 0 is a value."""
     assert accepted(ordered(total="5", revenue="7")).amount == 5 * MICRO
     assert accepted(ordered(total="null", revenue='"7"')).amount == 7 * MICRO
     assert accepted(ordered(total="0", revenue="7")).amount == 0

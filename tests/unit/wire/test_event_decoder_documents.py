@@ -1,4 +1,4 @@
-"""What a record says beside its fields: properties, traits and context, read when a rule asks for them.
+"""A record's properties, traits and context, which are read when a rule asks for them.
 
 The one rule: whatever `decode` accepts can be read by every rule, and how deep it may be nested does not
 depend on who calls.
@@ -22,7 +22,7 @@ from tests.support.profiles import When, wanting
 
 
 def test_properties_are_kept_for_every_name() -> None:
-    """They are as sent, numbers with a point as their text, also for events that are not the shop's."""
+    """Properties are as sent, numbers with a point as their text, also for events that are not the shop's."""
     properties_text = '{"a":1,"b":0.10,"c":{"d":[null,true,"چای"]},"total":5}'
     for event in ('"Signed Up"', '"Order Completed"', '"Product Added"', '"Product Viewed"'):
         fields = accepted(record(event=event, properties=properties_text)).properties.fields
@@ -45,14 +45,14 @@ WRONG_OBJECTS = ["[]", "5", "-1", '"text"', '""', "true", "false", "[{}]", '"{}"
 @pytest.mark.parametrize("text", WRONG_OBJECTS)
 @pytest.mark.parametrize("name", ["page", "screen", "identify", "alias", "group", "track"])
 def test_properties_of_a_wrong_type(name: str, text: str) -> None:
-    """They are `bad_value` on every type of event, as a rule reads them everywhere."""
+    """Properties of a wrong type are `bad_value` on every type of event, as a rule reads them everywhere."""
     for event in ('"Signed Up"', '"Product Added"', '"Product Viewed"') if name == "track" else (None,):
         assert outcome(record(type=f'"{name}"', event=event, properties=text)) == "bad_value"
 
 
 @pytest.mark.parametrize("text", WRONG_OBJECTS)
 def test_traits_of_a_wrong_type(text: str) -> None:
-    """They are `bad_value` on identify, which alone has traits; elsewhere they are not read."""
+    """Traits of a wrong type are `bad_value` on identify, which alone has traits; elsewhere they are not read."""
     assert outcome(record(type='"identify"', traits=text)) == "bad_value"
     assert outcome(record(event='"identify"', traits=text)) == "bad_value"
     for fields in ({"type": '"page"'}, {"type": '"group"'}, {"event": '"Signed Up"'}, {}):
@@ -101,7 +101,7 @@ def test_a_context_of_a_wrong_type_is_ignored(text: str) -> None:
                          ids=lambda text: text[:9])  # fmt: skip
 @pytest.mark.parametrize("name", ["device", "campaign", "referrer", "page", "location", "locale", "unknown"])
 def test_a_part_of_a_context_of_a_wrong_type_is_ignored(name: str, text: str) -> None:
-    """It is not carried, the others are; also beside numbers that no decoder accepts."""
+    """A part of a wrong type is not carried, the others are; also beside numbers that no decoder accepts."""
     if name == "locale" and text == '"x"':
         return
     whole = json.loads(WHOLE)
@@ -180,7 +180,7 @@ NESTS = {"lists": lists, "objects": objects, "both": both}
 @pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
 @pytest.mark.parametrize("field", ["properties", "traits", "context", "unknown"])
 def test_a_hundred_levels_are_read(field: str, nest: Callable[[int], str]) -> None:
-    """The record itself is the first; with the 101st it is no JSON, wherever that stands and whoever reads it."""
+    """The record itself is the first level; with the 101st it is no JSON, in any place and for any reader."""
     for kind in ('"page"', '"identify"', '"track"'):
         deepest = f'{{"a":{nest(DEPTH_MAX - 2)}}}'
         event = accepted(record(type=kind, **{field: deepest}))
@@ -201,7 +201,7 @@ def test_many_levels_side_by_side_are_none() -> None:
 @pytest.mark.parametrize("other", ["1e999", "1" * 5_000, '"x"', "5"], ids=lambda text: text[:5])
 @pytest.mark.parametrize("depth", [DEPTH_MAX, 500, 900])
 def test_nesting_is_no_json_whatever_else_is_strange(depth: int, other: str) -> None:
-    """This holds beside a number out of every range, and beside fields of a wrong type."""
+    """Too deep a value is no JSON, also beside a number out of every range, or fields of a wrong type."""
     assert outcome(record(context=other, traits=lists(depth))) == "not_json"
     assert outcome(record(event='"Signed Up"', unknown=other, properties=objects(depth))) == "not_json"
     assert outcome(record(messageId="5", unknown=other, context=lists(depth))) == "not_json"

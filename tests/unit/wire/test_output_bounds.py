@@ -158,7 +158,7 @@ def _check_value(whole: Any, left: Any, place: str, marks: dict[str, int]) -> No
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_reason_of_any_size(seed: int) -> None:
-    """It fits, what is left is the beginning of what was there, and each mark says how much is not; small ones stay."""
+    """A large reason is cut to fit: each value keeps its beginning, and a mark says how much is cut."""
     reason = Drawn(seed).reason()
     left = bounded(reason)
     assert size(left) <= REASON_MAX_BYTES
@@ -170,7 +170,7 @@ def test_a_reason_of_any_size(seed: int) -> None:
 
 
 def test_what_is_drawn_is_of_every_size() -> None:
-    """Otherwise the test above would show nothing."""
+    """Drawn reasons have every size, or the test above would show nothing."""
     sizes = [size(Drawn(seed).reason()) for seed in SEEDS]
     assert sum(length <= REASON_MAX_BYTES for length in sizes) >= 5
     assert sum(length > 10 * REASON_MAX_BYTES for length in sizes) >= 8
@@ -178,7 +178,7 @@ def test_what_is_drawn_is_of_every_size() -> None:
 
 
 def test_the_largest_reason_of_one_chain() -> None:
-    """It is as deep as conditions nest, with texts of control characters, the longest; the last limit holds it."""
+    """A chain as deep as conditions nest, with the longest texts of control characters, meets the last limit."""
     tests = {"\x00" * 64: {"in": ["\x00" * 500] * 1_000, "not_in": ["\x01" * 500] * 1_000}}
     steps = [StepAsked(tuple("\x02" * 500 for _ in range(9)), tests) for _ in range(10)]
     reason = Reason(False, "sequence", Observed(), {}, steps=steps, same="\x00" * 500, segment="s" * 64)
@@ -195,7 +195,7 @@ def test_the_largest_reason_of_one_chain() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_sentence_of_any_reason(seed: int) -> None:
-    """It is not longer than it may be, what it began of isolates it ends, and nothing large is built on the way."""
+    """A sentence has a bounded length, closes each isolate that it opens, and builds nothing large on the way."""
     reason = Drawn(seed).reason()
     for variant in (reason, bounded(reason)):
         for language in LANGUAGES:
@@ -271,7 +271,7 @@ def weight(record: OutRecord) -> int:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_change_of_any_size(seed: int) -> None:
-    """It fits with its row, agrees with the published schema, and nothing but its reason and sentences is another."""
+    """A change fits with its row, agrees with the schema, and only its reason and sentences are cut."""
     change = largest(Drawn(seed).reason())
     record, row = step_records.published_records([change], (), lambda _: False)
     assert len(record.value or b"") <= CHANGE_MAX_BYTES
@@ -288,7 +288,7 @@ def test_a_change_of_any_size(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_change_that_a_former_version_saved(seed: int) -> None:
-    """Its outbox record is cut before it is published, in each way to it; it stays known by its headers."""
+    """A large saved change is cut before it is published, in each way to it; its headers still identify it."""
     change = largest(Drawn(seed).reason())
     long = msgspec.structs.replace(change, said={"en": "x" * 700_000, "fa": f"{RLI}{FSI}" * 100_000})
     saved = OutRecord("segment-changes", b"u1", msgspec.json.encode(long), changes.headers(change))
@@ -301,7 +301,7 @@ def test_a_change_that_a_former_version_saved(seed: int) -> None:
 
 
 def test_what_is_not_too_large_is_published_as_it_was_saved() -> None:
-    """It is the same byte for byte, even with fields of another version."""
+    """A change that is not too large is published byte for byte, even with fields of another version."""
     odd = OutRecord("segment-changes", b"u1", b'{"of another version": 1}', [])
     assert step_records.bounded(odd) is odd
     letter = OutRecord(TRIGGER_DEAD_LETTERS, b"u1", b'{"of another version": 1}', [])
@@ -359,7 +359,7 @@ def replayed(document: dict[str, Any], *lines: bytes) -> list[Change]:
 
 @pytest.mark.parametrize(("count", "chars", "left"), [(1_000, 12, 256), (1_000, 200, 16), (400, 12, None)])
 def test_a_rule_that_lists_a_thousand_values(count: int, chars: int, left: int | None) -> None:
-    """It decides by all of them; the change shows the first ones and says how many more there are."""
+    """A rule decides by all of its values; the change shows the first ones and how many more there are."""
     (change,) = replayed(listed(count, chars), viewed(x=f"{count - 1:04d}".ljust(chars, "v")))
     value = json.loads(changes.encode(changes.of(change, INSTANT)))
     assert len(json.dumps(value, ensure_ascii=False).encode()) < 20_000
@@ -421,7 +421,7 @@ def test_a_definition_that_adds_too_much(document: dict[str, Any], path: str, ri
 
 
 def test_definitions_up_to_their_limits() -> None:
-    """Such definitions are taken."""
+    """Definitions up to their limits are accepted."""
     for document in (
         listed(1, TEXT_MAX_CHARS, "x" * TEXT_MAX_CHARS),
         listed(1_000, CONDITION_MAX_BYTES // 1_000 - 5),

@@ -234,7 +234,7 @@ def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes) -> None:
 @FUZZ
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(ENVELOPE, ANY_JSON)))
 def test_any_fields_are_an_event_or_a_dead_letter(fields: dict[str, object]) -> None:
-    """This also holds for objects that have our fields, of any type."""
+    """Any JSON object is an event or a dead letter, also one that has our fields with any types."""
     event_or_reason = outcome(record(**{name: json.dumps(value) for name, value in fields.items()}))
     assert isinstance(event_or_reason, Event) or event_or_reason in REASONS
 
