@@ -413,7 +413,8 @@ def test_retention_has_removed_events(small: Shop) -> None:
 def test_an_input_was_created_anew(small: Shop) -> None:
     """A recreated input exits 75, without a long list of differences."""
     recreate(small, "purchases", [])
-    assert_stopped(small.verify(), f"{small.prefix}purchases-{partition_of(b'u1')} ends at 0 but records up to 2 were already read")
+    place = f"{small.prefix}purchases-{partition_of(b'u1')}"
+    assert_stopped(small.verify(), f"{place} ends at 0 but records up to 2 were already read")
 
 
 @pytest.mark.parametrize(
