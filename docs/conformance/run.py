@@ -49,7 +49,7 @@ def passes(story: Json, command: list[str]) -> bool:
         sys.stdout.write(f"FAILED {story['name']}: exit code {error.returncode}\n")
         return False
     except (ValueError, KeyError, TypeError) as error:
-        sys.stdout.write(f"FAILED {story['name']}: what was printed is no change: {error!r}\n")
+        sys.stdout.write(f"FAILED {story['name']}: the printed text is no change: {error!r}\n")
         return False
     wanted = per_customer(story["expected"])
     for customer in sorted(actual.keys() | wanted.keys()):

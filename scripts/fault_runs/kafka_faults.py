@@ -63,7 +63,7 @@ def refused(scene: Scene, text: str) -> None:
         raise TimedOut(f"workers that say {text!r} went on all the same: {before}, {scene.positions()}")
 
 
-@kind("retention", "retention has passed the position: stops", stops=("are gone before", NEWER_OWNER),
+@kind("retention", "retention has passed the position: stops", stops=("were removed by retention", NEWER_OWNER),
       audited=False, quick=False)  # fmt: skip
 def _(scene: Scene) -> None:
     scene.begin(1)

@@ -72,7 +72,7 @@ def _events(
     inputs = [logs.open(name, partition) for name in INPUTS]
     for log in inputs:
         if log.first:
-            print(f"{log.name} begins at {log.first}: what retention removed is not decided", file=sys.stderr)
+            print(f"{log.name} begins at {log.first}: earlier events were removed by retention", file=sys.stderr)
     belongs = belonging(partitions, settings.partitioner)
     for _, event in merged([log.whole() for log in inputs], partition, [0] * len(inputs), placeholders):
         if event is not None and belongs(event.customer, partition):

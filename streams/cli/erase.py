@@ -50,7 +50,7 @@ def run(settings: Settings, customer_id: str, wait_s: float) -> int:
     for customer in customers:
         if customer.merged_into is not None:
             other = visible(customer.merged_into[0])
-            show([f"beside    {visible(customer_id)} is known as {other}: what moved there is erased there"])
+            show([f"beside    {visible(customer_id)} is linked to {other}: data that moved there are erased there"])
     is_done = all(outcomes)
     if not is_done:
         requests.report_not_done("erase", wait_s)
@@ -77,7 +77,7 @@ def _erase(settings: Settings, customer_id: str, topics: ClusterTopics, count: i
     """Send a request for one id, wait, and print what is gone and what is not; whether it was done in time."""
     has_triggers = asyncio.run(_has_triggers(settings, customer_id, count))
     request = requests.send(settings, count, "erase", customer_id)
-    show([f"asked     erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}"])
+    show([f"requested erase {visible(customer_id)}, all up to {format_instant(request.at)}: {request.place}"])
     # Every process that stores something of the customer must have read the request.
     stores = [settings]
     if has_triggers:

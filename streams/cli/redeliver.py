@@ -46,8 +46,8 @@ def run(settings: Settings, trigger: str | None, since_ms: int) -> int:
             if not error.retriable:
                 raise
             raise Stop(
-                f"not all messages could be redelivered ({error}); when Kafka answers, redeliver them again: what was "
-                "sent by then is not sent again"
+                f"not all messages could be redelivered ({error}); when Kafka answers, redeliver them again: messages "
+                "that were sent by then are not sent again"
             ) from None
         finally:
             _report(sender, topic)

@@ -99,9 +99,9 @@ class Verification:
         fold = self._folded(partition, snapshot)
         versions = DefinitionVersions.read(snapshot.meta, snapshot.documents, self._engine)
         if snapshot.waits_for_ids:
-            self._not_of_persons = "something of them waits to be published"
+            self._not_of_persons = "records about them are not published yet"
         elif versions.number:
-            self._not_of_persons = "the definitions were changed, and a profile that moved before lacks what they ask"
+            self._not_of_persons = "the definitions changed, and profiles that moved before lack facts that they need"
         self._person_inputs.note(partition, snapshot.slices[-1].positions)
         self._comparison.short = definition_list.short(snapshot.meta)
         self._short |= self._comparison.short

@@ -177,7 +177,7 @@ class Outbox:
             await self._publisher.renew(self._partition)
         except NotRenewed as failed:
             log.warning(
-                "a fence could not be renewed; it is tried again",
+                "renewing a fence failed; retrying",
                 extra={"partition": self._partition, "error": str(failed), "has_begun": failed.has_begun},
             )
             return failed

@@ -81,7 +81,7 @@ class PartitionRunner:
                 "the worker again, it says what to do"
             )
         log.warning(
-            "a newer owner has claimed a partition; this process works on it no more and waits for the rebalance",
+            "a newer owner has claimed a partition; this process stops processing it and waits for the rebalance",
             extra={"partition": partition, "generation": generation},
         )
         await asyncio.sleep(NEWER_OWNER_WAIT_S)

@@ -65,8 +65,8 @@ def check_within_log(positions: Mapping[TP, int], offsets: Offsets, terms: Terms
         name, first, end = f"{tp.topic}-{tp.partition}", offsets.first[tp], offsets.end[tp]
         if position < first:
             raise Stop(
-                f"{name}: records {position} to {first - 1} are gone before they were read; {REBUILD}, "
-                "and a longer retention"
+                f"{name}: records {position} to {first - 1} were removed by retention before they were read; "
+                f"{REBUILD}, and a longer retention"
             )
         if terms.exact_ends and position > end:
             raise recreated_topic(name, end, position)

@@ -200,7 +200,7 @@ class PartitionOwner:
             self._config.stop(
                 f"claiming took over {CLAIM_MAX_S:.0f} s; "
                 + (
-                    "what was published is being read back: start the worker again, it goes on from where it came to"
+                    "published records are still being read back: start the worker again, it goes on from there"
                     if assignment.is_reading_back
                     else "see that Redis and Kafka answer"
                 )

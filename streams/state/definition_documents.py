@@ -36,5 +36,8 @@ def engine_of(document: bytes, fingerprint: str) -> Engine:
             f"the former definitions are no longer understood ({error.problems[0]}); {_ANOTHER_VERSION}"
         ) from None
     if definitions.fingerprint != fingerprint:
-        raise ClaimRefused(f"the former definitions are read otherwise than when Redis was written; {_ANOTHER_VERSION}")
+        raise ClaimRefused(
+            "this version reads the former definitions in another way than the version that wrote Redis; "
+            f"{_ANOTHER_VERSION}"
+        )
     return Engine(definitions)

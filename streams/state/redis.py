@@ -173,7 +173,7 @@ class RedisStore(RedisReader):
             memory = await cast(Any, self._client.info)("memory", **server)
             policy = memory.get("maxmemory_policy", "noeviction")
             if policy != "noeviction":
-                raise ClaimRefused(f"Redis may evict what it holds ({policy}); set maxmemory-policy noeviction")
+                raise ClaimRefused(f"Redis may evict keys ({policy}); set maxmemory-policy noeviction")
             before = now_ms()
             seconds, micros = await cast(Any, self._client.time)(**server)
             after = now_ms()

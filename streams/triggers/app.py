@@ -93,7 +93,7 @@ def sentence_of_triggers(redis_prefix: str, sentence: str) -> str:
 
     The advice differs: triggers start again by removing their own keys. A fresh Redis would be one for the worker, too.
     """
-    rebuild = f"remove what is under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
+    rebuild = f"remove the keys under {redis_prefix} in Redis and start `segmenter triggers --rebuild`"
     return sentence.replace(REBUILD, rebuild).replace("the worker", "triggers")
 
 

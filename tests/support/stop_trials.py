@@ -365,7 +365,7 @@ def redis_busy(world: World) -> str:
     return redis_refuses(world, keep_busy, lambda client, _: client.script_kill())
 
 
-@tries("Redis may evict what it holds", "set maxmemory-policy noeviction")
+@tries("Redis may evict keys", "set maxmemory-policy noeviction")
 def redis_evicting(world: World) -> str:
     with Redis(aof=True, options={"maxmemory-policy": "allkeys-lru"}) as own:
         shop = opened(world, redis_server=own)
@@ -515,8 +515,9 @@ def tampered(world: World, document: dict[str, Any] | None = None) -> str:
 
 
 @tries(
-    "the former definitions are read otherwise", "go back to the version", "or use a fresh Redis and `segmenter worker"
-)
+    "this version reads the former definitions in another way", "go back to the version",
+    "or use a fresh Redis and `segmenter worker",
+)  # fmt: skip
 def definitions_read_otherwise(world: World) -> str:
     return tampered(world)
 
@@ -749,7 +750,7 @@ def triggers_on_an_empty_redis(world: World) -> str:
         shop.leave("u2")
         with shop.triggers() as refused_to:
             message = sentence(refused_to, 60)
-        assert f"remove what is under {prefix} in Redis and start `segmenter triggers --rebuild`" in message
+        assert f"remove the keys under {prefix} in Redis and start `segmenter triggers --rebuild`" in message
         with shop.triggers("--rebuild"):
             shop.come_to("u1", "u2")
         client.delete(*client.keys(f"{prefix}*"))

@@ -90,7 +90,7 @@ async def publishing_owner(place: Place, renew_s: float) -> AsyncIterator[Publis
 
 
 def not_renewed(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    return [record for record in caplog.records if record.message.startswith("a fence could not be renewed")]
+    return [record for record in caplog.records if record.message.startswith("renewing a fence failed")]
 
 
 # --- when it is renewed ------------------------------------------------------------------------

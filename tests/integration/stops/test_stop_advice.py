@@ -236,7 +236,7 @@ START_AGAIN: list[tuple[Step, tuple[str, ...]]] = [
     (last_writes_are_lost, ("was changed by someone else or Redis lost its last writes", "start the worker again")),
     (a_claim_without_answers, ("claiming took over", "see that Redis and Kafka answer")),
     (a_loop_that_stands_still, ("the event loop stood still", "start the worker again")),
-    (a_reading_back_that_takes_too_long, ("claiming took over", "is being read back: start the worker again")),
+    (a_reading_back_that_takes_too_long, ("claiming took over", "are still being read back: start the worker again")),
     (records_that_are_not_fetched, ("has records that were not fetched", "start again")),
     (
         a_process_that_stood_still_for_long,

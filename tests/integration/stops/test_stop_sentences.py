@@ -82,7 +82,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("only your partitioner knows a key's partition", "with a tool that uses it"),
     ],
     "integration/stops/test_stops::test_retention_has_passed_the_position": [
-        ("are gone before they were read", "and a longer retention"),
+        ("were removed by retention before they were read", "and a longer retention"),
     ],
     "integration/worker/test_rebuild::test_events_that_are_gone": [
         ("without --rebuild it goes on as it is",),
@@ -95,7 +95,7 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("was changed by someone else or Redis lost its last writes", "start the worker again"),
         ("claiming took over", "see that Redis and Kafka answer"),
         ("the event loop stood still", "start the worker again"),
-        ("claiming took over", "what was published is being read back: start the worker again"),
+        ("claiming took over", "published records are still being read back: start the worker again"),
         ("has records that were not fetched", "start again"),
         ("or could not renew its fence", "longer than Kafka remembers it; start the worker again"),
         ("the process that read its events has ended", "then start the worker again"),

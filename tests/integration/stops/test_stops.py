@@ -289,7 +289,9 @@ def test_retention_has_passed_the_position(read_once: Shop, kafka: Kafka, tmp_pa
     shop.publish("carts", *(cart() for _ in range(5)))
     delete_records(kafka, shop, "carts", 8)
     stop_sentence = refused(shop.settings, tmp_path)
-    assert stop_sentence.startswith(f"{shop.prefix}carts-0: records 5 to 7 are gone before they were read")
+    assert stop_sentence.startswith(
+        f"{shop.prefix}carts-0: records 5 to 7 were removed by retention before they were read"
+    )
     assert "fresh Redis and `segmenter worker --rebuild`" in stop_sentence
     assert "longer retention" in stop_sentence
     shop.settings["redis_prefix"] = "after-retention:"

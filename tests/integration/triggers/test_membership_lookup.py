@@ -234,8 +234,8 @@ async def test_an_id_that_was_linked_between_two_looks_is_waited_for() -> None:
 def test_a_stop_of_triggers_says_what_to_do_about_triggers() -> None:
     """The advice names triggers' own Redis keys and rebuild, not the worker's."""
     assert sentence_of_triggers("p:triggers:", str(recreated_topic("visits-0", 4, 5))) == (
-        "visits-0 ends at 4 but records up to 5 were already read; the topic was deleted and recreated: remove what is "
-        "under p:triggers: in Redis and start `segmenter triggers --rebuild`"
+        "visits-0 ends at 4 but records up to 5 were already read; the topic was deleted and recreated: remove the "
+        "keys under p:triggers: in Redis and start `segmenter triggers --rebuild`"
     )
     assert sentence_of_triggers("p:", "start the worker again") == "start triggers again"
 

@@ -143,7 +143,7 @@ def test_a_redis_that_was_emptied(parts: dict[str, Any], own_redis: Redis) -> No
         log = refused.log.read_text()
         assert "Redis holds nothing of partition" in log
         assert (
-            f"remove what is under {parts['redis_prefix']}triggers: in Redis and start `segmenter triggers --rebuild`"
+            f"remove the keys under {parts['redis_prefix']}triggers: in Redis and start `segmenter triggers --rebuild`"
             in log
         )
         buy(to, "buyer", now_ms())

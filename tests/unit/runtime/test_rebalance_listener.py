@@ -592,8 +592,8 @@ async def test_a_reading_back_that_takes_too_long(world: World, monkeypatch: pyt
     monkeypatch.setattr(world.outputs, "read", slow)
     assert await world.claim() == {}
     (sentence,) = world.sentences
-    assert sentence.startswith("claiming took over 0 s; what was published is being read back")
-    assert "goes on from where it came to" in sentence
+    assert sentence.startswith("claiming took over 0 s; published records are still being read back")
+    assert "it goes on from there" in sentence
     assert world.ownership.fetching() == {}
     assert [partition.outputs for partition in world.store._partitions.values()] == [{"segment-changes": 7}] * 2
 
@@ -652,7 +652,7 @@ async def test_retention_has_passed_what_is_awaited(world: World, by_a_batch: bo
     else:
         await answered(world, END)
     (sentence,) = world.sentences
-    assert sentence.startswith("carts-1: records 5000 to 5999 are gone before they were read")
+    assert sentence.startswith("carts-1: records 5000 to 5999 were removed by retention before they were read")
     assert world.consumer.sought == []
 
 
