@@ -1,5 +1,5 @@
 # The worker's image: packages checked by their hashes, no compiler, no pip, no root.
-FROM python:3.12.12-slim-bookworm AS build
+FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /build
 
 # First the packages, so that this layer stays while only the code changes. All are fetched and checked, but for
@@ -14,7 +14,7 @@ COPY streams streams
 RUN python -m venv --without-pip /opt/segmenter \
     && pip --python /opt/segmenter/bin/python install --quiet --no-index --find-links wheels .
 
-FROM python:3.12.12-slim-bookworm
+FROM python:3.13.9-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin segmenter
 COPY --from=build /opt/segmenter /opt/segmenter
 ENV PATH=/opt/segmenter/bin:$PATH \
