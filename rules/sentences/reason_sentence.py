@@ -1,7 +1,7 @@
 """The sentence of a reason: why a condition holds or does not, in words, for people who read segment changes.
 
-The one rule: in each language a sentence has the observed values beside the test, and no text that a customer or a
-definition wrote can change how the rest of it reads.
+The one rule: in each language a sentence has the observed values beside the test, and no text that comes from a
+customer or from a segments file can change how the rest of it reads.
 
 See also: `rules.sentences.reason_tree` (the groups of conditions), `rules.sentences.phrases` (the phrase of each kind),
 `rules.languages` (what the kinds share), `rules.conditions` (the phrase and messages of each kind).

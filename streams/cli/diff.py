@@ -26,7 +26,7 @@ from streams.kafka.partitioner import belonging
 from streams.offline.definitions_comparison import DryRun
 from streams.offline.recompute import merged
 from streams.offline.replay import read
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 
 

@@ -22,7 +22,7 @@ from rules.definitions.segments_file import Definitions, DefinitionsError
 from streams import definitions_file
 from streams.cli import doctor_kafka, doctor_redis
 from streams.cli.findings import Finding, ok, problem, show, summary, warning
-from streams.rights.needs import NEEDS, TRIGGERS_PROCESS, Needs
+from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS, Needs
 from streams.settings import Settings, of_triggers, unknown_variables
 
 PYTHON_LEAST, PYTHON_NEWEST = (3, 11), (3, 13)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from streams.cli.findings import Finding, ok, problem, warning
 from streams.errors import ClaimRefused, StoreFailed
 from streams.kafka.admin import ClusterTopics
-from streams.rights.needs import Needs
+from streams.rights.process_rights import Needs
 from streams.settings import Settings, redis_urls
 from streams.state import redis_probe
 from streams.state.contract import Identity, check_identity

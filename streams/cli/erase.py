@@ -24,7 +24,7 @@ from streams.kafka.admin import ClusterTopics, Retention
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.offline.customer_records import InRedis, everywhere, records
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings, of_triggers
 from streams.wire.topics import MEMBERSHIPS, WORKERS
 

@@ -30,7 +30,7 @@ from streams.kafka.log_reader import Logs
 from streams.kafka.partitioner import places
 from streams.offline.customer_records import InRedis, everywhere, records
 from streams.offline.explain import explained
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings, of_triggers
 from streams.state.readonly_store import opened
 from streams.wire.topics import WORKERS

@@ -83,7 +83,7 @@ def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     """Create, copy or check topics. `create` ends with the check, as it leaves a topic that exists as it is."""
     from streams.kafka import admin  # noqa: PLC0415  # as above
-    from streams.rights.needs import NEEDS  # noqa: PLC0415  # as above
+    from streams.rights.process_rights import NEEDS  # noqa: PLC0415  # as above
 
     if arguments.action == "copy":
         from streams.cli import topic_copy  # noqa: PLC0415  # as above

@@ -19,7 +19,7 @@ from streams.cli.input_files import opened, with_progress
 from streams.definitions_file import load
 from streams.kafka.admin import verify
 from streams.kafka.client import answering
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire.event_decoder import Rejected, decode_line

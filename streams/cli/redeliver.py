@@ -20,7 +20,7 @@ from streams.cli.delivery import Sender
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.triggers.inputs import replayed

@@ -16,7 +16,7 @@ from streams.cli.input_files import visible
 from streams.cli.terminal import console
 from streams.kafka.admin import verify
 from streams.kafka.client import answering, connect
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.wire import changes
 from streams.wire.topics import CHANGES

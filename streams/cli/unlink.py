@@ -25,7 +25,7 @@ from streams.cli.terminal import show
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.offline.customer_records import everywhere
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 
 

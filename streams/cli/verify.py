@@ -36,7 +36,7 @@ from streams.offline.partition_snapshot import PartitionSnapshot, SnapshotSlice,
 from streams.offline.persons import PersonInputs, Persons
 from streams.offline.recompute import RecomputedPartition
 from streams.offline.verification import NOTHING, Comparison, Difference, counts_by_subject, missing, order_counts
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.state import definition_list
 from streams.state.contract import Identity

@@ -3,7 +3,7 @@
 The one rule: all inputs and outputs have the same number of partitions, so that a customer has the
 same partition number in each of them.
 
-See also: `streams.rights.needs` (which use of topics each process declares), `streams.runtime.preflight` (offsets).
+See also: `streams.rights.process_rights` (the topics that each process uses), `streams.runtime.preflight` (offsets).
 """
 
 from __future__ import annotations

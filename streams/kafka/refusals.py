@@ -1,6 +1,6 @@
 """Sentences about missing rights, made of Kafka's errors.
 
-See also: `streams.rights.needs` (the rights that each process needs).
+See also: `streams.rights.process_rights` (the rights that each process needs).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from streams.ops.metrics import OpsMetrics
 from streams.ops.state_poller import StatePoller
 from streams.ops.status import OpsStatus
 from streams.ops.worker_poller import WorkerPoller, addresses
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
 from streams.settings import Settings, host_of

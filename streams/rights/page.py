@@ -1,14 +1,15 @@
 """The page of the rights, ``docs/operations/rights.md``.
 
-See also: `streams.rights.needs` (what each process needs), and `streams.rights.grants` (the lines that grant it).
+See also: `streams.rights.process_rights` (the rights of each process), `streams.rights.acl_lines` (the lines that grant
+them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.rights.grants import CLUSTER, acl_line, kafka_lines
-from streams.rights.needs import NEEDS, NEITHER, USERS, User
+from streams.rights.acl_lines import CLUSTER, acl_line, kafka_lines
+from streams.rights.process_rights import NEEDS, NEITHER, USERS, User
 from streams.settings import Settings
 from streams.wire.topics import ALL
 

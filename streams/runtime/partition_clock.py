@@ -1,4 +1,5 @@
-"""The clock of a partition: up to when time is decided, and up to when everything is read. In Flink: the watermark.
+"""The clock of a partition: the time up to which its due times have fired, and up to which all is read. In Flink: the
+watermark.
 
     12:00:05  Kafka is asked for records of every input, and answers that there are no more
     12:00:06  all fetched records are taken: the clock is 12:00:05 less the grace, and due times up to then fire

@@ -22,7 +22,7 @@ from rules.definitions.segments_file import Definitions
 from streams import definitions_file
 from streams.kafka import admin
 from streams.kafka.partitioner import partition_of
-from streams.rights.needs import NEEDS, TRIGGERS_PROCESS
+from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings, of_triggers
 from streams.state.redis import RedisStore

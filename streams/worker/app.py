@@ -12,7 +12,7 @@ from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import ClusterTopics
 from streams.kafka.partitioner import belonging_of_each
-from streams.rights.needs import NEEDS, WORKER
+from streams.rights.process_rights import NEEDS, WORKER
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
 from streams.stop import stop

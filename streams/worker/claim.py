@@ -81,7 +81,7 @@ async def claim_partitions(
     owned = {number: _own(config, assignment, entry, versions[number]) for number, entry in claimed.items()}
     with assignment.reading_back():
         for number in sorted(unread):
-            owned[number].unpublished += await _erase(config, assignment, owned[number])
+            owned[number].entries += await _erase(config, assignment, owned[number])
         await recover(owned, assignment.outputs, config.now_ms)
     care = assignment.begin_care(claimed.values())
     return {

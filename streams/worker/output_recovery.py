@@ -17,8 +17,8 @@ without such a position is read from the beginning. Each record that is found is
    kind, and so are all changes when the same records are read a second time.
 3. **A change that the store does not know**: the customer is *published-ahead* (`rules.published_ahead`). These changes
    and the membership after them are saved with the customer itself, in one save with its due time. So every step of the
-   partition finds them, they go back with the customer if the store loses its last writes again, and they survive a
-   crash or another claim without anything else.
+   partition finds them, also after a crash or another claim; and if the store loses its last writes again, it loses
+   them together with the customer.
 4. **A dead letter of a record that the store has yet to read**: it is remembered in memory until the record is read
    again. Until then the position of that topic is not advanced, so that the next claim finds the dead letter again.
 
@@ -76,11 +76,14 @@ RecordIdentity = tuple[bytes, ...]
 
 
 class OwnedWorkerPartition(msgspec.Struct):
-    """A claimed partition whose inputs are not read on yet. ``unpublished``: the outbox entries of former claims."""
+    """A claimed partition whose inputs are not read on yet.
+
+    ``entries``: the outbox of former claims; some of them may be published.
+    """
 
     part: WorkerPartition
     outbox: Outbox
-    unpublished: list[bytes]
+    entries: list[bytes]
 
 
 async def recover(owned: Mapping[int, OwnedWorkerPartition], outputs: OutputReader, now_ms: Callable[[], int]) -> None:
@@ -156,7 +159,7 @@ class PartitionRecovery:
         self._part = owned.part
         self._outbox = owned.outbox
         self._now_ms = now_ms
-        self._read_back = ReadBack(owned.outbox, map(OutboxEntry, owned.unpublished))
+        self._read_back = ReadBack(owned.outbox, map(OutboxEntry, owned.entries))
         self._removed_rows = frozenset(row.key for entry in self._read_back.entries for row in entry.tombstones())
         # Those among these customers with a change on the topic: their row was published after it.
         self._changed_and_removed: set[bytes | None] = set()

@@ -35,7 +35,7 @@ from kafka.admin import (
 
 from local.server_process import HOST, StartError, free_port
 from local.servers import Kafka, Redis
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.wire.topics import OUTPUTS
 
 USER = "segmenter-app"

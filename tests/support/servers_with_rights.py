@@ -22,7 +22,7 @@ from kafka import KafkaAdminClient
 from local.processes import Worker
 from local.servers import Redis
 from streams.cli import main
-from streams.rights.needs import AS_PROCESS, USERS
+from streams.rights.process_rights import AS_PROCESS, USERS
 from tests.support import user_rights
 from tests.support.secure_servers import Certificates, SecureKafka
 from tests.support.user_rights import Granted

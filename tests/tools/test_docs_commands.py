@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from local.processes import Ops, Triggers, Worker
-from streams.rights.needs import NEITHER
+from streams.rights.process_rights import NEITHER
 from tests.support.commands import event, lines, moved_to_now
 from tests.support.patience import eventually
 from tests.support.servers_with_rights import TOKEN, Done, Servers, granted_servers, run, user_of

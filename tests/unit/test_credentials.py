@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from streams import credentials
 from streams.cli import main
 from streams.kafka import admin
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings, complaints
 from streams.state.redis import RedisStore
 from streams.stop import Stop

@@ -77,7 +77,7 @@ MUTANTS = (
     ),
     Mutant(
         "keys that are only looked at are granted for reading alone",
-        "streams/rights/grants.py",
+        "streams/rights/acl_lines.py",
         'read = "%R~" if tells_reading else "~"',
         'read = "~"',
         "tests/integration/security/test_redis_rights.py",

@@ -26,7 +26,7 @@ from streams.kafka import output_batches, producer, producer_fence
 from streams.kafka import publisher as publisher_module
 from streams.kafka.producer import PRODUCERS_MAX
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
-from streams.rights.needs import NEEDS
+from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
 from streams.wire import identity_records

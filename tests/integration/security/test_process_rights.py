@@ -18,7 +18,7 @@ from kafka import KafkaProducer
 from local.processes import Ops, Triggers, Worker
 from local.server_process import free_port
 from streams.kafka import admin as topics
-from streams.rights.needs import NEEDS, USERS, WORKER
+from streams.rights.process_rights import NEEDS, USERS, WORKER
 from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.stop import Stop

@@ -19,8 +19,8 @@ from redis.exceptions import NoPermissionError
 
 from local.servers import Redis, RedisCluster
 from streams.errors import RightMissing, StoreFailed
-from streams.rights.grants import CLUSTER, acl_line, kafka_lines
-from streams.rights.needs import AS_PROCESS, NEEDS, NEITHER, TRIGGERS_PROCESS, USERS
+from streams.rights.acl_lines import CLUSTER, acl_line, kafka_lines
+from streams.rights.process_rights import AS_PROCESS, NEEDS, NEITHER, TRIGGERS_PROCESS, USERS
 from streams.settings import Settings, of_triggers
 from streams.state import redis_client
 from streams.state.contract import StoredCustomer

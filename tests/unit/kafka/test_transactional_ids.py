@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kafka.transactional_ids import transactional_id
-from streams.rights.grants import of_kafka
-from streams.rights.needs import NEEDS, TRIGGERS_PROCESS, WORKER
+from streams.rights.acl_lines import of_kafka
+from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS, WORKER
 from streams.settings import Settings, of_triggers
 
 # Parts of which names are made that could be taken for one another.

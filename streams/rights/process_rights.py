@@ -7,7 +7,7 @@ Each right is here because something fails without it. Rights that Kafka implies
 topic imply DESCRIBE, WRITE of any topic implies the idempotent producer, and WRITE of a transactional id implies
 DESCRIBE.
 
-See also `streams.rights.grants` for the lines that give a user these rights.
+See also `streams.rights.acl_lines` for the lines that give a user these rights.
 """
 
 from __future__ import annotations

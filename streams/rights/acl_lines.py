@@ -1,6 +1,6 @@
-"""The grants of Kafka and of Redis that a user needs, for the prefixes and the group of the settings.
+"""The lines that give a user its rights, for Redis and for `kafka-acls`, by the prefixes and the group of the settings.
 
-See also `streams.rights.needs` for the list from which they are made.
+See also `streams.rights.process_rights` for the list from which they are made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from streams.kafka import transactional_ids
-from streams.rights.needs import TRIGGERS_PROCESS, Needs, User
+from streams.rights.process_rights import TRIGGERS_PROCESS, Needs, User
 from streams.settings import Settings, of_triggers
 
 # Commands that the client of a Redis Cluster sends to each node, in addition to the others.
