@@ -8,9 +8,10 @@ See also: `streams.state.redis` (the store), `streams.credentials` (passwords an
 
 from __future__ import annotations
 
+import errno
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -90,13 +91,13 @@ class _PackingInC(AbstractConnection):
             return [hiredis.pack_command(words)]
         return cast("list[bytes]", self._serializer.pack(*words))
 
-    async def send_packed_command(self, *words: Any, **named: Any) -> None:
-        # uvloop raises RuntimeError on a transport that was closed meanwhile; asyncio silently drops what is written.
-        try:
-            await super().send_packed_command(*words, **named)
-        except RuntimeError as error:
-            await self.disconnect(nowait=True)
-            raise redis.ConnectionError("the connection was closed") from error
+    async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+        # Loops differ in what a write on a lost connection does: uvloop raises RuntimeError, asyncio of Python 3.12 and
+        # of 3.13 up to 3.13.5 TypeError (https://github.com/python/cpython/issues/136234), others drop it silently.
+        assert self._writer is not None
+        if self._writer.is_closing():
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was closed")
+        await super()._send_packed_command(command)
 
 
 class _PackingConnection(_PackingInC, redis.Connection): ...

@@ -24,8 +24,9 @@ logs.set_up(sys.argv[1])
 log = logging.getLogger("streams.runtime.rebalance_listener")
 log.info("claimed partitions", extra={"partitions": [0, 3], "generation": 7})
 log.debug("not told")
+customer = "bahar" + "@example.com"  # Python 3.13 shows the line of source, too
 try:
-    {}["bahar@example.com"]
+    {}[customer]
 except KeyError:
     logging.getLogger("a.library").exception("it failed")
 """
@@ -45,7 +46,7 @@ def test_json_is_a_document_a_line() -> None:
     assert claimed["timestamp"].endswith("Z")
     assert failed["event"] == "it failed"
     assert failed["trace"].endswith("KeyError")
-    assert "bahar" not in json.dumps(failed)
+    assert "@" not in json.dumps(failed)
 
 
 def test_text_reads_the_same() -> None:
@@ -55,7 +56,7 @@ def test_text_reads_the_same() -> None:
     assert "generation=7" in output_lines[0]
     assert "partitions=[0, 3]" in output_lines[0]
     assert "\x1b" not in "".join(output_lines)
-    assert "bahar" not in "".join(output_lines)
+    assert "@" not in "".join(output_lines)
 
 
 def test_client_libraries_are_quiet() -> None:

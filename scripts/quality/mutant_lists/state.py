@@ -6,6 +6,13 @@ from quality.mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        "a connection that is lost is not written to",
+        "streams/state/redis_client.py",
+        "if self._writer.is_closing():",
+        "if False:",
+        "tests/integration/state/test_redis_store.py::test_a_write_on_a_lost_connection",
+    ),
+    Mutant(
         "a cancellation that the client of Redis lost is raised",
         "streams/state/redis_calls.py",
         "        if _cancellations() > before:\n",

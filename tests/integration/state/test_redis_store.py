@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis.asyncio as redis
@@ -270,6 +270,23 @@ async def test_a_call_that_is_cancelled_is_cancelled(
         if call.done() and not call.cancelled() and not lost:
             break
     assert lost == []
+
+
+async def test_a_write_on_a_lost_connection(own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is lost is not written to, as some loops raise an error then that is none of a connection."""
+
+    def fail(_: object) -> None:
+        raise TypeError("'NoneType' object is not callable")
+
+    store = RedisStore.connect(own_redis.url, "lost:")
+    await claimed(store)
+    (connection,) = cast(Any, store)._client.connection_pool._available_connections
+    monkeypatch.setattr(connection._writer, "writelines", fail)
+    connection._writer.transport.abort()
+    with pytest.raises(redis.ConnectionError):
+        await connection.send_packed_command([b"PING"])
+    assert await store.generation(0) > 0
+    await store.close()
 
 
 async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
