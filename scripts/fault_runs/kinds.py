@@ -19,7 +19,7 @@ REDIS_FORGOT = (
 )  # fmt: skip
 KAFKA_AWAY = (
     r"^publishing failed", r"^claiming failed", r"^claiming took over", "does not answer", "did not answer",
-    "were not fetched", NEWER_OWNER, "^Kafka fenced this process's producer", "^Kafka cannot be reached",
+    "were not fetched", NEWER_OWNER, "^Kafka fenced this process's producer of partition", "^Kafka cannot be reached",
     "^nothing was claimed",
 )  # fmt: skip
 

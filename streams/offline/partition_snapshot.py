@@ -133,7 +133,7 @@ def _check(partition: int, identity: Identity, snapshot: Snapshot) -> None:
     if snapshot.meta.get("epochs") and not definition_list.is_settled(snapshot.meta):
         raise Stop(
             f"the definitions of partition {partition} changed and the backfill is still running; run verify again "
-            'once the worker has logged "customers re-evaluated under the new definitions"'
+            'once the worker has logged "all customers re-evaluated under the new definitions" of it'
         )
 
 

@@ -36,7 +36,7 @@ COUNTED: Mapping[str, Metric] = {
     ),
     "segmenter_changes_total": Metric("counter", ("segment", "change"), "segment changes, entered or exited"),
     "segmenter_late_changes_total": Metric(
-        "counter", ("segment",), "changes that correct an earlier change, after a late event"
+        "counter", ("segment",), "changes that correct published ones, after a late event or after Redis lost them"
     ),
     "segmenter_short_stays_total": Metric(
         "counter", ("segment",), "flapping: exits less than a minute after the entry, in event time"
@@ -77,7 +77,7 @@ SCRAPED: Mapping[str, Metric] = {
     "segmenter_ready": Metric("gauge", (), "1 while /ready answers 200"),
     "segmenter_trigger_decisions_total": Metric("counter", ("trigger", "decision"), "decisions of triggers, by kind"),
     "segmenter_trigger_given_back_total": Metric(
-        "counter", ("trigger",), "attempts that were stopped right before sending, as the customer had changed"
+        "counter", ("trigger",), "attempts that the look-up right before sending stopped"
     ),
     "segmenter_trigger_waits_total": Metric("counter", ("reason",), "times that a due message had to wait, by reason"),
     "segmenter_endpoint_broken": Metric("gauge", ("channel",), "1 while a channel's breaker is open: attempts fail"),

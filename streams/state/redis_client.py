@@ -94,8 +94,7 @@ class _PackingInC(AbstractConnection):
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
         # Loops differ in what a write on a lost connection does: uvloop raises RuntimeError, asyncio of Python 3.12 and
         # of 3.13 up to 3.13.5 TypeError (https://github.com/python/cpython/issues/136234), others drop it silently.
-        assert self._writer is not None
-        if self._writer.is_closing():
+        if self._writer is None or self._writer.is_closing():
             raise ConnectionResetError(errno.ECONNRESET, "the connection was closed")
         await super()._send_packed_command(command)
 
@@ -116,6 +115,7 @@ _PACKING: Mapping[type[AbstractConnection], type[AbstractConnection]] = {
     redis.UnixDomainSocketConnection: _PackingUnixDomainSocketConnection,
 }
 assert hasattr(AbstractConnection, "pack_command"), "redis-py no longer packs where it did"
+assert hasattr(AbstractConnection, "_send_packed_command"), "redis-py no longer sends where it did"
 
 
 def of(settings: Settings, timeout_s: float, retries: int = RETRIES) -> Client:

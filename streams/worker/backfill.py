@@ -94,4 +94,9 @@ class Backfill:
             total = await self._store.count(self._partition)
             progress = {"partition": self._partition, "count": self._migrated, "of": max(total, self._migrated)}
             cause = "definitions changed" if self._loader.rebuilt is None else "all events read again"
-            log.info("%s: customers re-evaluated under the new definitions", cause, extra=progress)
+            log.info(
+                "%s: %s re-evaluated under the new definitions",
+                cause,
+                "all customers" if self.is_done else "customers",
+                extra=progress,
+            )

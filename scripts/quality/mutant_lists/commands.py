@@ -86,7 +86,7 @@ MUTANTS = (
         "a process asks for its own topics alone",
         "streams/cli/publish.py",
         'verify(settings, NEEDS["publish"].topics)',
-        'verify(settings, rights.NEEDS["export"].topics)',
+        'verify(settings, NEEDS["export"].topics)',
         "tests/integration/security/test_process_rights.py::test_everything_runs_as_its_user",
     ),
     Mutant(

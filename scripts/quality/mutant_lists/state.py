@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         "a connection that is lost is not written to",
         "streams/state/redis_client.py",
-        "if self._writer.is_closing():",
+        "if self._writer is None or self._writer.is_closing():",
         "if False:",
         "tests/integration/state/test_redis_store.py::test_a_write_on_a_lost_connection",
     ),

@@ -407,6 +407,6 @@ def test_verify_waits_for_changed_definitions(kafka: Kafka, redis_server: Redis,
         frozen(process)
         stop_sentence = stopped("verify", **changed.settings)
         os.kill(process.pid, signal.SIGCONT)
-        eventually(lambda: "customers re-evaluated under the new definitions" in process.log.read_text())
+        eventually(lambda: "all customers re-evaluated under the new definitions" in process.log.read_text())
         assert "\nequal\n" in verified(changed)
     assert "changed and the backfill is still running; run verify again once" in stop_sentence
