@@ -142,7 +142,12 @@ def connect_cluster(
 ) -> redis.RedisCluster:
     """A client of a Redis Cluster. One of the nodes that the URLs name must answer; it names the others."""
     nodes = [ClusterNode(str(url.hostname), url.port or _PORT) for url in map(urlsplit, urls)]
-    return redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s, retries), **options)
+    client = redis.RedisCluster.from_url(urls[0], startup_nodes=nodes, **_options(timeout_s, retries), **options)
+    named = client.connection_kwargs  # the client makes each node that it discovers with these
+    named["connection_class"] = _PACKING[named["connection_class"]]
+    for node in client.startup_nodes:
+        node.connection_class = named["connection_class"]
+    return client
 
 
 def _options(timeout_s: float, retries: int) -> dict[str, Any]:

@@ -74,6 +74,29 @@ async def test_partitions_spread_over_all_shards(
         assert [customer async for customer in store.customers(partition)] == [(f"u{partition}", b"v")]
 
 
+async def test_a_write_on_a_lost_connection_to_a_shard(
+    cluster_client: redis.RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is lost is not written to, whichever node it leads to; see `test_redis_store`."""
+
+    def fail(_: object) -> None:
+        raise TypeError("'NoneType' object is not callable")
+
+    store = RedisStore(cluster_client, "lost:")
+    for partition in range(12):
+        await store.claim(claim(partition=partition))
+    nodes: list[Any] = cluster_client.get_nodes()
+    connections = [connection for node in nodes for connection in node._connections if connection.is_connected]
+    assert len(connections) >= len(nodes) > 1
+    for connection in connections:
+        with monkeypatch.context() as patch:
+            patch.setattr(connection._writer, "writelines", fail)
+            connection._writer.transport.abort()
+            with pytest.raises(redis.ConnectionError):
+                await connection.send_packed_command([b"PING"])
+    assert [await store.generation(partition) for partition in range(12)] == [claim().generation] * 12
+
+
 async def test_scripts_that_shards_forgot(redis_cluster: RedisCluster, cluster_client: redis.RedisCluster) -> None:
     """A call goes on where any of the shards, which have scripts of their own, forgot them."""
     store = RedisStore(cluster_client, "scripts:")
