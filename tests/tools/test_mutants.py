@@ -5,6 +5,9 @@ The daily part of `scripts/mutants`; the rest runs at night.
 
 from __future__ import annotations
 
+import ast
+import builtins
+
 import pytest
 
 from quality.mutants import BY_SIMULATION, BY_TESTS, ROOT, SEEDS, Mutant, tried
@@ -37,3 +40,32 @@ def test_what_guards_nothing_is_told() -> None:
     line = "from __future__ import annotations"
     ((_, killed, _),) = tried([Mutant("nothing", "streams/stop.py", line, line + " ", "tests/tools/test_tidy.py")], 1)
     assert killed is None
+
+
+def test_each_mutant_can_run() -> None:
+    """A mutant that cannot be compiled, or uses a name that its file does not know, would fail any test."""
+    unknown = {}
+    for mutant in ALL.values():
+        if mutant.path.endswith(".py"):
+            source = (ROOT / mutant.path).read_text("utf-8")
+            names = _unknown_names(source.replace(mutant.right, mutant.wrong)) - _unknown_names(source)
+            unknown[mutant.guard] = names
+    assert {guard: names for guard, names in unknown.items() if names} == {}
+
+
+def _unknown_names(source: str) -> set[str]:
+    """The names that a module reads and nowhere binds."""
+    read, bound = set[str](), set(dir(builtins))
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                bound.add(name)
+            case ast.alias(name=name, asname=alias):
+                bound.add(alias or name.partition(".")[0])
+    return read - bound

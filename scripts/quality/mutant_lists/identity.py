@@ -79,7 +79,7 @@ MUTANTS = (
         "an erasure along checks that the link was allowed",
         "rules/identity/erasure.py",
         "if refused := refusal_of(link, customer, linkage):",
-        "if False:",
+        "if (refused := refusal_of(link, customer, linkage)) and False:",
         "tests/unit/rules/test_identity_takeover.py",
     ),
     Mutant(
