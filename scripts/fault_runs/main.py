@@ -10,6 +10,7 @@ events makes the exit code 1.
 """
 
 import argparse
+import datetime as dt
 import queue
 import signal
 import sys
@@ -144,14 +145,20 @@ def table(results: Sequence[FaultResult]) -> str:
 
 def figures(commit: str, results: Sequence[FaultResult], seconds: float) -> recorded_run.RecordedRun:
     """The figures of runs of all faults, to be recorded."""
-    return recorded_run.RecordedRun.of_counts(
-        commit,
-        sum((result.counts for result in results), Counter[str]()),
+    counts = sum((result.counts for result in results), Counter[str]())
+    return recorded_run.RecordedRun(
+        date=dt.datetime.now(dt.UTC).date(),
+        commit=commit,
         runs=len(results),
         audited=sum(KINDS[result.kind].audited for result in results),
         deaths=sum(len(result.deaths) for result in results),
+        events=counts["events"],
+        changes=counts["changes"],
+        changes_by_time=counts["due times"],
+        dead_letters=counts["dead letters"],
+        repeats=counts["repeats"],
         differences=sum(len(result.findings) for result in results),
-        seconds=seconds,
+        seconds=round(seconds),
     )
 
 

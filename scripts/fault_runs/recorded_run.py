@@ -7,7 +7,6 @@ refused before it begins.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -36,34 +35,6 @@ class RecordedRun(BaseModel):
     repeats: _Amount
     differences: _Amount
     seconds: _Amount
-
-    @classmethod
-    def of_counts(
-        cls,
-        commit: str,
-        counts: Counter[str],
-        *,
-        runs: int,
-        audited: int,
-        deaths: int,
-        differences: int,
-        seconds: float,
-    ) -> RecordedRun:
-        """The figures of a run that has just ended. ``counts``: the amounts of all audits."""
-        return cls(
-            date=dt.datetime.now(dt.UTC).date(),
-            commit=commit,
-            runs=runs,
-            audited=audited,
-            deaths=deaths,
-            events=counts["events"],
-            changes=counts["changes"],
-            changes_by_time=counts["due times"],
-            dead_letters=counts["dead letters"],
-            repeats=counts["repeats"],
-            differences=differences,
-            seconds=round(seconds),
-        )
 
 
 def load(root: Path) -> RecordedRun | None:

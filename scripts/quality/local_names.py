@@ -66,7 +66,7 @@ def module_findings(path: str, text: str) -> Iterator[str]:
     vague_names = VAGUE_IN_PRODUCT if path.startswith(PRODUCT_FOLDERS) else VAGUE_NAMES
     for line, name in sorted(_bound_names(tree)):
         if _is_vague(name, vague_names) and not _is_contract(path, name):
-            yield f"{line}: the name {name} says nothing; name the thing, such as change, customer or index"
+            yield _finding(line, name)
     for line in sorted(_places_called_at(tree)):
         yield f"{line}: `at` is a time; a place in a list is an index"
 
@@ -77,7 +77,7 @@ def script_findings(text: str) -> Iterator[str]:
         for match in _BOUND_IN_SCRIPT.finditer(line):
             for name in re.findall(r"\w+", " ".join(group for group in match.groups() if group)):
                 if _is_vague(name, VAGUE_IN_PRODUCT):
-                    yield f"{number}: the name {name} says nothing; name the thing, such as change, customer or index"
+                    yield _finding(number, name)
 
 
 def _is_vague(name: str, vague_names: frozenset[str] = VAGUE_NAMES) -> bool:
@@ -87,6 +87,10 @@ def _is_vague(name: str, vague_names: frozenset[str] = VAGUE_NAMES) -> bool:
     words = {word.lower() for word in _WORD.findall(name)}
     is_class = name.lstrip("_")[:1].isupper() and not name.isupper()
     return name.strip("_").lower() in vague_names or bool(words & (VAGUE_CLASS_PARTS if is_class else VAGUE_PARTS))
+
+
+def _finding(line: int, name: str) -> str:
+    return f"{line}: the name {name} says nothing; name the thing, such as change, customer or index"
 
 
 def _is_contract(path: str, name: str) -> bool:
