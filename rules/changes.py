@@ -15,7 +15,8 @@ from typing import Literal
 import msgspec
 
 from rules.customer import Customer
-from rules.events import UNNAMED, Event
+from rules.event_names import UNNAMED
+from rules.events import Event
 from rules.reasons import Reason
 
 ChangeKind = Literal["entered", "exited"]

@@ -23,9 +23,11 @@ from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
 from rules.due_times import NEVER
-from rules.events import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT, Event
+from rules.event_names import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT
+from rules.events import Event
 from rules.identity.events import ProfileMerge
-from rules.profile.profile import Profile, short_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import short_id
 from rules.reasons import ERASED, MERGED, Reason
 
 _profiles = msgspec.msgpack.Decoder(Profile)

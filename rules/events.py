@@ -1,11 +1,9 @@
 """Events: actions of a customer and statements about it, as the rules see them.
 
-The name decides the meaning of an event, never the topic that it came on. Names and their
-meaning are the Segment Spec's (https://segment.com/docs/connections/spec/ecommerce/v2/); the
-table comes first, the types after it.
+The name decides the meaning of an event, never the topic that it came on.
 
-See also: `streams.wire.event_decoder` (makes them of records), and `rules.identity.events` (events between ids of one
-person).
+See also: `rules.event_names` (the names), `streams.wire.event_decoder` (makes events of records), and
+`rules.identity.events` (events between ids of one person).
 """
 
 from __future__ import annotations
@@ -13,65 +11,8 @@ from __future__ import annotations
 import msgspec
 
 from rules.context import NO_CONTEXT, Context
+from rules.event_names import ERASE
 from rules.values import NO_DOCUMENT, Document
-
-PAGE = "page"
-IDENTIFY = "identify"
-PRODUCT_ADDED = "Product Added"
-WISHLIST_ADDED = "Wishlist Product Added to Cart"
-PRODUCT_REMOVED = "Product Removed"
-CART_VIEWED = "Cart Viewed"
-CHECKOUT_STARTED = "Checkout Started"
-ORDER_COMPLETED = "Order Completed"
-ORDER_REFUNDED = "Order Refunded"
-ORDER_CANCELLED = "Order Cancelled"
-
-BROWSE_NAMES = frozenset({
-    "Product Viewed", "Product List Viewed", "Product List Filtered", "Products Searched",
-    "Product Clicked", "Promotion Viewed", "Promotion Clicked",
-})  # fmt: skip
-CART_NAMES = frozenset({
-    PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED, CART_VIEWED, CHECKOUT_STARTED,
-    "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
-    "Coupon Entered", "Coupon Applied", "Coupon Removed", "Coupon Denied",
-})  # fmt: skip
-CHECKOUT_NAMES = frozenset({
-    CHECKOUT_STARTED, "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
-})  # fmt: skip
-ORDER_NAMES = frozenset({ORDER_COMPLETED, ORDER_REFUNDED, ORDER_CANCELLED})
-ACTIVITY_NAMES = BROWSE_NAMES | CART_NAMES | {PAGE}
-SHOP_NAMES = BROWSE_NAMES | CART_NAMES | ORDER_NAMES
-
-# The names of the first version of the spec, which some senders still use.
-ALIASES = {
-    "Viewed Product": "Product Viewed",
-    "Added Product": PRODUCT_ADDED,
-    "Removed Product": PRODUCT_REMOVED,
-    "Completed Order": ORDER_COMPLETED,
-}
-
-# The names of events that no customer causes, which no track call can have: a request to erase a customer, and the
-# events of `rules.identity.resolution`.
-UNNAMED = ""
-ERASE = UNNAMED
-
-# Segment Spec calls that link ids and group people; no condition depends on them.
-WITHOUT_EFFECT = frozenset({"alias", "group"})
-
-# Properties that are money: exact, never negative, and added up in one currency only.
-MONEY = frozenset({"total", "revenue", "subtotal", "value", "price", "tax", "shipping", "discount"})
-
-# Inputs in the order in which records of one millisecond are read.
-INPUTS = ("profiles", "visits", "carts", "purchases")
-
-
-def input_of(name: str) -> str:
-    """The input topic, without prefix, on which an event of this name belongs."""
-    if name in CART_NAMES:
-        return "carts"
-    if name in ORDER_NAMES:
-        return "purchases"
-    return "profiles" if name in (IDENTIFY, "alias", UNNAMED) else "visits"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -83,18 +24,27 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """A product of an event; ``quantity`` and ``price`` in 10⁻⁶, ``None`` when the event states none."""
+    """A product of an event; ``quantity`` and ``price`` in 10⁻⁶, ``None`` when the event states none that can be read.
+
+    ``product``: its id, else SKU, else name, with its SKU and variant where they are told (`rules.products`).
+    ``currency``: that of the price, as `rules.currencies.money_currency` gives it. ``is_unpriced``: the price cannot be
+    read.
+    """
 
     product: str
     quantity: int | None = None
     price: int | None = None
+    currency: str = ""
+    is_unpriced: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """An event of a customer: its name, its time (ms, UTC), and its message id.
 
-    ``items`` are the products of an item event (``None``: the event names none), ``order`` and
-    ``amount`` (10⁻⁶ of the currency) those of an order event. ``properties``, ``traits`` (of an
+    ``items`` are the products of an item or order event (``None``: the event names none). ``order``: of an order event,
+    ``amount``: its value (10⁻⁶ of ``currency``); ``None`` if it states none, or with ``is_unvalued`` none that can be
+    read. ``cart``: the cart that a cart or order event names. ``unread``: properties whose value cannot be read.
+    ``properties``, ``traits`` (of an
     identify) and ``context`` are read when a rule asks for them. ``link``: another id of the same person;
     ``vouched``: by an `alias` on `profiles`, whose writers vouch for it. ``identifies``: the event names its customer
     as `userId` (see `rules.identity.resolution`).
@@ -114,6 +64,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     link: str | None = None
     vouched: bool = False
     identifies: bool = False
+    currency: str = ""
+    cart: str | None = None
+    is_unvalued: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def is_erasure(self) -> bool:

@@ -23,7 +23,8 @@ _MS = timedelta(milliseconds=1)
 _FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MS
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?"
+    r"([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -39,7 +40,7 @@ _SECONDS = tuple(f"{second:02d}." for second in range(60))
 
 
 def parse_instant(text: str) -> int | None:
-    """Parse RFC 3339 with an offset to milliseconds; ``None`` for anything else."""
+    """Parse RFC 3339 with an offset, also written +0100 or +01, to milliseconds; ``None`` for anything else."""
     if len(text) == 24 and text[23] == "Z" and text[19] == "." and text[16] == ":":
         minute = _minutes.get(text[:16])
         digits = text[17:19] + text[20:23]

@@ -1,19 +1,25 @@
 """Tests of values: of a property, a trait or a number.
 
-The one rule: an absent value meets only ``exists: false``, and every key of one test must be met.
+The one rule: an absent value meets only ``exists: false``, and every key of one test must be met. Of a list, one member
+meets all keys, but ``not_in`` holds if no member is in it.
+
+Texts are compared as `rules.text_folding` folds them, except under ``exact`` and ``matches``.
 
 See also: `rules.conditions` (which use them).
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
 import msgspec
 import re2
 
-from rules.values import Json, Path, Real, number, resolve_path, shown_number, text
+from rules.currencies import MONEY
+from rules.text_folding import fold
+from rules.values import Json, Path, Real, event_currency, money, number, read_property, shown_number, text
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -25,6 +31,8 @@ class Number(msgspec.Struct, frozen=True):
 Scalar: TypeAlias = bool | str | Number
 # A value of a definition as plain JSON. `Any`, as msgspec makes no schema for `object`.
 Shown: TypeAlias = Any
+# Reads a value as a number in 10⁻⁶; `None`: it is none.
+NumberReader: TypeAlias = Callable[[Json], int | None]
 
 
 class NumberTest(msgspec.Struct, frozen=True):
@@ -61,20 +69,33 @@ class ValueTest(msgspec.Struct, frozen=True):
     exists: bool | None = None
     matches: str | None = None
     numbers: NumberTest | None = None
+    exact: str | None = None
 
-    def meets(self, value: Json) -> bool:
-        """Whether a value, `None` when it is absent, meets every part."""
+    def meets(self, value: Json, read: NumberReader = number) -> bool:
+        """Whether a value, `None` when it is absent, meets every part; ``read``: how it is read as a number."""
         if value is None:
             return self == _ABSENT
+        if not isinstance(value, list):
+            return self._meets_single(value, read) and not self._is_excluded(value, read)
+        members = list(_members(value))
+        return any(self._meets_single(member, read) for member in members) and not any(
+            self._is_excluded(member, read) for member in members
+        )
+
+    def _meets_single(self, value: Json, read: NumberReader) -> bool:
+        """Whether a value that is no list meets every part but ``not_in``."""
         return (
             self.exists is not False
-            and (self.equals is None or _equal(self.equals, value))
-            and (self.in_ is None or any(_equal(scalar, value) for scalar in self.in_))
-            and (self.not_in is None or not any(_equal(scalar, value) for scalar in self.not_in))
-            and (self.contains is None or _contains(self.contains, value))
+            and (self.equals is None or _equal(self.equals, value, read))
+            and (self.in_ is None or any(_equal(scalar, value, read) for scalar in self.in_))
+            and (self.contains is None or _contains(self.contains, value, read))
             and (self.matches is None or _matches(self.matches, value))
-            and (self.numbers is None or _in_range(self.numbers, value))
+            and (self.exact is None or text(value) == self.exact)
+            and (self.numbers is None or _in_range(self.numbers, value, read))
         )
+
+    def _is_excluded(self, value: Json, read: NumberReader) -> bool:
+        return self.not_in is not None and any(_equal(scalar, value, read) for scalar in self.not_in)
 
     @property
     def test(self) -> Shown:
@@ -92,6 +113,8 @@ class ValueTest(msgspec.Struct, frozen=True):
             parts["exists"] = self.exists
         if self.matches is not None:
             parts["matches"] = self.matches
+        if self.exact is not None:
+            parts["exact"] = self.exact
         return parts
 
 
@@ -99,18 +122,59 @@ _ABSENT = ValueTest(exists=False)
 
 
 class PropertyTests(msgspec.Struct, frozen=True):
-    """Tests of an event's properties, all of which must be met."""
+    """Tests of an event's properties, all of which must be met. ``item``: tests of one and the same of its products."""
 
     tests: tuple[tuple[Path, ValueTest], ...] = ()
+    item: tuple[tuple[Path, ValueTest], ...] = ()
 
-    def meets(self, fields: Json) -> bool:
-        """Whether the properties meet every test."""
-        return all(test.meets(resolve_path(fields, path)) for path, test in self.tests)
+    @property
+    def asks_for_money(self) -> bool:
+        """Whether a test is one of money, which depends on the currency of the file."""
+        return any(path[-1] in MONEY for path, _ in (*self.tests, *self.item))
+
+    def meets(self, fields: dict[str, Json], of_file: str | None = None) -> bool:
+        """Whether the properties meet every test; ``of_file``: the currency of the file."""
+        read_money = partial(money, of_event=event_currency(fields), of_file=of_file)
+        if not all(_meets(fields, path, test, read_money) for path, test in self.tests):
+            return False
+        return not self.item or any(
+            all(_meets(product, path, test, read_money) for path, test in self.item) for product in _products(fields)
+        )
 
     @property
     def test(self) -> dict[str, Shown]:
         """The test as it stands in a definition."""
-        return {".".join(path): test.test for path, test in self.tests}
+        shown_tests = {".".join(path): test.test for path, test in self.tests}
+        if self.item:
+            shown_tests[ITEM] = {".".join(path): test.test for path, test in self.item}
+        return shown_tests
+
+    def __bool__(self) -> bool:
+        """Whether there are tests."""
+        return bool(self.tests or self.item)
+
+
+ITEM = "item"  # the key of tests of one product
+
+
+def _meets(fields: Json, path: Path, test: ValueTest, read_money: NumberReader) -> bool:
+    return test.meets(read_property(fields, path), read_money if path[-1] in MONEY else number)
+
+
+def _products(fields: dict[str, Json]) -> list[Json]:
+    """The products of an event; where it lists none, the one that its own properties tell."""
+    products = fields.get("products")
+    if isinstance(products, list) and products:
+        return products
+    return [products if isinstance(products, dict) else fields]
+
+
+def _members(values: list[Json]) -> Iterator[Json]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _members(value)
+        elif value is not None and value != "":
+            yield value
 
 
 ANYWHERE = PropertyTests()
@@ -130,18 +194,33 @@ def shown(scalar: Scalar) -> Shown:
     return shown_number(scalar.micro) if isinstance(scalar, Number) else scalar
 
 
-def _equal(scalar: Scalar, value: Json) -> bool:
+# Texts that mean true or false: a shop's form or plugin may write either.
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+def _equal(scalar: Scalar, value: Json, read: NumberReader) -> bool:
     if isinstance(scalar, Number):
-        return number(value) == scalar.micro
-    if isinstance(scalar, bool) or isinstance(value, bool):
-        return scalar is value
-    return text(value) == scalar
+        return read(value) == scalar.micro
+    if isinstance(scalar, bool):
+        return value is scalar or _says(value, _TRUE if scalar else _FALSE)
+    content = text(value)
+    return content is not None and fold(content) == _folded_rule(scalar)
 
 
-def _contains(scalar: Scalar, value: Json) -> bool:
-    if isinstance(value, list):
-        return any(_equal(scalar, member) for member in value)
-    return isinstance(scalar, str) and isinstance(value, str) and not isinstance(value, Real) and scalar in value
+def _says(value: Json, words: tuple[str, ...]) -> bool:
+    content = text(value)
+    return content is not None and fold(content) in words
+
+
+@lru_cache(maxsize=10_000)
+def _folded_rule(scalar: str) -> str:
+    return fold(scalar)
+
+
+def _contains(scalar: Scalar, value: Json, read: NumberReader) -> bool:
+    if not isinstance(scalar, str):
+        return _equal(scalar, value, read)
+    return isinstance(value, str) and not isinstance(value, Real) and _folded_rule(scalar) in fold(value)
 
 
 def _matches(source: str, value: Json) -> bool:
@@ -160,6 +239,6 @@ def _matches_short(source: str, content: str) -> bool:
     return pattern(source).search(content) is not None
 
 
-def _in_range(range_: NumberTest, value: Json) -> bool:
-    micro = number(value)
+def _in_range(range_: NumberTest, value: Json, read: NumberReader) -> bool:
+    micro = read(value)
     return micro is not None and range_.meets(micro)

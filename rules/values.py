@@ -1,30 +1,34 @@
 """Values of the properties, traits and context of an event.
 
-The one rule: no number passes through a float, and an absent value, null or empty text is `None`
+The one rule: no number passes through a float, and an absent value, null, empty text or empty list is `None`
 everywhere. A dotted name reaches into objects; through a list it gives its members' values.
+
+See also: `rules.number_text` (how numbers in texts are read), and `rules.currencies`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from decimal import ROUND_DOWN, Decimal
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
 import msgspec
 from msgspec.structs import force_setattr
 
+from rules.currencies import counts_in, currency_of, money_currency
+from rules.number_text import MICRO, NUMBER_LIMIT, read_number
+
 Json: TypeAlias = "bool | int | Real | str | list[Json] | dict[str, Json] | None"
 Path: TypeAlias = tuple[str, ...]
 
-MICRO = 1_000_000
-# A number of this size or more stays a value, but is compared with nothing: in 10⁻⁶ it would not fit the 64 bits of a
-# stored number.
-NUMBER_LIMIT = 9 * 10**12
-
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _CHARS_MAX = 400
-_STEP = Decimal("0.000001")
+# Money of this size or more is not read.
+MONEY_LIMIT = 10**12
+# The names that some properties have in the first version of the Segment Spec, or that stand in for them.
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "order_id": ("orderId",), "product_id": ("id",), "cart_id": ("cartId",), "total": ("revenue",),
+}  # fmt: skip
 
 
 class Real(str):
@@ -88,22 +92,47 @@ def resolve_path(value: Json, path: Path) -> Json:
         if not isinstance(value, dict):
             return None
         value = value.get(name)
-    return None if value == "" else value
+    return None if value in ("", []) else value
+
+
+def read_property(fields: Json, path: Path) -> Json:
+    """The value of a property of an event, under its name or an older one; `None` if there is none."""
+    value = resolve_path(fields, path)
+    if value is None and (others := _OTHER_NAMES.get(path[-1])) is not None:
+        return next((found for name in others if (found := resolve_path(fields, (*path[:-1], name))) is not None), None)
+    return value
 
 
 def number(value: Json) -> int | None:
     """Convert a number, or a text that is one, to 10⁻⁶, with further digits cut; `None` for anything else."""
     if isinstance(value, str):
-        if len(value) > _CHARS_MAX or not _NUMBER.fullmatch(value):
-            return None
-        exact = Decimal(value)
-        if exact.adjusted() > 12:  # 10¹³
-            return None
-        micro = int(exact.quantize(_STEP, ROUND_DOWN).scaleb(6))
-        return micro if abs(micro) < NUMBER_LIMIT * MICRO else None
+        written = read_number(value)
+        return None if written is None else written.micro
     if isinstance(value, int) and not isinstance(value, bool):
         return value * MICRO if -NUMBER_LIMIT < value < NUMBER_LIMIT else None
     return None
+
+
+def money(value: Json, of_event: str, of_file: str | None) -> int | None:
+    """Convert money to 10⁻⁶ of the file's currency; `None` if it is in another one, negative, or cannot be read.
+
+    ``of_event``: the event's currency, ``""``: it names none.
+    """
+    if isinstance(value, str):
+        written = read_number(value)
+        if written is None or not counts_in(money_currency(written.currency, of_event), of_file):
+            return None
+        micro = written.micro
+    elif isinstance(value, int) and not isinstance(value, bool) and counts_in(of_event, of_file):
+        micro = value * MICRO
+    else:
+        return None
+    return micro if 0 <= micro < MONEY_LIMIT * MICRO else None
+
+
+def event_currency(fields: Mapping[str, Json]) -> str:
+    """The currency that the properties of an event name; ``""``: none."""
+    return currency_of(fields.get("currency"))
 
 
 def shown_number(micro: int) -> int | float:

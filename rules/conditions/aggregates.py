@@ -17,13 +17,14 @@ import msgspec
 from rules.conditions.base import NEVER, CustomerView, TimedDecision, until
 from rules.conditions.event_choice import shown_events
 from rules.due_times import Count, outside
-from rules.profile import days, orders, sums
+from rules.number_text import MICRO
+from rules.profile import days, order_fold, orders, sums
 from rules.profile.extremes import staircase
-from rules.profile.profile import hashed_id
+from rules.profile.short_ids import hashed_id
 from rules.reasons import Observed, Reason
 from rules.times import format_duration
 from rules.value_tests import NumberTest, PropertyTests
-from rules.values import MICRO, number_key, shown_number
+from rules.values import number_key, shown_number
 
 # A contribution: (time from which its window runs, sum, count); see `rules.profile.sums.leaving`.
 Contribution = tuple[int, int, int]
@@ -36,7 +37,8 @@ class Total(msgspec.Struct, frozen=True):
     """An aggregate of a property of events or orders, in 10⁻⁶, lies in a range.
 
     ``view`` and ``place``: the orders' view and the property in it, if Order Completed is among the names; ``slot``:
-    the index of the fact that stores the contributions of the other events. ``count``: the test of ``distinct``.
+    the index of the fact that stores the contributions of the other events. ``count``: the test of
+    ``distinct``. ``currency``: that of the file.
     """
 
     agg: Aggregate
@@ -49,6 +51,7 @@ class Total(msgspec.Struct, frozen=True):
     view: int | None
     place: int
     slot: int | None
+    currency: str | None = None
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         if self.agg in ("sum", "avg"):
@@ -133,7 +136,7 @@ class Total(msgspec.Struct, frozen=True):
     def _of_orders(self, customer: CustomerView) -> list[tuple[int, int]]:
         """The values of standing orders, with their completion times."""
         messages = customer.profile.orders
-        return [] if self.view is None or messages is None else messages.values(self.view, self.place)
+        return [] if self.view is None or messages is None else messages.values(self.view, self.place, self.currency)
 
     # --- min and max
 
@@ -157,6 +160,6 @@ class Total(msgspec.Struct, frozen=True):
     def _newest_times(self, customer: CustomerView) -> list[int]:
         newest = {} if self.slot is None else dict(customer.profile.distincts[self.slot])
         for time, value in self._of_orders(customer):
-            key = hashed_id(number_key(value)) if self.place == orders.TOTAL else value
+            key = hashed_id(number_key(value)) if self.place == order_fold.TOTAL else value
             newest[key] = max(time, newest.get(key, 0))
         return sorted(newest.values())

@@ -17,8 +17,8 @@ from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema
 from rules.forms.problems import Problems
 from rules.languages.language import Language, SentenceTemplate
-from rules.profile import cart
-from rules.profile.orders import Order
+from rules.profile.open_cart import NO_CART, OpenCart, open_cart
+from rules.profile.order_fold import Order
 from rules.profile.profile import Profile
 from rules.reasons import Reason
 from rules.times import format_instant
@@ -32,13 +32,13 @@ class CustomerView:
     ``since``: by index of a segment, when it was entered, for those that the customer is in.
     """
 
-    __slots__ = ("_cart_contents", "id", "profile", "since")
+    __slots__ = ("_open_cart", "id", "profile", "since")
 
     def __init__(self, customer_id: str, profile: Profile, since: Mapping[int, int]) -> None:
         self.id = customer_id
         self.profile = profile
         self.since = since
-        self._cart_contents: Mapping[str, int] | None = None
+        self._open_cart: OpenCart | None = None
 
     @property
     def standing(self) -> list[Order]:
@@ -47,12 +47,13 @@ class CustomerView:
         return [] if orders is None else orders.standing
 
     @property
-    def cart_contents(self) -> Mapping[str, int]:
-        """The contents of the cart (see `rules.profile.cart.contents`), folded once per decision."""
-        if self._cart_contents is None:
-            current = self.profile.cart
-            self._cart_contents = {} if current is None else cart.contents(current.lines)
-        return self._cart_contents
+    def open_cart(self) -> OpenCart:
+        """What the open carts hold, folded once per decision."""
+        if self._open_cart is None:
+            current, orders = self.profile.cart, self.profile.orders
+            ends = [] if orders is None else orders.cart_ends
+            self._open_cart = NO_CART if current is None else open_cart(current, ends)
+        return self._open_cart
 
     def completions(self, view: int) -> list[int]:
         """When each order of a view that stands was completed, ascending."""

@@ -21,16 +21,17 @@ from rules.forms.problems import WrongCondition
 from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.languages.parts import beside, judged, observed_of
-from rules.profile import cart
+from rules.number_text import MICRO
+from rules.profile.open_cart import OpenCart
 from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant, words
 from rules.value_tests import NumberTest, Shown
-from rules.values import MICRO, shown_number
+from rules.values import shown_number
 
 CartStage = Literal["cart", "checkout"]
 
 
-class OpenCart(msgspec.Struct, frozen=True):
+class CartState(msgspec.Struct, frozen=True):
     """The cart is not empty, and was last touched so long ago (``quiet``).
 
     ``value`` and ``items``: tests of its contents, in 10⁻⁶; ``stage``: how far the customer came with it.
@@ -42,31 +43,36 @@ class OpenCart(msgspec.Struct, frozen=True):
     items: NumberTest | None
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
-        current = customer.profile.cart
-        return (False, NEVER) if current is None else self._decide(current, customer.cart_contents, now)
+        return (False, NEVER) if customer.profile.cart is None else self._decide(customer.open_cart, now)
 
-    def _decide(self, current: cart.Cart, contents: Mapping[str, int], now: int) -> TimedDecision:
-        return self.quiet.decide_fact(current.touched, now) if self._fits(current, contents) else (False, NEVER)
+    def _decide(self, current: OpenCart, now: int) -> TimedDecision:
+        return self.quiet.decide_fact(current.touched, now) if self._fits(current) else (False, NEVER)
 
-    def _fits(self, current: cart.Cart, contents: Mapping[str, int]) -> bool:
+    def _fits(self, current: OpenCart) -> bool:
         """Whether the cart is not empty, and its contents meet the tests."""
         return (
-            bool(contents)
-            and (self.stage is None or (self.stage == "checkout") == (current.checkout > 0))
-            and (self.items is None or self.items.meets(sum(contents.values())))
-            and (self.value is None or self.value.meets(cart.worth(current, contents), per=MICRO))
+            bool(current.quantities)
+            and (self.stage is None or (self.stage == "checkout") == current.in_checkout)
+            and (self.items is None or self.items.meets(current.items))
+            and (self.value is None or self._meets_value(self.value, current))
         )
 
+    @staticmethod
+    def _meets_value(test: NumberTest, current: OpenCart) -> bool:
+        """Whether the value is in the range. With a part of unknown value, no upper end is met."""
+        has_upper_end = test.at_most is not None or test.below is not None
+        return test.meets(current.value, per=MICRO) and not (current.is_unvalued and has_upper_end)
+
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        current, contents = customer.profile.cart or cart.Cart(), customer.cart_contents
-        holds, due = self._decide(current, contents, now)
+        current = customer.open_cart
+        holds, due = self._decide(current, now)
         value = stage = None
         if self.value is not None:
-            value = shown_number(cart.worth(current, contents) // MICRO)
+            value = shown_number(current.value // MICRO)
         if self.stage is not None:
-            stage = "checkout" if current.checkout else "cart"
+            stage = "checkout" if current.in_checkout else "cart"
         observed = Observed(
-            items=shown_number(sum(contents.values())),
+            items=shown_number(current.items),
             value=value,
             stage=stage,
             last_at=format_instant(current.touched) if current.touched else None,
@@ -104,8 +110,8 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     if form.until is not None and form.until <= (form.idle_for or 0):
         ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
         raise WrongCondition(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
-    scope.facts.require(CartFact(prices=form.value is not None))
-    condition = OpenCart(AgeRange(form.idle_for or 0, form.until), form.stage, form.value, form.items)
+    CartFact.require(scope.facts, prices=form.value is not None)
+    condition = CartState(AgeRange(form.idle_for or 0, form.until), form.stage, form.value, form.items)
     canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
     canonical |= {name: test for name, test in condition.test.items() if name in ("stage", "value", "items")}
     return condition, {"cart": canonical}

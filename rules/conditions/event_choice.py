@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.events import ORDER_COMPLETED, WITHOUT_EFFECT
+from rules.event_names import ORDER_COMPLETED, WITHOUT_EFFECT
 from rules.forms.problems import WrongCondition
 from rules.profile.orders import MESSAGES_MAX
 from rules.value_tests import PropertyTests
@@ -21,7 +21,7 @@ def orders_and_others(path: str, events: tuple[str, ...]) -> tuple[bool, frozens
 
 def canonical_where(where: PropertyTests) -> dict[str, object]:
     """The tests of properties in a canonical form; an empty mapping if there are none."""
-    return {"where": where.test} if where.tests else {}
+    return {"where": where.test} if where else {}
 
 
 def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:

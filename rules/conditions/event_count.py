@@ -88,7 +88,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     if of_orders and newest > ORDERS_MAX:
         most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
         raise WrongCondition(f"{path}.count", f"for orders {most}")
-    picked = EventFilter(form.where)
+    picked = EventFilter.of(form.where, scope.currency)
     view = OrderFact.require_view(scope.facts, picked, form.within) if of_orders else None
     slot = scope.facts.require(OccurrenceFact(others, picked, form.within, newest)).slot if others else None
     canonical = {"event": form.event, "count": form.count.test, "within": form.within} | canonical_where(form.where)

@@ -96,7 +96,7 @@ def _parser(kind: str, form_type: type[RecencyForm]) -> Callable[[Scope, str, ob
     def parse(scope: Scope, path: str, body: object) -> Parsed:
         form = scope.problems.fill(path, form_type, body)
         of_orders, others = orders_and_others(path, form.event)
-        picked = EventFilter(form.where)
+        picked = EventFilter.of(form.where, scope.currency)
         view = OrderFact.require_view(scope.facts, picked, None) if of_orders else None
         slot = None
         if others and first:

@@ -19,9 +19,10 @@ from rules.forms.json_schema import form_schema
 from rules.forms.problems import WrongCondition
 from rules.languages.language import Language
 from rules.languages.parts import beside
+from rules.number_text import MICRO
 from rules.reasons import Observed, Reason
 from rules.value_tests import Shown
-from rules.values import MICRO, shown_number
+from rules.values import shown_number
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from rules.forms.form import Duration, EventForm, Form, Property
 from rules.forms.json_schema import form_schema
 from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of
-from rules.profile.orders import TOTAL
+from rules.profile.order_fold import TOTAL
 from rules.profile.steps import StepEntry, latest_start
 from rules.reasons import Observed, Reason, StepAsked
 from rules.times import format_duration, format_instant
@@ -82,11 +82,10 @@ class SequenceMatched(msgspec.Struct, frozen=True):
             return []
         entries: list[StepEntry] = []
         for order in customer.standing:
-            completion = order.completion
-            mask = sum(bit for bit, view in views if completion.views >> view & 1)
+            mask = sum(bit for bit, view in views if order.views >> view & 1)
             if mask:
-                values = (0,) if self.same is None else completion.values[self.place - 1]
-                entries += [(completion.time, completion.id, mask, value) for value in values]
+                values = (0,) if self.same is None else order.content.values[self.place - 1]
+                entries += [(order.time, order.begun.id, mask, value) for value in values]
         return entries
 
 
@@ -118,7 +117,10 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     place = TOTAL
     if of_orders and same:
         place = OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True))
-    chosen = tuple((others, EventFilter(step.where)) for step, (_, others) in zip(form.steps, names, strict=True))
+    chosen = tuple(
+        (others, EventFilter.of(step.where, scope.currency))
+        for step, (_, others) in zip(form.steps, names, strict=True)
+    )
     slot = None
     # Where orders are steps, too, no entry may be thinned out: an order may lie between (`rules.profile.steps`).
     if any(others for others, _ in chosen):
@@ -130,7 +132,9 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
 
 
 def _step(scope: Scope, step: StepForm, within: int | None, *, of_orders: bool) -> SequenceStep:
-    view = OrderFact.require_view(scope.facts, EventFilter(step.where), within) if of_orders else None
+    view = (
+        OrderFact.require_view(scope.facts, EventFilter.of(step.where, scope.currency), within) if of_orders else None
+    )
     return SequenceStep(step.event, step.where, view)
 
 

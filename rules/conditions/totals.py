@@ -10,8 +10,8 @@ from typing import ClassVar
 from rules.conditions.aggregates import Aggregate, Total
 from rules.conditions.base import ConditionKind, Parsed, Scope
 from rules.conditions.event_choice import canonical_where, orders_and_others
+from rules.currencies import MONEY
 from rules.due_times import Count
-from rules.events import MONEY
 from rules.facts.contributions import DISTINCT_MAX, DistinctFact, ExtremeFact, SumFact
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
@@ -23,10 +23,11 @@ from rules.forms.problems import Problems, WrongCondition
 from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of, window
-from rules.profile.orders import TOTAL as ORDER_TOTAL
+from rules.number_text import MICRO
+from rules.profile.order_fold import TOTAL as ORDER_TOTAL
 from rules.reasons import Reason
 from rules.value_tests import ENDS, NumberTest, PropertyTests
-from rules.values import MICRO, path_of
+from rules.values import path_of
 
 
 class TotalForm(Form):
@@ -51,25 +52,29 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     money = form.of in MONEY
     if money and scope.currency is None:
         raise WrongCondition(f"{path}.of", "money is added up in one currency", "write currency: EUR at the file's top")
-    picked = EventFilter(form.where, scope.currency if money else None)
+    added_up = scope.currency if money else None
+    picked = EventFilter.of(form.where, scope.currency, added_up)
     view, place = None, ORDER_TOTAL
     if of_orders:
         view = OrderFact.require_view(scope.facts, picked, form.within)
     if of_orders and form.of != "total":
-        place = OrderFact.require_property(scope.facts, _reader(form))
-    slot = _slot(scope, form, picked, others) if others else None
-    condition = Total(form.agg, form.of, form.event, form.where, form.within, test, count_of(test), view, place, slot)
+        place = OrderFact.require_property(scope.facts, _reader(form, added_up))
+    slot = _slot(scope, form, picked, others, _reader(form, added_up)) if others else None
+    condition = Total(
+        form.agg, form.of, form.event, form.where, form.within, test, count_of(test), view, place, slot,
+        scope.currency,
+    )  # fmt: skip
     canonical = {"agg": form.agg, "of": form.of, "event": form.event, "within": form.within, **test.test}
     return condition, {"total": canonical | canonical_where(form.where)}
 
 
-def _reader(form: TotalForm) -> PropertyReader:
-    return PropertyReader(path_of(form.of), form.agg == "distinct")
+def _reader(form: TotalForm, currency: str | None) -> PropertyReader:
+    return PropertyReader(path_of(form.of), form.agg == "distinct", currency=currency)
 
 
-def _slot(scope: Scope, form: TotalForm, picked: EventFilter, others: frozenset[str]) -> int:
+def _slot(scope: Scope, form: TotalForm, picked: EventFilter, others: frozenset[str], reader: PropertyReader) -> int:
     """The slot of the profile for contributions of events other than orders."""
-    reader, within = _reader(form), form.within
+    within = form.within
     if form.agg in ("sum", "avg"):
         return scope.facts.require(SumFact(others, picked, reader, within)).slot
     if form.agg == "distinct":

@@ -29,6 +29,7 @@ from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import ExpandedSegments, Nodes, with_bands, with_library
 from rules.facts.order_messages import OrderFact
 from rules.facts.registry import FactRegistry
+from rules.forms.form import FIRST_READING, READING
 from rules.forms.problems import Problem, Problems, WrongCondition, unknown_key
 from rules.forms.segment_key import KEY
 from rules.placeholders import Placeholders, placeholders
@@ -119,27 +120,34 @@ def parse(text: str, file: str) -> Definitions:
         raise DefinitionsError(file, [Problem("", str(error))]) from None
     problems = Problems()
     problems.noted += limits.problems(document)
-    return _build(document, file, problems)
+    return _build(document, file, problems, READING)
 
 
 def build(document: object, file: str) -> Definitions:
-    """Build the definitions of a document that was read, whatever its size. See also `parse`."""
-    return _build(document, file, Problems())
+    """Build the definitions of a document that was read, whatever its size. See also `parse`.
+
+    ``reading``, beside the keys of a file: how the customers are stored that the document decided; today's by default.
+    """
+    reading = READING
+    if isinstance(document, Mapping) and "reading" in document:
+        reading = int(document["reading"])
+        document = {key: value for key, value in document.items() if key != "reading"}
+    return _build(document, file, Problems(reading), reading)
 
 
-def _build(document: object, file: str, problems: Problems) -> Definitions:
+def _build(document: object, file: str, problems: Problems, reading: int) -> Definitions:
     currency, expanded = _expanded(document, problems)
     spelled_placeholders = added_placeholders(
         problems, document.get("placeholders") if isinstance(document, dict) else None
     )
     nodes = expanded.nodes
-    first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(), set()))
+    first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(currency), set()))
     order = decision_order({segment.key: segment.named for segment in first}, problems) if not problems.noted else []
     if problems.noted:
         raise DefinitionsError(file, problems.noted)
     # Parse again, in the order of decisions: facts get their places in a stored profile in the order in which they are
     # required. The order of a file must not matter, as the fingerprint does not depend on it.
-    scope = Scope(problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(), set())
+    scope = Scope(problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(currency), set())
     segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
     named = {segment.key: segment.named for segment in segments}
@@ -153,8 +161,9 @@ def _build(document: object, file: str, problems: Problems) -> Definitions:
     # A key that a file does not use stays out of its fingerprint, as `_digest` says.
     added = {} if not spelled_placeholders else {"placeholders": spelled_placeholders}
     fingerprints = {segment.key: segment.fingerprint for segment in marked}
-    whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added})
-    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added}
+    read_as = {} if reading == FIRST_READING else {"reading": reading}
+    whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added, **read_as})
+    document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added, "reading": reading}
     document |= {} if currency is None else {"currency": currency}
     return Definitions(
         marked, scope.facts, currency, expanded.families, whole, document, placeholders(spelled_placeholders)
@@ -263,7 +272,7 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     hold = form.hold or 0
     if hold:
         # An order ends a minimum stay, so a repeat of its message must be recognised.
-        scope.facts.require(OrderFact(hold))
+        scope.facts.require(OrderFact(hold, currency=scope.currency))
     canonical = form_of_when | {"hold": hold} if hold else form_of_when
     return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
 

@@ -13,12 +13,14 @@ from typing import TypeVar
 
 import msgspec
 
-from rules.events import IDENTIFY, Event
+from rules.event_names import IDENTIFY
+from rules.events import Event
 from rules.facts.base import Carry, Former, Key, Names, SlottedFact, Window, including
 from rules.facts.registry import BITS_MAX, FactRegistry
 from rules.profile import attributes
 from rules.profile.attributes import SHOWN_MAX_CHARS, AttributeValue
-from rules.profile.profile import Profile, short_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import short_id
 from rules.times import parse_date
 from rules.value_tests import ValueTest
 from rules.values import Path, resolve_path, shown, text

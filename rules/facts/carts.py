@@ -1,4 +1,4 @@
-"""The fact about the cart of a customer, and the purchase that ended the former cart.
+"""The fact about the cart events of a customer; orders that end carts are a fact of their own, which comes along.
 
 See also: `rules.conditions.cart` (the condition), and `rules.profile.cart` (the data and its bounds).
 """
@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.events import (
+from rules.currencies import counts_in
+from rules.event_names import (
     CART_NAMES,
     CART_VIEWED,
     CHECKOUT_NAMES,
     CHECKOUT_STARTED,
-    ORDER_COMPLETED,
     PRODUCT_ADDED,
     PRODUCT_REMOVED,
     WISHLIST_ADDED,
-    Event,
 )
+from rules.events import Event, Item
 from rules.facts.base import Carry, Former, Key, Names, Window
+from rules.facts.order_messages import OrderFact
+from rules.facts.registry import FactRegistry
 from rules.profile import cart
 from rules.profile.cart import Cart, Line
-from rules.profile.profile import Profile, short_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import hashed_id, short_id
 
 _LINE_KINDS = {
     PRODUCT_ADDED: cart.ADDED,
@@ -35,9 +38,16 @@ _PRICE_BYTES = 64
 
 
 class CartFact(msgspec.Struct, frozen=True):
-    """The cart, and the purchase that ended the former one; ``prices``: the products' prices are stored, too."""
+    """The cart events; ``prices``: the products' prices are stored, too, in the ``currency`` of the file."""
 
     prices: bool
+    currency: str | None = None
+
+    @staticmethod
+    def require(facts: FactRegistry, *, prices: bool) -> None:
+        """Require the cart, and the orders that end carts."""
+        facts.require(OrderFact(cart.LINES_AGE_MS, currency=facts.currency))
+        facts.require(CartFact(prices, facts.currency))
 
     @property
     def key(self) -> Key:
@@ -45,41 +55,52 @@ class CartFact(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> Names:
-        return CART_NAMES | {ORDER_COMPLETED}
+        return CART_NAMES
 
     @property
     def bytes_most(self) -> int:
         prices = cart.PRICES_MAX * _PRICE_BYTES if self.prices else 0
-        return cart.LINES_MAX * _LINE_BYTES + prices
+        return cart.ITEMS_MAX * _LINE_BYTES + prices
 
     def placed(self, slot: int) -> CartFact:  # noqa: ARG002 (a profile has one cart)
         return self
 
     def widened(self, wish: CartFact) -> CartFact:
-        return CartFact(self.prices or wish.prices)
+        return CartFact(self.prices or wish.prices, self.currency)
 
     def make_room(self, profile: Profile) -> None:
         """Do nothing: the cart's place is empty until the first event."""
 
     def apply(self, profile: Profile, event: Event) -> bool:
-        """Take in a cart event or a purchase. An event without items still touches the cart, and may reach checkout."""
+        """Take in a cart event. An event without items still touches the cart, and may reach checkout."""
         current = profile.cart
         if current is None:
             current = profile.cart = Cart()
-        # A purchase ends the cart up to its time, whatever its items: an order may list other products than were added.
-        if event.name == ORDER_COMPLETED:
-            return cart.buy(current, event.time)
-        reached = event.name in CHECKOUT_NAMES and cart.reach_checkout(current, event.time)
+        named = cart.UNNAMED_CART if event.cart is None else hashed_id(event.cart)
+        touched = cart.touch(current, event.time, named, in_checkout=event.name in CHECKOUT_NAMES)
         if event.items is None:
-            return cart.touch(current, event.time) or reached
-        message_id = short_id(event.id)
+            return touched
         listed = event.items[: cart.ITEMS_MAX]
-        items = tuple((item.product, item.quantity) for item in listed)
-        changed = cart.change(current, Line(event.time, message_id, _LINE_KINDS[event.name], items))
+        message_id = short_id(event.id)
+        items = tuple([(item.product, item.quantity) for item in listed])
+        changed = cart.change(current, Line(event.time, message_id, _LINE_KINDS[event.name], items, named))
         if self.prices:
-            prices = {item.product: (event.time, message_id, item.price) for item in listed if item.price is not None}
-            cart.price(current, prices)
-        return changed or reached
+            self._note_prices(current, event.time, message_id, listed)
+        return changed or touched
+
+    def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...]) -> None:
+        known = {
+            item.product: (time, message_id, item.price)
+            for item in items
+            if item.price is not None and counts_in(item.currency, self.currency)
+        }
+        if known:
+            cart.price(current, known)
+        unread = [
+            item.product for item in items if item.is_unpriced or (item.price is not None and item.product not in known)
+        ]
+        if unread:
+            cart.note_unpriced(current, time, unread)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         profile.cart = cart.merge(profile.cart, other.cart)

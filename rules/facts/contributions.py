@@ -12,7 +12,8 @@ from rules.events import Event
 from rules.facts.base import Former, Key, Names, SlottedFact, Window, covers, longer
 from rules.facts.selection import EventFilter, PropertyReader, read
 from rules.profile import extremes, sums
-from rules.profile.profile import Profile, hashed_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import hashed_id
 from rules.profile.sums import Sum
 
 DISTINCT_MAX = 256

@@ -13,7 +13,8 @@ from rules.facts.base import Former, Key, Names, SlottedFact, Window, covers, lo
 from rules.facts.selection import EventFilter
 from rules.profile import occurrences
 from rules.profile.occurrences import Occurrences
-from rules.profile.profile import Profile, hashed_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import hashed_id
 
 _OCCURRENCE_BYTES = 18
 _FIRST_BYTES = 9

@@ -1,6 +1,6 @@
-"""The fact about messages on orders: completions, refunds and cancellations.
+"""The fact about messages on orders: completions, updates, refunds and cancellations.
 
-See also: `rules.profile.orders` (the data and its bounds, and how orders are formed of messages).
+See also: `rules.profile.orders` (the data and its bounds), and `rules.profile.order_fold` (how orders are formed).
 """
 
 from __future__ import annotations
@@ -9,42 +9,56 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rules.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_NAMES, ORDER_REFUNDED, Event
+from rules.currencies import resolved
+from rules.event_names import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_NAMES, ORDER_REFUNDED, ORDER_UPDATED
+from rules.events import Event
 from rules.facts.base import Carry, Former, Key, Names, Window, covers, including, longer
 from rules.facts.registry import BITS_MAX, FactRegistry, TooMany
 from rules.facts.selection import EventFilter, PropertyReader
-from rules.profile import orders
+from rules.number_text import MICRO
+from rules.profile import order_fold, orders
 from rules.profile.days import Days
-from rules.profile.orders import TOTAL, OrderMessage, Orders, Settled, slot_of, view_and_place
-from rules.profile.profile import Profile, short_id
+from rules.profile.order_fold import TOTAL, OrderLine, OrderMessage
+from rules.profile.orders import Orders, Settled, slot_of, view_and_place
+from rules.profile.profile import Profile
+from rules.profile.short_ids import hashed_id, short_id
 
 _MESSAGE_KINDS = {
-    ORDER_COMPLETED: orders.COMPLETED,
-    ORDER_REFUNDED: orders.REFUNDED,
-    ORDER_CANCELLED: orders.CANCELLED,
+    ORDER_COMPLETED: order_fold.COMPLETED,
+    ORDER_REFUNDED: order_fold.REFUNDED,
+    ORDER_CANCELLED: order_fold.CANCELLED,
+    ORDER_UPDATED: order_fold.UPDATED,
 }
-_MESSAGE_BYTES = 67
+_WITH_CONTENT = (order_fold.COMPLETED, order_fold.UPDATED)
+# Of an order with a currency and two products.
+_MESSAGE_BYTES = 110
 
 
 class OrderFact(msgspec.Struct, frozen=True):
     """The order messages of a customer; ``window``: the longest of the conditions on orders.
 
-    ``views``: the selections of orders in the definitions; ``readings``: the properties that they read.
+    ``views``: the selections of orders in the definitions; ``readings``: the properties that they read. ``currency``:
+    that of the file.
     """
 
     window: Window
     views: tuple[EventFilter, ...] = ()
     readings: tuple[PropertyReader, ...] = ()
+    currency: str | None = None
 
     @staticmethod
     def require_view(facts: FactRegistry, picked: EventFilter, window: Window) -> int:
         """Require a selection of orders. Returns the index of its view. Raises `TooMany`."""
-        return facts.require(OrderFact(window, views=(picked,))).views.index(picked)
+        return facts.require(OrderFact(window, views=(picked,), currency=facts.currency)).views.index(picked)
 
     @staticmethod
     def require_property(facts: FactRegistry, reading: PropertyReader) -> int:
-        """Require a property of orders. Returns its place, as `rules.profile.orders.value_of` takes it."""
-        return TOTAL + 1 + facts.require(OrderFact(0, readings=(reading,))).readings.index(reading)
+        """Require a property of orders. Returns its place, as `rules.profile.order_fold.value_of` takes it."""
+        return (
+            TOTAL
+            + 1
+            + facts.require(OrderFact(0, readings=(reading,), currency=facts.currency)).readings.index(reading)
+        )
 
     @property
     def key(self) -> Key:
@@ -67,29 +81,58 @@ class OrderFact(msgspec.Struct, frozen=True):
             raise TooMany(f"a file asks for orders in at most {BITS_MAX} different ways (where, currency)")
         if len(readings) > BITS_MAX:
             raise TooMany(f"a file reads at most {BITS_MAX} different properties of orders")
-        return OrderFact(longer(self.window, wish.window), views, readings)
+        return OrderFact(longer(self.window, wish.window), views, readings, self.currency)
 
     def make_room(self, profile: Profile) -> None:
         """Do nothing: the orders' place is empty until the first message."""
 
     def apply(self, profile: Profile, event: Event) -> bool:
         kind = _MESSAGE_KINDS[event.name]
-        if event.order is None and kind != orders.COMPLETED:
-            return False  # a refund or cancellation without an order id concerns no known order
-        order = None if event.order is None else short_id(event.order)
-        views = 0
-        values: tuple[tuple[int, ...], ...] = ()
-        if kind == orders.COMPLETED:
-            views = sum(1 << index for index, view in enumerate(self.views) if view.meets(event))
-            values = tuple(reading.of(event.properties.fields) for reading in self.readings)
-        message = OrderMessage(event.time, short_id(event.id), kind, order, event.amount, views, values)
+        if event.order is None and kind != order_fold.COMPLETED:
+            return False  # a refund, update or cancellation without an order id concerns no known order
         if profile.orders is None:
             profile.orders = Orders()
-        return orders.remember(profile.orders, message, self.window)
+        return orders.remember(profile.orders, self._message(event, kind), self.window, self.currency)
+
+    def _message(self, event: Event, kind: int) -> OrderMessage:
+        views = 0
+        values: tuple[tuple[int, ...], ...] = ()
+        currency = event.currency
+        if kind in _WITH_CONTENT:
+            views = sum([1 << index for index, view in enumerate(self.views) if view.meets(event)])
+            if self.readings:
+                values = tuple([reading.of(event.properties.fields) for reading in self.readings])
+            currency = resolved(currency, self.currency)
+        elif currency:
+            currency = resolved(currency, self.currency)
+        return OrderMessage(
+            event.time,
+            short_id(event.id),
+            kind,
+            None if event.order is None else short_id(event.order),
+            order_fold.UNREAD if event.is_unvalued else event.amount,
+            views,
+            values,
+            currency,
+            self._lines(event, currency) if event.items else (),
+            0 if event.cart is None else hashed_id(event.cart),
+        )
+
+    def _lines(self, event: Event, currency: str) -> tuple[OrderLine, ...]:
+        """The products of an order or a refund, with prices in its currency."""
+        assert event.items is not None
+        lines = []
+        for item in event.items[: order_fold.LINES_MAX]:
+            is_other = item.currency and currency and resolved(item.currency, self.currency) != currency
+            price = order_fold.UNREAD if is_other or item.is_unpriced else item.price
+            lines.append((item.product, price, MICRO if item.quantity is None else item.quantity))
+        return tuple(lines)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         if profile.orders is not None or other.orders is not None:
-            profile.orders = orders.merge(profile.orders or Orders(), other.orders or Orders(), self.window)
+            profile.orders = orders.merge(
+                profile.orders or Orders(), other.orders or Orders(), self.window, self.currency
+            )
 
     def carrying(self, former: Former) -> Carry | None:
         was = former.get(self.key)
@@ -127,7 +170,7 @@ class _OrderTranslation:
 
     def _message(self, message: OrderMessage) -> OrderMessage:
         views = sum(1 << index for index, source in self._views if message.views >> source & 1)
-        if message.kind != orders.COMPLETED:
+        if message.kind not in _WITH_CONTENT:
             return msgspec.structs.replace(message, views=views, values=())
         values = tuple(
             () if source is None or not message.values else message.values[source] for source in self._sources

@@ -24,9 +24,13 @@ class TooMany(ValueError):
 
 
 class FactRegistry:
-    """Collects facts. ``segment`` is the index of the segment whose conditions are being read."""
+    """Collects facts. ``segment`` is the index of the segment whose conditions are being read.
 
-    def __init__(self) -> None:
+    ``currency``: that of the file.
+    """
+
+    def __init__(self, currency: str | None = None) -> None:
+        self.currency = currency
         self.segment = 0
         self.baseless = 0  # bit i: segment i has a condition that is decided without any fact
         self._facts: dict[Key, Fact] = {}

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import msgspec
 
+from rules.currencies import MONEY
 from rules.events import Event
-from rules.profile.profile import hashed_id
+from rules.profile.short_ids import hashed_id
 from rules.value_tests import ANYWHERE, PropertyTests
-from rules.values import Json, Path, keys, number, resolve_path
+from rules.values import Json, Path, event_currency, keys, money, number, read_property
 
 LISTED_MAX = 256  # the most values of one list that count
 
 
 class EventFilter(msgspec.Struct, frozen=True):
-    """A filter of events: those that meet ``where``, in ``currency`` or without one."""
+    """A filter of events: those that meet ``where``.
+
+    ``money``: the file's currency, if ``where`` asks for money. ``currency``: that of money that the fact adds up.
+    """
 
     where: PropertyTests = ANYWHERE
     currency: str | None = None
+    money: str | None = None
+
+    @classmethod
+    def of(cls, where: PropertyTests, of_file: str | None, added_up: str | None = None) -> EventFilter:
+        """A filter in a file of a currency; ``added_up``: that of the money that the fact adds up."""
+        return cls(where, added_up, of_file if where.asks_for_money else None)
 
     def meets(self, event: Event) -> bool:
         """Whether an event passes the filter."""
-        if not self.where.tests and self.currency is None:
-            return True
-        fields = event.properties.fields
-        if self.currency is not None and fields.get("currency") not in (None, "", self.currency):
-            return False
-        return self.where.meets(fields)
+        return not self.where or self.where.meets(event.properties.fields, self.money)
 
 
 class PropertyReader(msgspec.Struct, frozen=True):
-    """A reader of a property: as a number, or as the values by which events differ.
+    """A reader of a property: as a number, or as the values by which events differ. Money is read in ``currency``.
 
     Bound: of a list the first ``most`` different values.
     """
@@ -37,13 +42,15 @@ class PropertyReader(msgspec.Struct, frozen=True):
     path: Path
     distinct: bool
     most: int = LISTED_MAX
+    currency: str | None = None
 
-    def of(self, fields: Json) -> tuple[int, ...]:
+    def of(self, fields: dict[str, Json]) -> tuple[int, ...]:
         """Read the property: a number in 10⁻⁶, or hashes of values; empty if the event has none."""
-        value = resolve_path(fields, self.path)
+        value = read_property(fields, self.path)
         if self.distinct:
             return tuple(hashed_id(key) for key in keys(value, self.most))
-        micro = number(value)
+        is_money = self.path[-1] in MONEY
+        micro = money(value, event_currency(fields), self.currency) if is_money else number(value)
         return () if micro is None else (micro,)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.events import ACTIVITY_NAMES, Event
+from rules.event_names import ACTIVITY_NAMES
+from rules.events import Event
 from rules.facts.base import Former, Key, Names, SlottedFact, Window
 from rules.profile import sessions
 from rules.profile.profile import Profile

@@ -8,7 +8,8 @@ from rules.events import Event
 from rules.facts.base import Former, Key, Names, SlottedFact, Window
 from rules.facts.selection import EventFilter, PropertyReader
 from rules.profile import steps
-from rules.profile.profile import Profile, short_id
+from rules.profile.profile import Profile
+from rules.profile.short_ids import short_id
 from rules.profile.steps import StepEntry
 from rules.values import Path
 

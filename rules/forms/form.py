@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
 from rules.due_times import AgeRange, Count
-from rules.events import ALIASES
+from rules.event_names import ALIASES, reserved_name
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, reference
-from rules.value_tests import NumberTest, PropertyTests
-from rules.values import path_of
+from rules.value_tests import ITEM, NumberTest, PropertyTests, ValueTest
+from rules.values import Path, path_of
+
+# How values, texts, names, carts and orders are read. A part of the fingerprint of a file from the second on: what a
+# former reading stored is taken over as a change of definitions. The first one knew reserved names in few spellings.
+FIRST_READING = 1
+READING = 2
 
 
 class Form(BaseModel):
@@ -26,13 +31,21 @@ class Form(BaseModel):
     example: ClassVar[str]
 
 
-def _event_names(value: object) -> tuple[str, ...]:
+_FIRST_ALIASES = ("Viewed Product", "Added Product", "Removed Product", "Completed Order")
+
+
+def _event_names(value: object, info: ValidationInfo) -> tuple[str, ...]:
     items: list[object] = value if isinstance(value, list) else [value]
     names = [name for name in items if isinstance(name, str) and name.strip()]
     if not names or len(names) < len(items):
         raise ValueError(f"{value!r} is not an event; write a name such as Order Completed, or a list of names")
-    canonical = [ALIASES.get(name, name) for name in names]
+    is_first = (info.context or {}).get("reading") == FIRST_READING
+    canonical = [_first_canonical(name) if is_first else reserved_name(name) or name for name in names]
     return tuple(sorted({"page" if name == "screen" else name for name in canonical}))
+
+
+def _first_canonical(name: str) -> str:
+    return ALIASES[name] if name in _FIRST_ALIASES else name
 
 
 def _property(value: object) -> str:
@@ -44,11 +57,20 @@ def _property(value: object) -> str:
 def _where(value: object) -> PropertyTests:
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {property: test}, such as {category: shoes}, at least one")
+    item = value.get(ITEM)
+    if not isinstance(item, dict) or not item or all(name in value_test_parsing.TESTS for name in item):
+        return PropertyTests(_property_tests(value))  # a property of a shop that has this name
+    rest = {name: test for name, test in value.items() if name != ITEM}
+    return PropertyTests(_property_tests(rest), value_test_parsing.under(ITEM, _property_tests, item))
+
+
+def _property_tests(value: object) -> tuple[tuple[Path, ValueTest], ...]:
+    assert isinstance(value, dict)
     tests = []
     for name, test in value.items():
         path = path_of(value_test_parsing.under(name, _property, name))
         tests.append((path, value_test_parsing.under(name, value_test_parsing.value_test, test)))
-    return PropertyTests(tuple(sorted(tests, key=lambda item: item[0])))
+    return tuple(sorted(tests, key=lambda item: item[0]))
 
 
 Duration = Annotated[int, BeforeValidator(value_test_parsing.duration), WithJsonSchema(reference("duration"))]

@@ -16,7 +16,7 @@ import msgspec
 from pydantic import ValidationError
 
 from rules.forms import value_test_parsing
-from rules.forms.form import Form
+from rules.forms.form import READING, Form
 
 FormT = TypeVar("FormT", bound=Form)
 GivenT = TypeVar("GivenT")
@@ -50,8 +50,10 @@ class WrongCondition(Exception):
 class Problems:
     """Collects the problems of a file."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: int = READING) -> None:
+        """``reading``: how the file is read; see `rules.forms.form.READING`."""
         self.noted: list[Problem] = []
+        self._reading = reading
 
     def note(self, path: str, text: str, suggestion: str = "") -> None:
         """Note a problem at a path."""
@@ -65,7 +67,7 @@ class Problems:
         if empty:
             raise WrongCondition
         try:
-            return form.model_validate(value)
+            return form.model_validate(value, context={"reading": self._reading})
         except ValidationError as error:
             for detail in error.errors():
                 parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])

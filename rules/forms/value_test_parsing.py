@@ -14,9 +14,10 @@ from typing import TypeVar
 import re2
 
 from rules.due_times import AgeRange, Count, Years
+from rules.number_text import MICRO
 from rules.times import DURATION_FORM, parse_duration
 from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
-from rules.values import MICRO, number
+from rules.values import number
 
 COUNT_MAX = 1_000
 YEARS_MAX = 200
@@ -29,7 +30,7 @@ EMPTY = "nothing stands here; write a value, or leave the key out"
 
 T = TypeVar("T")
 
-_TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches")
+TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches", "exact")
 
 
 class WrongValue(ValueError):
@@ -199,8 +200,8 @@ def scalar(value: object) -> Scalar:
 def _tests(value: dict[object, object]) -> ValueTest:
     """All keys of one test; each of them must be met."""
     if not value:
-        raise ValueError("nothing is asked; write a value or one of " + ", ".join(_TESTS))
-    _only(value, _TESTS)
+        raise ValueError("nothing is asked; write a value or one of " + ", ".join(TESTS))
+    _only(value, TESTS)
     if value.get("exists") is False and len(value) > 1:
         raise ValueError("an absent value meets no other test; exists: false stands alone")
     if "exists" in value and not isinstance(value["exists"], bool):
@@ -213,7 +214,14 @@ def _tests(value: dict[object, object]) -> ValueTest:
         exists=_optional(value, "exists", bool),
         matches=_optional(value, "matches", _pattern),
         numbers=ends(value) if has_ends else None,
+        exact=_optional(value, "exact", _text),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a text, which is compared as it stands")
+    return value
 
 
 def _optional(tests: dict[object, object], key: str, read: Callable[[object], T]) -> T | None:

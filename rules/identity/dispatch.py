@@ -11,7 +11,8 @@ from __future__ import annotations
 import msgspec
 
 from rules.customer import Customer
-from rules.events import ERASE, WITHOUT_EFFECT, Event
+from rules.event_names import ERASE, WITHOUT_EFFECT
+from rules.events import Event
 from rules.identity.erasure import erase, erase_along
 from rules.identity.events import (
     CascadedErasure,

@@ -13,7 +13,8 @@ everything is read again.
 from __future__ import annotations
 
 from rules.customer import Customer, Linkage
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.identity.events import CascadedErasure, ErasureNotice, Link, Unlinked
 from rules.identity.resolution import Apply, IdentityResult, erased_by, nothing, refusal_of
 
@@ -38,8 +39,9 @@ def erases(event: CascadedErasure, erased: int, into: tuple[str, int] | None) ->
 def erase_along(event: CascadedErasure, customer: Customer, apply: Apply) -> IdentityResult:
     """Erase an id that is linked to an erased person. Does nothing if that link is gone.
 
-    The events that this makes between owners have the name `ERASE`, which is `rules.events.UNNAMED`: no track call can
-    have it. Their class says what each is; only a plain `Event` of that name is an erasure (`Event.is_erasure`).
+    The events that this makes between owners have the name `ERASE`, which is `rules.event_names.UNNAMED`: no track
+    call can have it. Their class says what each is; only a plain `Event` of that name is an erasure
+    (`Event.is_erasure`).
     """
     into = customer.merged_into
     if not erases(event, customer.erased, into):

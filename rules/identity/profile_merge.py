@@ -20,7 +20,7 @@ from hashlib import blake2b
 import msgspec
 
 from rules.customer import ArrivingProfile, Customer, Linkage
-from rules.events import ERASE
+from rules.event_names import ERASE
 from rules.identity.events import Link, ProfileMerge
 
 # The most moves of profiles that a customer lists as taken in; older ones count as taken in.

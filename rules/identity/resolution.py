@@ -52,10 +52,11 @@ import msgspec
 
 from rules.changes import Change
 from rules.customer import Customer, Linkage
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.identity.events import CascadedErasure, Link, ProfileMerge, Unlink, Unlinked
 from rules.identity.profile_merge import profiles_of
-from rules.profile.profile import hashed_id
+from rules.profile.short_ids import hashed_id
 
 # The most former ids of each kind in a customer; the next event with an older one links it again, which is harmless.
 LINKS_MAX = 64

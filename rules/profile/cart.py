@@ -1,12 +1,15 @@
-"""The cart: products that a customer has chosen and not yet bought.
+"""The cart: what cart events say of it, as stored; `rules.profile.open_cart` folds them with the orders that end carts.
 
-The one rule: the newest purchase is a barrier. A cart event at or before it never counts, whenever it
-arrives; everything after it is folded in (time, message id) order.
+A shop may name carts (`cart_id`). Events that name none belong to a cart of their own, and keep every open cart busy.
 
-Bounds: item events more than 90 days before the newest cart event, those before the newest event
-that states the whole cart, and those before the newest 256 do not count; nor do prices from more
-than 90 days before the newest cart event, or of products beyond the 256 with the newest prices. Of an event
-that lists products, the first 256 count.
+The one rule: item events are kept behind the order that ended their cart, as a message about that order may come late
+and change when it was. So what is stored is a function of the set of cart events alone.
+
+Bounds: item events more than 90 days before the newest cart event, and those before the newest 256 items of all events,
+do not count; nor do prices from more than 90 days before the newest cart event, or of products beyond the 256 with the
+newest prices. Where no event names a cart, an event that states the whole cart makes all before it void. Of an event
+that lists products, the first 256 count. The 16 carts that were touched last are told apart; of any other, events count
+as if they named none.
 
 See also: `rules.facts.carts` (the fact that needs it).
 """
@@ -19,33 +22,39 @@ import msgspec
 
 from rules.profile import deduplication
 from rules.times import DAY_MS
-from rules.values import MICRO
 
-LINES_MAX = 256
 LINES_AGE_MS = 90 * DAY_MS
 PRICES_MAX = 256
 ITEMS_MAX = 256
+NAMED_MAX = 16
 
 ADDED, REMOVED, REPLACED = 0, 1, 2
+UNNAMED_CART = 0
 
 Price = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
+CartTimes = tuple[int, int]  # the newest event of a cart, and the newest of a checkout; 0: never
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item event: its kind, its products, and their quantities (10⁻⁶; ``None``: not stated)."""
+    """One item event: its kind, its products (`rules.products.product_key`), and their quantities (10⁻⁶).
+
+    A quantity is ``None`` where none is stated. ``cart``: the hash of the cart that the event names.
+    """
 
     time: int
     id: str
     kind: int
     items: tuple[tuple[str, int | None], ...]
+    cart: int = UNNAMED_CART
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
-    """The cart; instants are 0 for never.
+    """The cart events of a customer; instants are 0 for never.
 
-    ``bought``: the newest purchase; ``touched``: the newest cart event after it; ``checkout``: the
-    newest of those that belong to a checkout. ``prices``: by product the newest item event that
-    states a price, and the price (10⁻⁶).
+    ``touched``: the newest cart event that names no cart; ``checkout``: the newest of those that belong to a checkout.
+    ``named``: both, by the hash of each named cart. ``prices``: by product the newest item event that states a price,
+    and the price (10⁻⁶). ``unpriced``: by product the newest event whose price cannot be read. ``bought``: up to when a
+    former version of the program ended all carts.
     """
 
     bought: int = 0
@@ -53,48 +62,37 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     lines: list[Line] = []
     checkout: int = 0
     prices: dict[str, Price] = {}
+    named: dict[int, CartTimes] = {}
+    unpriced: dict[str, int] = {}
+
+    @property
+    def newest(self) -> int:
+        """The time (ms) of the newest cart event."""
+        return max(self.touched, max((touched for touched, _ in self.named.values()), default=0))
 
 
-def buy(cart: Cart, time: int) -> bool:
-    """End every cart up to the time of a purchase; whether a cart was open."""
+def touch(cart: Cart, time: int, named: int = UNNAMED_CART, *, in_checkout: bool = False) -> bool:
+    """Note a cart event; whether it is the newest of its cart, or the first of a checkout."""
     if time <= cart.bought:
         return False
-    was_open = cart.touched > 0
-    cart.bought = time
-    cart.touched = cart.touched if cart.touched > time else 0
-    cart.checkout = cart.checkout if cart.checkout > time else 0
-    if was_open:
-        cart.lines = [line for line in cart.lines if line.time > time]
-        cart.prices = {product: price for product, price in cart.prices.items() if price[0] > time}
-    return was_open
-
-
-def touch(cart: Cart, time: int) -> bool:
-    """Note a cart event, which keeps the cart open after the newest purchase; whether it is the newest event."""
-    if time <= cart.bought or time <= cart.touched:
+    touched, checkout = cart.named.get(named, (0, 0)) if named else (cart.touched, cart.checkout)
+    newest = max(touched, time), max(checkout, time) if in_checkout else checkout
+    if newest == (touched, checkout):
         return False
-    cart.touched = time
+    if named:
+        cart.named[named] = newest
+        _bound_named(cart)
+    else:
+        cart.touched, cart.checkout = newest
     _bound(cart)
     return True
 
 
-def reach_checkout(cart: Cart, time: int) -> bool:
-    """Note a checkout event; whether it is the first since the newest purchase."""
-    if time <= cart.bought:
-        return False
-    reached = not cart.checkout
-    cart.checkout = max(cart.checkout, time)
-    return reached
-
-
 def change(cart: Cart, line: Line) -> bool:
     """Insert an item event by (time, message id); whether it is new and counts."""
-    if line.time <= cart.bought:
+    if line.time <= cart.bought or not deduplication.insert(cart.lines, line, _key):
         return False
-    if not deduplication.insert(cart.lines, line, _key):
-        return False
-    if not touch(cart, line.time):
-        _bound(cart)
+    _bound(cart)
     return True
 
 
@@ -118,6 +116,13 @@ def price(cart: Cart, newest: Mapping[str, Price]) -> None:
     _bound(cart)
 
 
+def note_unpriced(cart: Cart, time: int, products: Iterable[str]) -> None:
+    """Note products whose price cannot be read."""
+    for product in products:
+        cart.unpriced[product] = max(time, cart.unpriced.get(product, 0))
+    _bound(cart)
+
+
 def _priced(prices: dict[str, Price], product: str) -> tuple[int, str, str]:
     """The sort key of stored prices, so that equal carts are stored alike."""
     time, message_id, _ = prices[product]
@@ -130,16 +135,23 @@ def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
         return None
     mine, theirs = mine or Cart(), theirs or Cart()
     bought = max(mine.bought, theirs.bought)
-    touched = max(mine.touched, theirs.touched)
-    checkout = max(mine.checkout, theirs.checkout)
+    named = dict(mine.named)
+    for cart, (touched, checkout) in theirs.named.items():
+        before = named.get(cart, (0, 0))
+        named[cart] = max(before[0], touched), max(before[1], checkout)
     merged = Cart(
         bought,
-        touched if touched > bought else 0,
+        max(mine.touched, theirs.touched),
         deduplication.merged((line for line in (*mine.lines, *theirs.lines) if line.time > bought), _key),
-        checkout if checkout > bought else 0,
+        max(mine.checkout, theirs.checkout),
+        named=named,
     )
+    _bound_named(merged)
     price(merged, mine.prices)
     price(merged, theirs.prices)
+    for unpriced in (mine.unpriced, theirs.unpriced):
+        for product, time in unpriced.items():
+            merged.unpriced[product] = max(time, merged.unpriced.get(product, 0))
     _bound(merged)
     return merged
 
@@ -148,42 +160,41 @@ def _key(line: Line) -> tuple[int, str]:
     return line.time, line.id
 
 
+def _bound_named(cart: Cart) -> None:
+    """Keep the named carts that were touched last, in the order of their hashes: equal carts are stored alike."""
+    newest = sorted(cart.named, key=lambda named: (cart.named[named][0], named))[-NAMED_MAX:]
+    cart.named = {named: cart.named[named] for named in sorted(newest)}
+
+
 def _bound(cart: Cart) -> None:
-    """Drop the lines and prices beyond the bounds. A line that states the whole cart makes all lines before it void."""
-    lines = cart.lines
-    # Lines are ordered by time, so that dropping a line drops all lines before it.
-    start = max(0, len(lines) - LINES_MAX)
-    frontier = cart.touched - LINES_AGE_MS
-    while start < len(lines) and lines[start].time < frontier:
-        start += 1
-    for index in range(len(lines) - 1, start, -1):
-        if lines[index].kind == REPLACED:
-            start = index
-            break
-    if start:
-        del lines[:start]
+    """Drop the lines and prices beyond the bounds."""
+    frontier = cart.newest - LINES_AGE_MS
+    _bound_lines(cart, frontier)
     prices = cart.prices
     if prices and (len(prices) > PRICES_MAX or next(iter(prices.values()))[0] < frontier):
         newest = sorted(prices, key=lambda product: _priced(prices, product))[-PRICES_MAX:]
         cart.prices = {product: prices[product] for product in newest if prices[product][0] >= frontier}
+    unpriced = cart.unpriced
+    if unpriced:
+        latest = sorted(unpriced, key=lambda product: (unpriced[product], product))[-PRICES_MAX:]
+        cart.unpriced = {product: unpriced[product] for product in latest if unpriced[product] >= frontier}
 
 
-def contents(lines: Iterable[Line]) -> dict[str, int]:
-    """Product to quantity (10⁻⁶, above 0), folded in order; a quantity never falls below 0."""
-    quantities: dict[str, int] = {}
-    for line in lines:
-        if line.kind == REPLACED:
-            quantities.clear()
-        for product, quantity in line.items:
-            if line.kind == REMOVED:
-                left = 0 if quantity is None else quantities.get(product, 0) - quantity
-                quantities[product] = max(0, left)
-            else:
-                quantities[product] = quantities.get(product, 0) + (MICRO if quantity is None else quantity)
-    return {product: quantity for product, quantity in quantities.items() if quantity}
-
-
-def worth(cart: Cart, quantities: Mapping[str, int]) -> int:
-    """The value of these quantities, in 10⁻¹², each product at its newest price; 0 where none was stated."""
-    prices = cart.prices
-    return sum(quantity * prices[product][2] for product, quantity in quantities.items() if product in prices)
+def _bound_lines(cart: Cart, frontier: int) -> None:
+    lines = cart.lines
+    if not lines:
+        return
+    if len(lines) == 1 and len(lines[0].items) <= ITEMS_MAX and lines[0].time >= frontier:
+        return
+    # Lines are ordered by time, so that dropping a line drops all lines before it.
+    start, left = len(lines), ITEMS_MAX
+    while start and left > 0 and lines[start - 1].time >= frontier:
+        start -= 1
+        line = lines[start]
+        if len(line.items) > left:
+            lines[start] = msgspec.structs.replace(line, items=line.items[:left])
+        left -= max(1, len(line.items))
+        if line.kind == REPLACED and not cart.named:
+            break
+    if start:
+        del lines[:start]

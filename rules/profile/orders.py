@@ -1,9 +1,10 @@
 """Orders: the messages about a customer's orders, and the orders that are formed of them.
 
-The newest messages are stored as they came, and orders are formed of them at each decision. So a cancellation before
-its order, a refund in two parts or an older completion that comes late needs no special case.
+The newest messages are stored as they came, and orders are formed of them at each decision
+(`rules.profile.order_fold`). So a cancellation before its order, a refund in two parts or an older completion that
+comes late needs no special case.
 
-A refund or cancellation without an order id concerns no known order and is not stored.
+A refund, update or cancellation without an order id concerns no known order and is not stored.
 
 Bounds: the newest 256 messages; and where every window that looks at orders is finite, those not
 older than the newest message by more than the longest window and 90 days. Beyond it a message
@@ -11,7 +12,7 @@ does not count: an order whose repeated confirmation comes more than 90 days aft
 longest window would count again. An order that no longer fits the 256 is settled: it stays in
 sums and averages until the end of its UTC day has left their window, and remains the first order
 if it was; later messages about it change nothing. Of a property that is a list in many orders,
-the newest 1,024 values count.
+the newest 1,024 values count. Of the products of a message the first 16 count, for 180 days.
 
 See also: `rules.facts.order_messages` (the fact that needs it).
 """
@@ -19,45 +20,27 @@ See also: `rules.facts.order_messages` (the fact that needs it).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
 
 from rules.profile import days, deduplication
 from rules.profile.days import Days
+from rules.profile.order_fold import (
+    COMPLETED,
+    LINES_AGE_MS,
+    CartEnd,
+    Order,
+    OrderMessage,
+    cart_ends,
+    standing,
+    value_of,
+)
 from rules.times import DAY_MS
 
 MESSAGES_MAX = 256
 SLACK_MS = 90 * DAY_MS
 VALUES_MAX = 1_024
-
-COMPLETED, REFUNDED, CANCELLED = 0, 1, 2
-
-
-class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One message about an order; in the order of (time, message id).
-
-    ``order`` is the order id, ``None`` when the message has none and so stands for itself.
-    ``amount`` is in 10⁻⁶; ``None``: an order of unknown value, or a refund of all of it. Of a
-    completion, bit i of ``views`` says that it meets the definitions' view i of orders, and
-    ``values`` has one place per property that they read.
-    """
-
-    time: int
-    id: str
-    kind: int
-    order: str | None = None
-    amount: int | None = None
-    views: int = 0
-    values: tuple[tuple[int, ...], ...] = ()
-
-
-class Order(msgspec.Struct, frozen=True, gc=False):
-    """An order that stands: its earliest completion, and what refunds took of it (10⁻⁶)."""
-
-    completion: OrderMessage
-    refunded: int
 
 
 class Settled(msgspec.Struct, array_like=True, gc=False):
@@ -83,32 +66,41 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
     @cached_property
     def standing(self) -> list[Order]:
         """The orders that are neither cancelled nor fully refunded, by completion."""
-        return list(standing(self.messages))
+        return standing(self.messages)
 
     @cached_property
     def _completions(self) -> dict[int, list[int]]:
         return {}
 
     @cached_property
-    def _values(self) -> dict[int, list[tuple[int, int]]]:
+    def _values(self) -> dict[tuple[int, str | None], list[tuple[int, int]]]:
         return {}
 
+    @cached_property
+    def cart_ends(self) -> list[CartEnd]:
+        """When orders ended carts, ascending. Messages beyond the bound are as an order that ended all carts."""
+        lost = [CartEnd(self.messages[0].time, 0)] if len(self.messages) >= MESSAGES_MAX else []
+        return lost + cart_ends(self.messages)
+
     def completions(self, view: int) -> list[int]:
-        """When each order of a view that stands was completed, ascending."""
+        """When each order of a view that stands began to stand, ascending."""
         by_view = self._completions
         if view not in by_view:
-            by_view[view] = [order.completion.time for order in self.standing if order.completion.views >> view & 1]
+            by_view[view] = [order.time for order in self.standing if order.views >> view & 1]
         return by_view[view]
 
-    def values(self, view: int, place: int) -> list[tuple[int, int]]:
-        """The pairs (time of completion, value of a property) of each order of a view that stands, ascending."""
-        by_slot, slot = self._values, slot_of(view, place)
+    def values(self, view: int, place: int, currency: str | None) -> list[tuple[int, int]]:
+        """The pairs (time, value of a property) of each order of a view that stands, ascending.
+
+        ``currency``: that of the file, in which values of orders count.
+        """
+        by_slot, slot = self._values, (slot_of(view, place), currency)
         if slot not in by_slot:
             by_slot[slot] = [
-                (order.completion.time, value)
+                (order.time, value)
                 for order in self.standing
-                if order.completion.views >> view & 1
-                for value in value_of(order, place)
+                if order.views >> view & 1
+                for value in value_of(order, place, currency)
             ]
         return by_slot[slot]
 
@@ -124,7 +116,6 @@ class Orders(msgspec.Struct, array_like=True, dict=True):
         self.__dict__.clear()
 
 
-TOTAL = 0  # the value that refunds lower; a property of the definitions has the place after it
 _PLACES = 64
 
 
@@ -138,22 +129,22 @@ def view_and_place(slot: int) -> tuple[int, int]:
     return divmod(slot, _PLACES)
 
 
-def remember(orders: Orders, message: OrderMessage, window: int | None) -> bool:
-    """Add a message in place, unless it is known; whether it was new."""
+def remember(orders: Orders, message: OrderMessage, window: int | None, currency: str | None) -> bool:
+    """Add a message in place, unless it is known; whether it was new. ``currency``: that of the file."""
     if len(orders.messages) >= MESSAGES_MAX and _key(message) < _key(orders.messages[0]):
         return False  # not newer than the settled orders, so it counts as counted already
     if not deduplication.insert(orders.messages, message, _key):
         return False
-    _bound(orders, window)
+    _bound(orders, window, currency)
     orders.changed()
     return True
 
 
-def merge(mine: Orders, theirs: Orders, window: int | None) -> Orders:
+def merge(mine: Orders, theirs: Orders, window: int | None, currency: str | None) -> Orders:
     """Merge the orders of two profiles: the result is that of all events of both."""
     messages = deduplication.merged((*mine.messages, *theirs.messages), _key)
     merged = Orders(messages, _merge_settled(mine.settled, theirs.settled))
-    _bound(merged, window)
+    _bound(merged, window, currency)
     return merged
 
 
@@ -173,15 +164,26 @@ def _key(message: OrderMessage) -> tuple[int, str]:
     return message.time, message.id
 
 
-def _bound(orders: Orders, window: int | None) -> None:
+def _bound(orders: Orders, window: int | None, currency: str | None) -> None:
     messages = orders.messages
     if window is not None and messages and messages[0].time < (frontier := messages[-1].time - window - SLACK_MS):
         del messages[: bisect_left(messages, frontier, key=lambda message: message.time)]
     while len(messages) > MESSAGES_MAX:
-        _settle(orders, messages[0])
+        _settle(orders, messages[0], currency)
         del messages[0]
+    _bound_lines(messages)
     for place in range(max((len(message.values) for message in messages), default=0)):
         _bound_values(messages, place)
+
+
+def _bound_lines(messages: list[OrderMessage]) -> None:
+    """Drop the products of messages that are too old for a refund of them."""
+    frontier = messages[-1].time - LINES_AGE_MS if messages else 0
+    for index, message in enumerate(messages):
+        if message.time >= frontier:
+            break
+        if message.lines:
+            messages[index] = msgspec.structs.replace(message, lines=())
 
 
 def _bound_values(messages: list[OrderMessage], place: int) -> None:
@@ -197,58 +199,23 @@ def _bound_values(messages: list[OrderMessage], place: int) -> None:
         left -= len(messages[index].values[place])
 
 
-def _settle(orders: Orders, oldest: OrderMessage) -> None:
+def _settle(orders: Orders, oldest: OrderMessage, currency: str | None) -> None:
     """Settle an order whose only completion is about to be dropped."""
     if oldest.kind != COMPLETED or _is_repeated(orders.messages, oldest):
         return
-    order = next((order for order in standing(orders.messages) if order.completion is oldest), None)
+    order = next((order for order in standing(orders.messages) if order.begun is oldest), None)
     if order is None:
         return
     settled = orders.settled = orders.settled or Settled()
-    for view in range(oldest.views.bit_length()):
-        if not oldest.views >> view & 1:
+    for view in range(order.views.bit_length()):
+        if not order.views >> view & 1:
             continue
         settled.first[view] = min(oldest.time, settled.first.get(view, oldest.time))
-        for place in range(len(oldest.values) + 1):
-            for value in value_of(order, place):
+        for place in range(len(order.content.values) + 1):
+            for value in value_of(order, place, currency):
                 days.add(settled.days.setdefault(slot_of(view, place), {}), oldest.time // DAY_MS, value, 1)
 
 
 def _is_repeated(messages: list[OrderMessage], oldest: OrderMessage) -> bool:
     others = (message for message in messages if message is not oldest and message.kind == COMPLETED)
     return oldest.order is not None and any(message.order == oldest.order for message in others)
-
-
-def value_of(order: Order, place: int) -> tuple[int, ...]:
-    """The values of an order under a property; `TOTAL` is its value less its refunds."""
-    if place != TOTAL:
-        return order.completion.values[place - 1]
-    amount = order.completion.amount
-    return () if amount is None else (amount - order.refunded,)
-
-
-def standing(messages: Iterable[OrderMessage]) -> Iterator[Order]:
-    """The orders that are neither cancelled nor fully refunded, by completion."""
-    first: dict[tuple[bool, str], OrderMessage] = {}
-    undone: dict[tuple[bool, str], list[OrderMessage]] = {}
-    for message in messages:
-        # An order id and a message id that happen to be the same text are two orders.
-        key = (message.order is None, message.id if message.order is None else message.order)
-        if message.kind == COMPLETED:
-            first.setdefault(key, message)
-        else:
-            undone.setdefault(key, []).append(message)
-    for key, completion in first.items():
-        refunded = _refunded(completion.amount, undone[key]) if key in undone else 0
-        if refunded is not None:
-            yield Order(completion, refunded)
-
-
-def _refunded(value: int | None, messages: list[OrderMessage]) -> int | None:
-    """The refunded part of an order (10⁻⁶); ``None`` if it is all of it."""
-    refunded = 0
-    for message in messages:
-        if message.kind == CANCELLED or message.amount is None:
-            return None
-        refunded += message.amount
-    return None if value is not None and refunded >= value else refunded

@@ -24,7 +24,7 @@ from benchmarks.peer_programs import await_line, java_running, quix_python, runn
 from benchmarks.stage import PARTITIONS, Stage, StageLoad, consumed, cpu_s, settings_of
 from local import servers
 from local.processes import Worker
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.wire.topics import MERGES, READ

@@ -23,7 +23,7 @@ from load.generate import Record, records
 from local import servers
 from rules.definitions.segments_file import parse
 from rules.engine import Engine
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from rules.times import parse_instant
 from streams.kafka import admin as topics
 from streams.kafka.partitioner import partition_of

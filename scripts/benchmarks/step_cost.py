@@ -15,7 +15,8 @@ from typing import NamedTuple
 from load.generate import records
 from rules.definitions.segments_file import Definitions, parse
 from rules.engine import Engine
-from rules.events import INPUTS, Origin
+from rules.event_names import INPUTS
+from rules.events import Origin
 from streams.kafka.partitioner import belonging_of_each
 from streams.runtime.input_merge import Merge
 from streams.state.contract import Claim, Identity

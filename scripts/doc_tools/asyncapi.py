@@ -16,7 +16,7 @@ from doc_tools.event_schema import EVENT
 from doc_tools.output_schemas import CHANGE
 from doc_tools.schema_parts import with_fields
 from rules.changes import ChangeKind
-from rules.events import CART_NAMES, INPUTS, ORDER_NAMES
+from rules.event_names import CART_NAMES, INPUTS, ORDER_NAMES
 from rules.forms.json_schema import Schema
 from streams.settings import Settings
 from streams.wire import changes, dead_letters, memberships

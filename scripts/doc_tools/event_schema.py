@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from doc_tools.schema_parts import definitions, document, reference, with_fields
-from rules.events import ALIASES, PRODUCT_ADDED, SHOP_NAMES
+from rules.event_names import ALIASES, PRODUCT_ADDED, SHOP_NAMES
 from rules.forms.json_schema import Schema
 from rules.times import _RFC3339  # the schema has the same pattern
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES

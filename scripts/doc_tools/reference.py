@@ -18,7 +18,7 @@ from rules.facts.contributions import DISTINCT_MAX
 from rules.facts.selection import LISTED_MAX
 from rules.forms.json_schema import Schema
 from rules.profile import cart, days, extremes, orders, sessions, steps, sums
-from rules.profile.profile import ID_MAX_BYTES
+from rules.profile.short_ids import ID_MAX_BYTES
 
 _HEAD = "<!-- Drawn from the code: python -m doc_tools.schemas -->\n\n"
 _BOUNDS = (

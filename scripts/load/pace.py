@@ -13,7 +13,7 @@ from multiprocessing.queues import Queue
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from rules.events import input_of
+from rules.event_names import input_of
 from rules.times import format_instant, parse_instant
 from streams.wire.topics import CHANGES
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from rules.events import INPUTS, Event
+from rules.event_names import INPUTS
+from rules.events import Event
 from rules.placeholders import Placeholders
 from streams.cli.diff_report import document, lines
 from streams.cli.input_files import Rejections, opened, with_progress

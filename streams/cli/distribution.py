@@ -19,7 +19,7 @@ from rules.definitions import yaml_text
 from rules.definitions.segments_file import Definitions, DefinitionsError, build
 from rules.engine import Engine
 from rules.forms.problems import Problem
-from rules.values import MICRO
+from rules.number_text import MICRO
 from streams.cli.replay import replayed
 from streams.definitions_file import load
 from streams.offline import cutoffs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from rules.times import DAY_MS
 from streams.cli.findings import Finding, ok, problem, warning
 from streams.kafka import cluster_probe

@@ -19,7 +19,7 @@ import msgspec
 
 from rules.customer import Customer, Linkage
 from rules.engine import Engine
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from rules.times import format_instant
 from streams.cli.input_files import visible, with_progress
 from streams.definitions_file import load

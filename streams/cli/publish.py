@@ -13,7 +13,7 @@ from contextlib import closing
 
 from kafka.errors import KafkaError
 
-from rules.events import input_of
+from rules.event_names import input_of
 from streams.cli.delivery import Sender
 from streams.cli.input_files import opened, with_progress
 from streams.definitions_file import load

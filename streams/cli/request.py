@@ -15,7 +15,7 @@ from contextlib import closing
 
 import msgspec
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from rules.times import format_instant
 from streams.cli.delivery import Sender
 from streams.definitions_file import load

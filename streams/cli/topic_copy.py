@@ -23,7 +23,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.cli.delivery import Sender
 from streams.cli.input_files import with_progress
 from streams.kafka import admin

@@ -23,7 +23,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.kafka import producer
 from streams.kafka.client import answering, connect
 from streams.settings import Settings

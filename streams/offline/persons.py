@@ -22,7 +22,8 @@ import msgspec
 
 from rules.customer import Customer
 from rules.engine import Engine
-from rules.events import INPUTS, UNNAMED, WITHOUT_EFFECT, Event
+from rules.event_names import INPUTS, UNNAMED, WITHOUT_EFFECT
+from rules.events import Event
 from rules.identity.events import Misaddressed
 from rules.placeholders import Placeholders
 from streams.kafka.log_reader import Logs

@@ -17,7 +17,8 @@ import msgspec
 from rules.changes import Change
 from rules.customer import Customer
 from rules.engine import Engine
-from rules.events import INPUTS, Event, input_of
+from rules.event_names import INPUTS, input_of
+from rules.events import Event
 from rules.identity.dispatch import is_effective, is_plain, process
 from rules.identity.resolution import Decider
 from rules.placeholders import BUILT_IN, Placeholders

@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.ops.responses import Near, Rates, Series, WorkerState
 from streams.runtime.health_endpoint import where
 from streams.runtime.readiness import Ready

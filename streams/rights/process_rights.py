@@ -17,7 +17,7 @@ from functools import reduce
 
 import msgspec
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.kafka.admin import TopicUse
 from streams.wire.topics import (
     ALL,

@@ -15,6 +15,7 @@ import msgspec
 
 from rules.definitions.segments_file import DefinitionsError, build
 from rules.engine import Engine
+from rules.forms.form import FIRST_READING
 from streams.errors import ClaimRefused
 from streams.stop import REBUILD
 
@@ -30,7 +31,9 @@ def compress(document: Mapping[str, object]) -> bytes:
 def engine_of(document: bytes, fingerprint: str) -> Engine:
     """Build the engine of a stored document. Raises `ClaimRefused` if its fingerprint is no longer this one."""
     try:
-        definitions = build(msgspec.json.decode(zlib.decompress(document)), "the former definitions")
+        # A document that does not tell how its customers were read is of the first reading.
+        stored = {"reading": FIRST_READING, **msgspec.json.decode(zlib.decompress(document))}
+        definitions = build(stored, "the former definitions")
     except DefinitionsError as error:
         raise ClaimRefused(
             f"the former definitions are no longer understood ({error.problems[0]}); {_ANOTHER_VERSION}"

@@ -12,7 +12,8 @@ from typing import TypeGuard
 
 import msgspec
 
-from rules.events import IDENTIFY, Event, Origin
+from rules.event_names import IDENTIFY
+from rules.events import Event, Origin
 from rules.identity.events import Misaddressed
 from rules.placeholders import BUILT_IN, Placeholders
 from rules.times import format_instant, parse_instant

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.values import text
 from streams.triggers import decision_log
 from streams.triggers.config import Trigger, TriggersFile, Where

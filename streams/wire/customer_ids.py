@@ -10,7 +10,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from rules.events import IDENTIFY, INPUTS, Origin, input_of
+from rules.event_names import IDENTIFY, INPUTS, input_of
+from rules.events import Origin
 from rules.placeholders import Placeholders
 from streams.wire.segment_spec import Envelope
 
@@ -29,13 +30,13 @@ def present(text: Any, placeholders: Placeholders) -> Any:
     return text
 
 
-def names_user(name: str, fields: Envelope, origin: Origin | None) -> bool:
+def names_user(name: str, origin: Origin | None, *, has_traits: bool) -> bool:
     """Whether an event whose userId and anonymousId are the same text means the id of a user.
 
     Some trackers put the id that a browser made into both. So it means a user only in an identify with traits, and in
     events that do not come from browsers: those of any topic but the one of visits.
     """
-    if name == IDENTIFY and bytes(fields.traits)[:1] == b"{" and bytes(fields.traits)[1:-1].strip():
+    if name == IDENTIFY and has_traits:
         return True
     if origin is None:  # a line of a file: the topic is the one that events of this name are published to
         return input_of(name) != _VISITS
@@ -43,16 +44,13 @@ def names_user(name: str, fields: Envelope, origin: Origin | None) -> bool:
 
 
 def customer_of(user: object, anonymous: object) -> str:
-    """The customer of a record: its userId, else its anonymousId. Raises `Rejected`."""
+    """The customer of a record: its userId, else its anonymousId, whichever can be an id. Raises `Rejected`."""
     if user is None and anonymous is None:
         raise Rejected("no_customer")
-    if not isinstance(user, str | None) or not isinstance(anonymous, str | None):
-        raise Rejected("bad_id")
-    customer = user or anonymous
-    assert customer is not None
-    if not is_id(customer):
-        raise Rejected("bad_id")
-    return customer
+    for text in (user, anonymous):
+        if isinstance(text, str) and is_id(text):
+            return text
+    raise Rejected("bad_id")
 
 
 def is_id(text: str) -> bool:
@@ -65,12 +63,8 @@ def is_id(text: str) -> bool:
 
 
 def previous_of(fields: Envelope, placeholders: Placeholders) -> str | None:
-    """The other id of an alias or an unlink; ``None`` for other types, and if it is absent. Raises `Rejected`."""
+    """The other id of an alias or an unlink; ``None`` for other types, and if it is none."""
     if fields.type not in ("alias", "unlink"):
         return None
     previous = present(fields.previousId, placeholders)
-    if previous is None:
-        return None
-    if not isinstance(previous, str) or not is_id(previous):
-        raise Rejected("bad_id")
-    return previous
+    return previous if isinstance(previous, str) and is_id(previous) else None

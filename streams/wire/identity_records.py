@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from rules.events import UNNAMED, Event, Origin
+from rules.event_names import UNNAMED
+from rules.events import Event, Origin
 from rules.identity.events import (
     CascadedErasure,
     ErasureNotice,

@@ -16,33 +16,47 @@ from msgspec import Meta, Raw
 
 NOTHING = Raw(b"null")
 
-_NUMBER = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "null"}]}
-_TEXT_OR_INTEGER = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}
-_OBJECT = {"type": ["object", "null"]}
-_PRODUCTS = {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Product"}}, {"type": "null"}]}
+_ANY: dict[str, object] = {}
+_OBJECT = {"anyOf": [{"type": "object"}, {"type": "array"}, {"type": "null"}]}
 
 Money = Annotated[
     Raw,
-    Meta(description="exact to 10⁻⁶, not negative, below 10¹²; also as text", extra_json_schema=_NUMBER),
+    Meta(
+        description="read without loss: a number from 0 to below 10¹² with up to six decimals, also as text such as"
+        ' "1,049.90 €"; anything else counts as unknown',
+        extra_json_schema=_ANY,
+    ),
 ]
 Id = Annotated[
     Raw,
-    Meta(description="text, or an integer that stands for its digits", extra_json_schema=_TEXT_OR_INTEGER),
+    Meta(
+        description="read without loss: text, or an integer that stands for its digits; anything else counts as absent",
+        extra_json_schema=_ANY,
+    ),
 ]
 Products = Annotated[
-    Raw, Meta(description="on Cart Viewed and Checkout Started: the whole cart", extra_json_schema=_PRODUCTS)
+    Raw,
+    Meta(
+        description="a list of products; on Cart Viewed and Checkout Started: the whole cart",
+        extra_json_schema={"anyOf": [{"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Product"}, {}]}}, {}]},
+    ),
 ]
-Text = Annotated[Raw, Meta(extra_json_schema={"type": ["string", "null"]})]
+Text = Annotated[Raw, Meta(description="a code such as EUR", extra_json_schema=_ANY)]
 
 
 class Product(msgspec.Struct, gc=False):
-    """One product: identified by ``product_id``, else ``sku``, else ``name``."""
+    """One product: identified by ``product_id`` (formerly ``id``), else ``sku``, else ``name``.
+
+    ``sku`` and ``variant``, where told, make lines of one product.
+    """
 
     product_id: Id = NOTHING
     sku: Id = NOTHING
     name: Id = NOTHING
+    variant: Id = NOTHING
     quantity: Money = NOTHING
     price: Money = NOTHING
+    id: Id = NOTHING
 
 
 class Properties(msgspec.Struct, gc=False):
@@ -51,16 +65,16 @@ class Properties(msgspec.Struct, gc=False):
     product_id: Id = NOTHING
     sku: Id = NOTHING
     name: Id = NOTHING
+    variant: Id = NOTHING
     quantity: Money = NOTHING
     price: Money = NOTHING
+    id: Id = NOTHING
     order_id: Id = NOTHING
+    orderId: Id = NOTHING
+    cart_id: Id = NOTHING
+    cartId: Id = NOTHING
     total: Money = NOTHING
     revenue: Money = NOTHING
-    subtotal: Money = NOTHING
-    value: Money = NOTHING
-    tax: Money = NOTHING
-    shipping: Money = NOTHING
-    discount: Money = NOTHING
     currency: Text = NOTHING
     products: Products = NOTHING
 
@@ -78,9 +92,20 @@ class Envelope(msgspec.Struct, gc=False):
     ] = None
     messageId: Annotated[
         str | None,
-        Meta(description="one id, one event: a repeat changes nothing; above 256 characters, its head and a hash"),
+        Meta(
+            description="text or an integer; one id, one event: a repeat changes nothing; above 256 characters, its"
+            " head and a hash"
+        ),
     ] = None
-    timestamp: Annotated[str | None, Meta(description="RFC 3339 with an offset; cut to milliseconds")] = None
+    timestamp: Annotated[
+        str | None,
+        Meta(description="RFC 3339 with an offset; cut to milliseconds; without it, originalTimestamp counts"),
+    ] = None
+    originalTimestamp: str | None = None
+    sentAt: Annotated[
+        str | None, Meta(description="with receivedAt: by how much the client's clock is wrong, where over 60 s")
+    ] = None
+    receivedAt: str | None = None
     event: str | None = None
     userId: str | None = None
     anonymousId: str | None = None

@@ -1,61 +1,152 @@
-"""The properties of a shop's events: items, orders and exact amounts."""
+"""The properties of a shop's events: items, orders and exact amounts.
+
+No value makes an event unusable: the names of properties whose value cannot be read are told beside the rest.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from rules.events import (
+from rules.currencies import UNREADABLE, code_of, money_currency
+from rules.event_names import (
+    CART_NAMES,
     CART_VIEWED,
     CHECKOUT_STARTED,
+    ORDER_COMPLETED,
     ORDER_NAMES,
+    ORDER_REFUNDED,
+    ORDER_UPDATED,
     PRODUCT_ADDED,
     PRODUCT_REMOVED,
     WISHLIST_ADDED,
-    Item,
 )
+from rules.events import Item
+from rules.products import product_key
 from streams.wire.segment_spec import NOTHING, Product, Properties
-from streams.wire.values import amount, check_text, identity, product_key
+from streams.wire.values import Amount, amount, identity, is_unreadable_id, signed_amount
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
+_WITH_LINES = frozenset({ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED})
+# The most products of an event that are read; of a cart and of an order fewer count.
+LISTED_MAX = 256
 
-_properties = msgspec.json.Decoder(Properties | None)
+_properties = msgspec.json.Decoder(Properties)
 _NO_PROPERTIES = Properties()
-_products = msgspec.json.Decoder(list[Product] | None)
+_products = msgspec.json.Decoder(list[Product])
+_product = msgspec.json.Decoder(Product)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_currency = msgspec.json.Decoder(Any)
 
 
-def shop_fields(name: str, raw: msgspec.Raw) -> tuple[tuple[Item, ...] | None, str | None, int | None]:
-    """The items of an item event; the order id and amount of an order event."""
-    given = _NO_PROPERTIES if raw is NOTHING else (_properties.decode(raw) or _NO_PROPERTIES)
-    # Every field is read, also those that this event does not use: a wrong value in any makes a dead letter.
-    product = product_key(given.product_id, given.sku, given.name)
-    quantity = None if given.quantity is NOTHING else amount(given.quantity)
-    price = None if given.price is NOTHING else amount(given.price)
-    for money in (given.subtotal, given.value, given.tax, given.shipping, given.discount):
-        if money is not NOTHING:
-            amount(money)
-    total = None if given.total is NOTHING else amount(given.total)
-    revenue = None if given.revenue is NOTHING else amount(given.revenue)
-    if given.currency is not NOTHING:
-        check_text(given.currency)
-    if name in ORDER_NAMES:
-        return None, identity(given.order_id), revenue if total is None else total
+class ShopFields(msgspec.Struct, gc=False):
+    """The fields of an event of a shop; see `rules.events.Event`."""
+
+    items: tuple[Item, ...] | None = None
+    order: str | None = None
+    amount: int | None = None
+    currency: str = ""
+    cart: str | None = None
+    is_unvalued: bool = False
+    unread: tuple[str, ...] = ()
+
+
+_NOTHING_TOLD = ShopFields()
+
+
+def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
+    """The fields of an event with a name of the shop."""
+    is_of_order = name in ORDER_NAMES
+    if not is_of_order and name not in CART_NAMES:
+        return _NOTHING_TOLD  # of a browse event no value is stored unless a rule asks for it
+    given = _NO_PROPERTIES if bytes(raw)[:1] != b"{" else _properties.decode(raw)
+    unread: list[str] = []
+    currency = _event_currency(given.currency, unread)
+    cart = _id(given.cart_id, given.cartId, unread, "cart_id") or None
+    if is_of_order:
+        return _of_order(name, given, currency, cart, unread)
+    items: tuple[Item, ...] | None = None
     if name in _ONE_PRODUCT:
-        return (Item(product, quantity, price),), None, None
-    if name in WHOLE_CART and given.products is not NOTHING:
-        return _whole_cart(given.products), None, None
-    return None, None, None
+        items = _listed(given.products, currency, unread) or (_item(given, currency, unread),)
+    elif name in WHOLE_CART:
+        items = _listed(given.products, currency, unread)
+    return ShopFields(items, cart=cart, unread=tuple(unread))
 
 
-def _whole_cart(raw: msgspec.Raw) -> tuple[Item, ...] | None:
-    products = _products.decode(raw)
-    if products is None:
+def _of_order(name: str, given: Properties, currency: str, cart: str | None, unread: list[str]) -> ShopFields:
+    order = _id(given.order_id, given.orderId, unread, "order_id") or identity(given.id) or None
+    items = _listed(given.products, currency, unread) if name in _WITH_LINES else None
+    value = _value(given, unread, is_refund=name == ORDER_REFUNDED)
+    micro = None if value.micro is None else abs(value.micro)
+    named = money_currency(value.currency, currency)
+    return ShopFields(items, order, micro, named, cart, value.is_unread, tuple(unread))
+
+
+def _value(given: Properties, unread: list[str], *, is_refund: bool) -> Amount:
+    """The value of an order or a refund: its total, else its revenue. A refund may be told as a negative number."""
+    read = signed_amount if is_refund else amount
+    for field, raw in (("total", given.total), ("revenue", given.revenue)):
+        if raw is NOTHING:
+            continue
+        value = read(raw)
+        if value.is_unread:
+            unread.append(field)
+        if value.micro is not None or value.is_unread:
+            return value
+    return Amount(None)
+
+
+def _event_currency(raw: msgspec.Raw, unread: list[str]) -> str:
+    if raw is NOTHING:
+        return ""
+    value: object = _currency.decode(raw)
+    if isinstance(value, str):
+        return code_of(value[:64])
+    if value is None or bytes(raw) in (b"[]", b"{}"):
+        return ""
+    unread.append("currency")
+    return UNREADABLE
+
+
+def _id(raw: msgspec.Raw, former: msgspec.Raw, unread: list[str], name: str) -> str:
+    """An id, under its name or that of the first version of the spec."""
+    read = identity(raw)
+    if not read and raw is not NOTHING and is_unreadable_id(raw, read):
+        unread.append(name)
+    return read or identity(former)
+
+
+def _listed(raw: msgspec.Raw, currency: str, unread: list[str]) -> tuple[Item, ...] | None:
+    """The products of a list, or of one object in its place; `None` if there is no list."""
+    if raw is NOTHING:
         return None
-    return tuple(
-        Item(
-            product_key(product.product_id, product.sku, product.name),
-            amount(product.quantity),
-            amount(product.price),
-        )
-        for product in products
-    )
+    head = bytes(raw)[:1]
+    if head == b"{":
+        return (_item(_product.decode(raw), currency, unread),)
+    if head != b"[":
+        if bytes(raw) not in (b"null", b'""'):
+            unread.append("products")
+        return None
+    try:
+        products = _products.decode(raw)
+    except msgspec.ValidationError:
+        unread.append("products")
+        products = [_product.decode(member) for member in _raws.decode(raw) if bytes(member)[:1] == b"{"]
+    return tuple([_item(product, currency, unread) for product in products[:LISTED_MAX]])
+
+
+def _item(given: Product | Properties, currency: str, unread: list[str]) -> Item:
+    product = _id(given.product_id, given.id, unread, "product_id")
+    sku, variant = identity(given.sku), identity(given.variant)
+    if not product:
+        product, sku = (sku, "") if sku else (identity(given.name), "")
+    quantity = Amount(None) if given.quantity is NOTHING else amount(given.quantity)
+    price = Amount(None) if given.price is NOTHING else amount(given.price)
+    if quantity.is_unread:
+        unread.append("quantity")
+    if price.is_unread:
+        unread.append("price")
+    named = money_currency(price.currency, currency)
+    return Item(product_key(product, sku, variant), quantity.micro, price.micro, named, price.is_unread)

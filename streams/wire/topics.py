@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 
 CHANGES = "segment-changes"
 MEMBERSHIPS = "segment-memberships"

@@ -1,81 +1,95 @@
-"""Raw JSON values to exact ids, money and quantities.
+"""Raw JSON values to ids, money, quantities and lists.
 
-The one rule: nothing passes through a float; what cannot be read exactly raises `ValueError`.
+The one rule: nothing passes through a float, and no value makes an event unusable: what cannot be read is told as
+unread, and the event goes on without it.
+
+See also: `rules.number_text` (numbers in texts), and `rules.currencies`.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
-from rules.profile.profile import short_id
+from rules.number_text import MICRO, read_number
+from rules.values import MONEY_LIMIT
 from streams.wire.segment_spec import NOTHING
 
-MICRO = 1_000_000
-LIMIT = 10**12
-
-_NUMBER = re.compile(rb"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
 _INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
-_CHARACTERS_MAX = 400
-# Amounts that are cached: a shop's prices and quantities recur (0.2 µs with the cache, 1.2 without).
-_AMOUNTS_MAX = 4_096
-_SHIFT_MAX = 500  # beyond this power of ten a number of at most _CHARACTERS_MAX characters is 0 or too large
+_FLOAT = re.compile(rb"(-?(?:0|[1-9]\d*))\.0+")
+# Values that are cached: a shop's prices and quantities recur (0.2 µs with the cache, 1.2 without).
+_CACHED_MAX = 4_096
+_CACHED_MAX_BYTES = 100
 _text = msgspec.json.Decoder(str)
 
 
-def amount(raw: msgspec.Raw) -> int | None:
-    """Money or a quantity in 10⁻⁶; further digits are cut off. ``None`` for null."""
-    return _amount(bytes(raw))
+class Amount(NamedTuple):
+    """Money or a quantity in 10⁻⁶ as it is written.
+
+    ``micro``: `None` if it is absent, or cannot be read (``is_unread``). ``currency``: the one that its text
+    names, ``""``: none.
+    """
+
+    micro: int | None
+    currency: str = ""
+    is_unread: bool = False
 
 
-@lru_cache(maxsize=_AMOUNTS_MAX)
-def _amount(text: bytes) -> int | None:
-    if text == b"null":
-        return None
-    if text[:1] == b'"':
-        text = _text.decode(text).encode() if b"\\" in text else text[1:-1]
-    # Whole numbers without a leading zero need no regular expression.
-    if text.isdigit() and len(text) < 13 and (text[0] != ord("0") or len(text) == 1):
-        return int(text) * MICRO
-    if len(text) > _CHARACTERS_MAX or (match := _NUMBER.fullmatch(text)) is None:
-        raise ValueError("not a number")
-    sign, whole, fraction, exponent = match.groups(b"")
-    digits = int(whole + fraction)
-    if not digits:
-        return 0
-    shift = int(exponent or 0) - len(fraction) + 6  # the power of ten from these digits to 10⁻⁶
-    if sign or shift > _SHIFT_MAX:
-        raise ValueError("negative, or 10¹² or more")
-    micro = digits * 10**shift if shift >= 0 else digits // 10 ** min(-shift, _SHIFT_MAX)
-    if micro >= LIMIT * MICRO:
-        raise ValueError("10¹² or more")
-    return int(micro)
+_ABSENT = Amount(None)
+_UNREAD = Amount(None, is_unread=True)
 
 
-def identity(raw: msgspec.Raw) -> str | None:
-    """An id: text, or an integer as its digits; ``None`` for null and for empty text."""
-    if raw is NOTHING:
-        return None
+def amount(raw: msgspec.Raw) -> Amount:
+    """Read money or a quantity; a negative one cannot be read."""
+    read = signed_amount(raw)
+    return _UNREAD if read.micro is not None and read.micro < 0 else read
+
+
+def signed_amount(raw: msgspec.Raw) -> Amount:
+    """Read money, which a refund may state as a negative number."""
     text = bytes(raw)
+    return _signed(text) if len(text) <= _CACHED_MAX_BYTES else _read_signed(text)
+
+
+def _read_signed(text: bytes) -> Amount:
+    # Whole numbers without a leading zero need no regular expression.
+    if text.isdigit():
+        return Amount(int(text) * MICRO) if len(text) <= 12 else _UNREAD
     if text == b"null":
-        return None
+        return _ABSENT
     if text[:1] == b'"':
-        return (_text.decode(raw) if b"\\" in text else text[1:-1].decode()) or None
-    if not _INTEGER.fullmatch(text):
-        raise ValueError("neither text nor an integer")
-    return text.decode()
+        content = _text.decode(text)
+        if not content:
+            return _ABSENT
+    elif text[:1] in b"-0123456789":
+        content = text.decode()
+    else:
+        return _ABSENT if text == b"[]" else _UNREAD
+    written = read_number(content)
+    if written is None or abs(written.micro) >= MONEY_LIMIT * MICRO:
+        return _UNREAD
+    return Amount(written.micro, written.currency)
 
 
-def check_text(raw: msgspec.Raw) -> None:
-    """Refuse anything but text or null. Raises `ValueError`."""
-    if bytes(raw)[:1] not in (b'"', b"n"):
-        raise ValueError("not text")
+_signed = lru_cache(maxsize=_CACHED_MAX)(_read_signed)
 
 
-def product_key(product_id: msgspec.Raw, sku: msgspec.Raw, name: msgspec.Raw) -> str:
-    """The key of a product: its id, else SKU, else name. All products without any of them share one key."""
-    # Each is read even when the first decides: a wrong type anywhere makes a dead letter.
-    keys = (identity(product_id), identity(sku), identity(name))
-    return short_id(keys[0] or keys[1] or keys[2] or "")
+def identity(raw: msgspec.Raw) -> str:
+    """An id: text, or an integer as its digits, also where it is written as ``1001.0``; ``""`` for anything else."""
+    if raw is NOTHING:
+        return ""
+    text = bytes(raw)
+    if text[:1] == b'"':
+        return _text.decode(raw) if b"\\" in text else text[1:-1].decode()
+    if _INTEGER.fullmatch(text):
+        return text.decode()
+    whole = _FLOAT.fullmatch(text)
+    return "" if whole is None else whole[1].decode()
+
+
+def is_unreadable_id(raw: msgspec.Raw, read: str) -> bool:
+    """Whether a value that gave no id is something else than absent."""
+    return not read and bytes(raw) not in (b"null", b'""', b"[]", b"{}")

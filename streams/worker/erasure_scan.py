@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from rules.customer import Linkage
-from rules.events import INPUTS, Event, Origin
+from rules.event_names import INPUTS
+from rules.events import Event, Origin
 from rules.identity.erasure import erases
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.placeholders import BUILT_IN, Placeholders

@@ -26,7 +26,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.kafka.fetch import OutputReader, TopicAndPartition
 from streams.stop import COPY, Stop
 

@@ -25,7 +25,8 @@ import msgspec
 from rules import published_ahead
 from rules.changes import Change
 from rules.customer import Customer
-from rules.events import UNNAMED, WITHOUT_EFFECT, Event
+from rules.event_names import UNNAMED, WITHOUT_EFFECT
+from rules.events import Event
 from rules.identity.dispatch import is_effective, is_plain, process
 from rules.identity.events import Misaddressed
 from rules.identity.resolution import Decider, Refusal

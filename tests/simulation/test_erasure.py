@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from rules.customer import Ahead, Customer
-from rules.events import ERASE, Event, Origin
+from rules.event_names import ERASE
+from rules.events import Event, Origin
 from rules.identity.events import CascadedErasure, ErasureNotice, Link
 from rules.published_ahead import PublishedChange
 from rules.reasons import ERASED

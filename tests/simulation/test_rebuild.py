@@ -15,7 +15,8 @@ import pytest
 from rules.conditions.base import CustomerView
 from rules.definition_migration import DefinitionMigration
 from rules.engine import Engine
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.published_ahead import PublishedChange
 from streams.offline.rebuild_process import newest
 from streams.offline.replay import Replay

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from rules.events import IDENTIFY, Event
+from rules.event_names import IDENTIFY
+from rules.events import Event
 from rules.times import format_instant
 from rules.values import Document
 from streams.kafka.fetch import FetchedRecord

@@ -18,7 +18,7 @@ import msgspec
 from faust.types import TP
 
 from rules.engine import Engine
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from rules.published_ahead import PublishedChange
 from streams.errors import Fenced
 from streams.kafka.fetch import Batch, FetchResponse, FetchStatus, Offsets

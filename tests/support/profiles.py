@@ -13,9 +13,10 @@ from rules.conditions.aggregates import Total
 from rules.conditions.base import Condition, CustomerView
 from rules.definitions.segments_file import Definitions, build
 from rules.events import Event, Item
+from rules.number_text import MICRO
 from rules.profile.profile import Profile
 from rules.times import DAY_MS
-from rules.values import MICRO, Document
+from rules.values import Document
 from tests.strategies import histories
 from tests.strategies.worlds import decoded
 

@@ -32,7 +32,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from local.processes import Ops, Triggers, Worker
 from local.receivers import SECRET, Hook, Mailbox, now_ms
 from local.servers import Kafka, Redis
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.definitions_file import load
 from streams.kafka import admin, log_reader
 from streams.kafka.log_reader import Logs

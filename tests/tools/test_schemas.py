@@ -17,7 +17,8 @@ from doc_tools import asyncapi, event_schema, output_schemas, schemas
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
-from rules.events import INPUTS, SHOP_NAMES, Event, Origin, input_of
+from rules.event_names import INPUTS, SHOP_NAMES, input_of
+from rules.events import Event, Origin
 from rules.times import parse_instant
 from streams.offline.replay import Replay
 from streams.wire import changes, dead_letters, event_decoder

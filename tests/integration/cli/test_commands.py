@@ -17,7 +17,7 @@ import pytest
 
 from local.processes import Worker
 from local.servers import Redis, Tansu
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from tests.oracle import oracle
 from tests.oracle.oracle import milliseconds
 from tests.support import live

@@ -17,7 +17,8 @@ from local.servers import Redis
 from rules.customer import Customer
 from rules.definitions.segments_file import build
 from rules.engine import Engine
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.identity.dispatch import process
 from rules.identity.events import Unlink
 from rules.identity.resolution import Decider

@@ -21,7 +21,7 @@ from kafka import TopicPartition
 
 from local.processes import Worker
 from local.servers import Kafka, Redis, Tansu
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.kafka import admin as topics
 from streams.settings import Settings
 from streams.wire.records import BATCH_MAX_BYTES

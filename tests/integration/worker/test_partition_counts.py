@@ -22,7 +22,7 @@ from kafka.admin import NewPartitions
 from local.server_process import free_port
 from local.servers import Kafka, Redis
 from local.tcp_proxy import Proxy
-from rules.events import INPUTS
+from rules.event_names import INPUTS
 from streams.kafka import admin as topics
 from streams.kafka.admin import retention
 from streams.kafka.partitioner import partition_of

@@ -13,7 +13,7 @@ from rules.conditions.base import CustomerView
 from rules.engine import Engine
 from rules.events import Event, Origin
 from rules.profile.deduplication import AHEAD_MAX_MS, merged
-from rules.profile.profile import short_id
+from rules.profile.short_ids import short_id
 from rules.times import format_instant
 from rules.values import MICRO
 from streams.wire.event_decoder import decode

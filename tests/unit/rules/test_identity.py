@@ -16,7 +16,8 @@ import pytest
 
 from rules.definitions.segments_file import build
 from rules.engine import Engine
-from rules.events import Origin, input_of
+from rules.event_names import input_of
+from rules.events import Origin
 from rules.identity import events as identity_events
 from rules.identity.dispatch import HOPS_MAX, is_effective
 from rules.identity.events import CascadedErasure, ForwardedEvent, ProfileMerge

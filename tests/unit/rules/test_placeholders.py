@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from rules.definitions.segments_file import Definitions, build, built_in
 from rules.engine import Engine
-from rules.events import INPUTS, Event
+from rules.event_names import INPUTS
+from rules.events import Event
 from rules.identity.events import ForwardedEvent, Misaddressed
 from rules.placeholders import BUILT_IN, TEXTS, placeholders
 from streams.kafka.fetch import Batch

@@ -17,8 +17,9 @@ from rules.events import Event, Item
 from rules.profile import cart, orders
 from rules.profile.cart import LINES_MAX, Cart
 from rules.profile.orders import MESSAGES_MAX
-from rules.profile.profile import ID_MAX_BYTES, Profile, short_id
+from rules.profile.profile import Profile
 from rules.profile.sessions import INTERVALS_MAX
+from rules.profile.short_ids import ID_MAX_BYTES, short_id
 from rules.values import MICRO
 from tests.strategies import histories
 from tests.strategies.histories import DAY, HOUR, MINUTE

@@ -13,7 +13,8 @@ from rules.conditions.base import CustomerView
 from rules.customer import ArrivingProfile, Customer, Linkage
 from rules.definitions.segments_file import build
 from rules.engine import Engine
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.identity import profile_merge
 from rules.identity.dispatch import process
 from rules.identity.events import Link, ProfileMerge, Unlink

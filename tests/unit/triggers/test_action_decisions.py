@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.errors import StoreFailed
 from streams.triggers import customer_state

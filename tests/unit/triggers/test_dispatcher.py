@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.triggers import customer_state
 from streams.triggers.customer_state import Person

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from rules.events import ERASE, Event
+from rules.event_names import ERASE
+from rules.events import Event
 from rules.times import SECOND_MS
 from streams.cli.redeliver import newest
 from streams.kafka.fetch import FetchedRecord

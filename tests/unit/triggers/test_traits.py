@@ -9,7 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from rules.events import IDENTIFY, Event
+from rules.event_names import IDENTIFY
+from rules.events import Event
 from rules.values import Document
 from streams.triggers.config import TriggersFile
 from streams.triggers.customer_state import Person, decode, encode

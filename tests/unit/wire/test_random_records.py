@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.events import Event, Item
-from rules.profile.profile import short_id
+from rules.profile.short_ids import short_id
 from streams.wire.dead_letters import REASONS
 from tests.oracle import oracle
 from tests.support.input_records import BASE, MIB, NOON, TIMES, outcome, record

@@ -1,0 +1,183 @@
+"""Orders, formed of the messages about them.
+
+The messages of an order are read in (time, message id) order, however they came:
+
+    Order Completed   the order begins to stand, unless it stands; value, products and properties are its newest ones
+    Order Updated     value, products and properties, read whole; without a total the former value stays
+    Order Cancelled   the order stands no longer, until the next completion
+    Order Refunded    its value falls by the refund; a full refund ends it for good
+
+An order ends the carts of its customer when it first begins to stand, and at confirmations repeated within
+`REPEATED_WITHIN_MS`: later ones may come long after a new cart was begun.
+
+An order and its refunds are compared in the order's own currency; a refund in another one is of unknown value, and
+lowers nothing. A refund of products without an amount is their price times quantity, where the order or the refund
+tells the price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from rules.currencies import counts_in
+from rules.number_text import MICRO
+from rules.products import is_same
+from rules.times import DAY_MS, MINUTE_MS
+
+COMPLETED, REFUNDED, CANCELLED, UPDATED = 0, 1, 2, 3
+TOTAL = 0  # the value that refunds lower; a property of the definitions has the place after it
+UNREAD = -1  # an amount or price that cannot be read, or is in another currency than its message
+REPEATED_WITHIN_MS = 5 * MINUTE_MS
+LINES_MAX = 16
+LINES_AGE_MS = 180 * DAY_MS
+
+OrderLine = tuple[str, int | None, int]  # product, price (10⁻⁶; `UNREAD`), quantity (10⁻⁶)
+
+
+class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One message about an order; in the order of (time, message id).
+
+    ``order`` is the order id, ``None`` when the message has none and so stands for itself. ``amount`` (10⁻⁶ of
+    ``currency``): `UNREAD` if it cannot be read; ``None``: none is told. Of a completion or update, bit i of ``views``
+    says that it meets the definitions' view i of orders, and ``values`` has one place per property that they read.
+    ``lines``: its products, up to `LINES_MAX`. ``cart``: the hash of the cart that it names; 0: none.
+    """
+
+    time: int
+    id: str
+    kind: int
+    order: str | None = None
+    amount: int | None = None
+    views: int = 0
+    values: tuple[tuple[int, ...], ...] = ()
+    currency: str = ""
+    lines: tuple[OrderLine, ...] = ()
+    cart: int = 0
+
+
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """An order that stands.
+
+    ``begun``: the completion at which it began to stand. ``content``: its newest completion or update. ``value``
+    (10⁻⁶ of ``currency``): ``None`` if it is unknown. ``refunded``: what refunds took of it.
+    """
+
+    begun: OrderMessage
+    content: OrderMessage
+    value: int | None
+    currency: str
+    refunded: int
+
+    @property
+    def time(self) -> int:
+        """When (ms) it began to stand."""
+        return self.begun.time
+
+    @property
+    def views(self) -> int:
+        """The views that it meets, as bits."""
+        return self.content.views
+
+
+class CartEnd(NamedTuple):
+    """The end of carts by an order: when (ms), and the hash of the cart that the order names; 0: none."""
+
+    time: int
+    cart: int
+
+
+_Key = tuple[bool, str]
+
+
+def _by_order(messages: Iterable[OrderMessage]) -> dict[_Key, list[OrderMessage]]:
+    by_order: dict[_Key, list[OrderMessage]] = {}
+    for message in messages:
+        # An order id and a message id that happen to be the same text are two orders.
+        key = (message.order is None, message.id if message.order is None else message.order)
+        by_order.setdefault(key, []).append(message)
+    return by_order
+
+
+def standing(messages: Iterable[OrderMessage]) -> list[Order]:
+    """The orders that are neither cancelled nor fully refunded, ascending by when they began to stand."""
+    orders = [order for told in _by_order(messages).values() if (order := _formed(told)) is not None]
+    return sorted(orders, key=lambda order: (order.begun.time, order.begun.id))
+
+
+def _formed(messages: Sequence[OrderMessage]) -> Order | None:
+    """The order of these messages; ``None`` if it does not stand."""
+    if len(messages) == 1:  # as most orders are
+        only = messages[0]
+        return Order(only, only, _known(only.amount), only.currency, 0) if only.kind == COMPLETED else None
+    begun: OrderMessage | None = None
+    contents: list[OrderMessage] = []
+    refunds: list[OrderMessage] = []
+    for message in messages:
+        if message.kind == COMPLETED and begun is None:
+            begun = message
+        if message.kind in (COMPLETED, UPDATED):
+            contents.append(message)
+        elif message.kind == CANCELLED:
+            begun = None
+        else:
+            refunds.append(message)
+    if begun is None:
+        return None
+    valued = next((message for message in reversed(contents) if message.amount is not None), contents[-1])
+    value, currency = _known(valued.amount), valued.currency
+    refunded = _refunded(value, currency, contents, refunds)
+    return None if refunded is None else Order(begun, contents[-1], value, currency, refunded)
+
+
+def _known(amount: int | None) -> int | None:
+    return None if amount == UNREAD else amount
+
+
+def _refunded(
+    value: int | None, currency: str, contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]
+) -> int | None:
+    """The refunded part of an order (10⁻⁶); ``None`` if it is all of it."""
+    total = 0
+    for refund in refunds:
+        if refund.amount is None and not refund.lines:
+            return None
+        if not refund.currency or not currency or refund.currency == currency:
+            total += refund.amount if refund.amount is not None else _of_products(refund, contents)
+    return None if value is not None and refunds and total >= value else total
+
+
+def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int:
+    """The value of refunded products (10⁻⁶); 0 if the price of one of them is not known."""
+    listed = next((message.lines for message in reversed(contents) if message.lines), ())
+    total = 0
+    for product, own_price, quantity in refund.lines:
+        price = next((price for line, price, _ in listed if is_same(line, product) and price is not None), own_price)
+        if price is None or price == UNREAD:
+            return 0
+        total += price * quantity // MICRO
+    return total
+
+
+def value_of(order: Order, place: int, of_file: str | None) -> tuple[int, ...]:
+    """The values of an order under a property; `TOTAL` is its value less its refunds, in the currency of the file."""
+    if place != TOTAL:
+        return order.content.values[place - 1] if order.content.values else ()
+    if order.value is None or not counts_in(order.currency, of_file):
+        return ()
+    return (order.value - order.refunded,)
+
+
+def cart_ends(messages: Iterable[OrderMessage]) -> list[CartEnd]:
+    """When orders ended carts, ascending: each at its first completion, and at those repeated soon after."""
+    first: dict[_Key, int] = {}
+    ends = []
+    for message in messages:
+        if message.kind != COMPLETED:
+            continue
+        key = (message.order is None, message.id if message.order is None else message.order)
+        if message.time <= first.setdefault(key, message.time) + REPEATED_WITHIN_MS:
+            ends.append(CartEnd(message.time, message.cart))
+    return ends

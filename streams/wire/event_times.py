@@ -1,0 +1,70 @@
+"""The time of an event: what its client said, corrected where the client's clock is known to be wrong.
+
+    timestamp                               counts; corrected where no originalTimestamp stands beside it
+    originalTimestamp, without timestamp    counts, corrected
+    neither                                 the record's Kafka time; repeats of such an event are not recognised
+
+Corrected: `receivedAt - sentAt` is added where both stand and differ by more than 60 s. A server that sends both
+timestamps has corrected `timestamp` itself (https://segment.com/docs/connections/spec/common/#timestamps).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rules.profile.deduplication import AHEAD_MAX_MS
+from rules.times import MINUTE_MS, parse_instant
+from streams.wire.customer_ids import Rejected
+from streams.wire.segment_spec import Envelope
+
+OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_SKEW_MIN_MS = MINUTE_MS
+
+
+def event_time(fields: Envelope, record_time: int | None) -> int:
+    """The time of an event (ms): at most that of its record, which the broker's clock bounds. Raises `Rejected`.
+
+    A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
+    """
+    time = _told(fields)
+    if time is None:
+        if record_time is None:
+            raise Rejected("no_timestamp")
+        return record_time
+    if time < OLDEST_MS:
+        raise Rejected("absurd_timestamp")
+    if record_time is None or time <= record_time:
+        return time
+    if time > record_time + AHEAD_MAX_MS:
+        raise Rejected("absurd_timestamp")
+    return record_time
+
+
+def _told(fields: Envelope) -> int | None:
+    """The time (ms) that the client told, corrected; `None`: it told none. Raises `Rejected`."""
+    timestamp, original = fields.timestamp, fields.originalTimestamp
+    if isinstance(timestamp, str) and timestamp:
+        time = _parsed(timestamp)
+        return time if original or fields.sentAt is None else time + _skew(fields)
+    if isinstance(original, str) and original:
+        return _parsed(original) + _skew(fields)
+    return None
+
+
+def _parsed(text: str) -> int:
+    time = parse_instant(text)
+    if time is None:
+        raise Rejected("absurd_timestamp")
+    return time
+
+
+def _skew(fields: Envelope) -> int:
+    """How much (ms) the client's clock is behind that of the server which received the event; 0 where it is right."""
+    sent, received = _instant(fields.sentAt), _instant(fields.receivedAt)
+    if sent is None or received is None or abs(received - sent) <= _SKEW_MIN_MS:
+        return 0
+    return received - sent
+
+
+def _instant(text: object) -> int | None:
+    return parse_instant(text) if isinstance(text, str) else None
