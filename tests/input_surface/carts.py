@@ -184,10 +184,11 @@ def cart_ids() -> Iterator[Case]:
 def stages() -> Iterator[Case]:
     """Each cart event beside one item: the stage, and whether the event empties the cart."""
     checkout = ("Checkout Started", "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered")
+    odd: tuple[Any, ...] = (None, "", [], {}, True, "x", -1)
     for name in CART:
         if name in ("Product Added", "Product Removed", "Wishlist Product Added to Cart"):
             continue
-        for field, value in product(("step", "coupon", "value", "payment_method"), (None, "", [], {}, True, "x", -1)):
+        for field, value in product(("step", "coupon", "value", "payment_method"), odd):
             events = [added("m1", 0, product_id="a", price=10), track(name, "m2", 1, **{field: value})]
             right = of_cart(cart(10, 1, checkout=name in checkout))
             yield make(f"{name} with {field} {label(value)}", ("R31", "R14"), "carts", events, right)

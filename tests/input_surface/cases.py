@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tests.input_surface import carts, numbers, orders
+from tests.input_surface import carts, names, numbers, orders, surface
 from tests.input_surface.model import Case
 
-MODULES: Final = (numbers, orders, carts)
+MODULES: Final = (numbers, orders, carts, names, surface)
 
 
 def all_cases() -> Iterator[Case]:

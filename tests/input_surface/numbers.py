@@ -90,7 +90,7 @@ def _contradicts(form: Form, event_currency: str | Unknown | None, file_currency
 def no_value() -> Iterator[Case]:
     """No other field than total and revenue is read as the value of an order."""
     for field in ("value", "subtotal", "tax", "shipping", "discount", "price", "amount"):
-        for form in MONEY:
+        for form in MONEY[::3]:
             yield make(
                 f"order with {field} {label(form.raw)} alone",
                 (*form.rules, "R12", "R31"),
