@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tests.input_surface import carts, names, numbers, orders, surface
+from tests.input_surface import attributes, carts, contexts, ids, names, numbers, orders, surface, times
 from tests.input_surface.model import Case
 
-MODULES: Final = (numbers, orders, carts, names, surface)
+MODULES: Final = (numbers, orders, carts, names, surface, ids, times, attributes, contexts)
 
 
 def all_cases() -> Iterator[Case]:
