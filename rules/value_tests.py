@@ -1,7 +1,7 @@
 """Tests of values: of a property, a trait or a number.
 
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met. Of a list, one member
-meets all keys, but ``not_in`` holds if no member is in it.
+meets all keys, but ``not_in`` and ``not_contains`` hold if no member is what they exclude.
 
 Texts are compared as `rules.text_folding` folds them, except under ``exact`` and ``matches``.
 
@@ -70,6 +70,7 @@ class ValueTest(msgspec.Struct, frozen=True):
     matches: str | None = None
     numbers: NumberTest | None = None
     exact: str | None = None
+    not_contains: Scalar | None = None
 
     def meets(self, value: Json, read: NumberReader = number) -> bool:
         """Whether a value, `None` when it is absent, meets every part; ``read``: how it is read as a number."""
@@ -83,7 +84,7 @@ class ValueTest(msgspec.Struct, frozen=True):
         )
 
     def _meets_single(self, value: Json, read: NumberReader) -> bool:
-        """Whether a value that is no list meets every part but ``not_in``."""
+        """Whether a value that is no list meets every part but those that exclude it."""
         return (
             self.exists is not False
             and (self.equals is None or _equal(self.equals, value, read))
@@ -95,7 +96,9 @@ class ValueTest(msgspec.Struct, frozen=True):
         )
 
     def _is_excluded(self, value: Json, read: NumberReader) -> bool:
-        return self.not_in is not None and any(_equal(scalar, value, read) for scalar in self.not_in)
+        if self.not_in is not None and any(_equal(scalar, value, read) for scalar in self.not_in):
+            return True
+        return self.not_contains is not None and _contains(self.not_contains, value, read)
 
     @property
     def test(self) -> Shown:
@@ -109,6 +112,8 @@ class ValueTest(msgspec.Struct, frozen=True):
             parts["not_in"] = [shown(scalar) for scalar in self.not_in]
         if self.contains is not None:
             parts["contains"] = shown(self.contains)
+        if self.not_contains is not None:
+            parts["not_contains"] = shown(self.not_contains)
         if self.exists is not None:
             parts["exists"] = self.exists
         if self.matches is not None:
@@ -126,6 +131,16 @@ class PropertyTests(msgspec.Struct, frozen=True):
 
     tests: tuple[tuple[Path, ValueTest], ...] = ()
     item: tuple[tuple[Path, ValueTest], ...] = ()
+
+    @property
+    def of_total(self) -> PropertyTests:
+        """The tests of the total alone."""
+        return PropertyTests(tuple([(path, test) for path, test in self.tests if path == _TOTAL]))
+
+    @property
+    def without_total(self) -> PropertyTests:
+        """All tests but those of the total."""
+        return PropertyTests(tuple([(path, test) for path, test in self.tests if path != _TOTAL]), self.item)
 
     @property
     def asks_for_money(self) -> bool:
@@ -154,6 +169,7 @@ class PropertyTests(msgspec.Struct, frozen=True):
         return bool(self.tests or self.item)
 
 
+_TOTAL: Path = ("total",)
 ITEM = "item"  # the key of tests of one product
 
 
@@ -179,6 +195,8 @@ def _members(values: list[Json]) -> Iterator[Json]:
 
 ANYWHERE = PropertyTests()
 ENDS = NumberTest.__struct_fields__  # the names of a range's ends, as a definition has them
+# The keys of a test.
+TEST_KEYS = ("in", "not_in", *ENDS, "contains", "not_contains", "exists", "matches", "exact")
 
 
 @cache

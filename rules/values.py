@@ -92,7 +92,11 @@ def resolve_path(value: Json, path: Path) -> Json:
         if not isinstance(value, dict):
             return None
         value = value.get(name)
-    return None if value in ("", []) else value
+    return None if _is_empty(value) else value
+
+
+def _is_empty(value: Json) -> bool:
+    return value == [] or (isinstance(value, str) and (not value or value.isspace()))
 
 
 def read_property(fields: Json, path: Path) -> Json:

@@ -95,11 +95,13 @@ class OrderFact(msgspec.Struct, frozen=True):
         return orders.remember(profile.orders, self._message(event, kind), self.window, self.currency)
 
     def _message(self, event: Event, kind: int) -> OrderMessage:
-        views = 0
+        views, total_views = 0, -1
         values: tuple[tuple[int, ...], ...] = ()
         currency = event.currency
         if kind in _WITH_CONTENT:
-            views = sum([1 << index for index, view in enumerate(self.views) if view.meets(event)])
+            views = sum([1 << index for index, view in enumerate(self.views) if view.meets_but_total(event)])
+            others = sum([1 << index for index, view in enumerate(self.views) if not view.meets_total(event)])
+            total_views = ~others
             if self.readings:
                 values = tuple([reading.of(event.properties.fields) for reading in self.readings])
             currency = resolved(currency, self.currency)
@@ -116,6 +118,7 @@ class OrderFact(msgspec.Struct, frozen=True):
             currency,
             self._lines(event, currency) if event.items else (),
             0 if event.cart is None else hashed_id(event.cart),
+            total_views,
         )
 
     def _lines(self, event: Event, currency: str) -> tuple[OrderLine, ...]:
@@ -169,13 +172,14 @@ class _OrderTranslation:
             new.orders = Orders(messages, None if settled is None else self._settled(settled))
 
     def _message(self, message: OrderMessage) -> OrderMessage:
-        views = sum(1 << index for index, source in self._views if message.views >> source & 1)
+        views = sum([1 << index for index, source in self._views if message.views >> source & 1])
+        others = sum([1 << index for index, source in self._views if not message.total_views >> source & 1])
         if message.kind not in _WITH_CONTENT:
-            return msgspec.structs.replace(message, views=views, values=())
+            return msgspec.structs.replace(message, views=views, values=(), total_views=~others)
         values = tuple(
             () if source is None or not message.values else message.values[source] for source in self._sources
         )
-        return msgspec.structs.replace(message, views=views, values=values)
+        return msgspec.structs.replace(message, views=views, values=values, total_views=~others)
 
     def _settled(self, settled: Settled) -> Settled:
         days: dict[int, Days] = {}

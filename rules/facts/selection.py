@@ -32,6 +32,14 @@ class EventFilter(msgspec.Struct, frozen=True):
         """Whether an event passes the filter."""
         return not self.where or self.where.meets(event.properties.fields, self.money)
 
+    def meets_but_total(self, event: Event) -> bool:
+        """Whether an event meets every test but those of its total."""
+        return not self.where or self.where.without_total.meets(event.properties.fields, self.money)
+
+    def meets_total(self, event: Event) -> bool:
+        """Whether an event meets the tests of its total."""
+        return not self.where or self.where.of_total.meets(event.properties.fields, self.money)
+
 
 class PropertyReader(msgspec.Struct, frozen=True):
     """A reader of a property: as a number, or as the values by which events differ. Money is read in ``currency``.

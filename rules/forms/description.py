@@ -50,7 +50,14 @@ def _part(name: str, operand: object) -> str:
         return "known" if operand else "not known"
     if name == "age":
         return f"of age {value_test(operand)}"
-    verbs = {"in": "one of", "not_in": "known and none of", "contains": "something that contains", "matches": "like"}
+    verbs = {
+        "in": "one of",
+        "not_in": "known and none of",
+        "contains": "something that contains",
+        "not_contains": "nothing that contains",
+        "matches": "like",
+        "exact": "exactly",
+    }
     text = ", ".join(map(value, operand)) if isinstance(operand, list) else value(operand)
     return f"{verbs.get(name, name.replace('_', ' '))} {text}"
 

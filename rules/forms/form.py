@@ -14,7 +14,7 @@ from rules.due_times import AgeRange, Count
 from rules.event_names import ALIASES, reserved_name
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, reference
-from rules.value_tests import ITEM, NumberTest, PropertyTests, ValueTest
+from rules.value_tests import ITEM, TEST_KEYS, NumberTest, PropertyTests, ValueTest
 from rules.values import Path, path_of
 
 # How values, texts, names, carts and orders are read. A part of the fingerprint of a file from the second on: what a
@@ -58,7 +58,7 @@ def _where(value: object) -> PropertyTests:
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {property: test}, such as {category: shoes}, at least one")
     item = value.get(ITEM)
-    if not isinstance(item, dict) or not item or all(name in value_test_parsing.TESTS for name in item):
+    if not isinstance(item, dict) or not item or all(name in TEST_KEYS for name in item):
         return PropertyTests(_property_tests(value))  # a property of a shop that has this name
     rest = {name: test for name, test in value.items() if name != ITEM}
     return PropertyTests(_property_tests(rest), value_test_parsing.under(ITEM, _property_tests, item))

@@ -40,7 +40,15 @@ def value_test_schema(scalar: Schema | None = None) -> Schema:
         "maxLength": value_test_parsing.PATTERN_MAX_CHARS,
         "description": "an RE2 expression, found anywhere",
     }
-    tests = {"in": several, "not_in": several, "contains": value, "exists": {"type": "boolean"}, "matches": matches}
+    tests = {
+        "in": several,
+        "not_in": several,
+        "contains": value,
+        "not_contains": value,
+        "exists": {"type": "boolean"},
+        "matches": matches,
+        "exact": TEXT,
+    }
     ends = {} if scalar is not None else dict.fromkeys(ENDS, NUMBER)
     return {**mapping({**tests, **ends}), "minProperties": 1}
 

@@ -16,7 +16,7 @@ import re2
 from rules.due_times import AgeRange, Count, Years
 from rules.number_text import MICRO
 from rules.times import DURATION_FORM, parse_duration
-from rules.value_tests import ENDS, Number, NumberTest, Scalar, ValueTest, pattern
+from rules.value_tests import ENDS, TEST_KEYS, Number, NumberTest, Scalar, ValueTest, pattern
 from rules.values import number
 
 COUNT_MAX = 1_000
@@ -29,8 +29,6 @@ AGO_KEYS = ("at_least", "at_most", "below")
 EMPTY = "nothing stands here; write a value, or leave the key out"
 
 T = TypeVar("T")
-
-TESTS = ("in", "not_in", *ENDS, "contains", "exists", "matches", "exact")
 
 
 class WrongValue(ValueError):
@@ -129,7 +127,7 @@ def value_test(value: object) -> ValueTest:
 def text_test(value: object) -> ValueTest:
     """A test of a value that is always text."""
     test = value_test(value)
-    scalars = [test.equals, test.contains, *(test.in_ or ()), *(test.not_in or ())]
+    scalars = [test.equals, test.contains, test.not_contains, *(test.in_ or ()), *(test.not_in or ())]
     wrong = next((scalar for scalar in scalars if scalar is not None and not isinstance(scalar, str)), None)
     if wrong is not None or test.numbers is not None:
         raise ValueError("this value is always text: quote it and drop at_least, at_most, above, below")
@@ -200,8 +198,8 @@ def scalar(value: object) -> Scalar:
 def _tests(value: dict[object, object]) -> ValueTest:
     """All keys of one test; each of them must be met."""
     if not value:
-        raise ValueError("nothing is asked; write a value or one of " + ", ".join(TESTS))
-    _only(value, TESTS)
+        raise ValueError("nothing is asked; write a value or one of " + ", ".join(TEST_KEYS))
+    _only(value, TEST_KEYS)
     if value.get("exists") is False and len(value) > 1:
         raise ValueError("an absent value meets no other test; exists: false stands alone")
     if "exists" in value and not isinstance(value["exists"], bool):
@@ -211,6 +209,7 @@ def _tests(value: dict[object, object]) -> ValueTest:
         in_=_optional(value, "in", _scalars),
         not_in=_optional(value, "not_in", _scalars),
         contains=_optional(value, "contains", scalar),
+        not_contains=_optional(value, "not_contains", scalar),
         exists=_optional(value, "exists", bool),
         matches=_optional(value, "matches", _pattern),
         numbers=ends(value) if has_ends else None,

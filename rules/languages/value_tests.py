@@ -12,7 +12,7 @@ from itertools import islice
 
 from rules.languages.language import LISTED_MAX, Language
 from rules.reason_limits import pointer
-from rules.value_tests import Shown
+from rules.value_tests import ITEM, TEST_KEYS, Shown
 
 VALUES_MAX = 5  # a rule may list a thousand values, too many to read in a sentence
 
@@ -52,6 +52,7 @@ def properties(
     reader knows the properties.
     """
     left_out, readable = cut or {}, names or {}
+    tests = _with_items(tests)
     predicates = [
         predicate
         for name, test in islice(tests.items(), LISTED_MAX)
@@ -60,6 +61,15 @@ def properties(
     words = lang.say("and").join(predicates)
     more = max(0, len(tests) - LISTED_MAX) + left_out.get(place, 0)
     return lang.say("and_more", values=words, count=lang.number(more)) if more else words
+
+
+def _with_items(tests: Mapping[str, Shown]) -> Mapping[str, Shown]:
+    """The tests of one product of an event, each under a name of its own."""
+    item = tests.get(ITEM)
+    if not isinstance(item, Mapping) or all(key in TEST_KEYS for key in item):
+        return tests
+    rest = {name: test for name, test in tests.items() if name != ITEM}
+    return {**rest, **{f"{ITEM}.{name}": test for name, test in item.items()}}
 
 
 def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], place: str) -> list[str]:
@@ -73,9 +83,8 @@ def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], 
     predicates += [
         _listed(lang, name, key, test[key], cut.get(place + pointer(key), 0)) for key in ("in", "not_in") if key in test
     ]
-    predicates += [
-        lang.say(key, name=name, value=_value(lang, test[key])) for key in ("contains", "matches") if key in test
-    ]
+    texts = ("contains", "not_contains", "matches", "exact")
+    predicates += [lang.say(key, name=name, value=_value(lang, test[key])) for key in texts if key in test]
     if "exists" in test:
         predicates.append(lang.say("exists" if test["exists"] else "absent", name=name))
     if "age" in test:

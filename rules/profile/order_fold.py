@@ -43,7 +43,9 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``order`` is the order id, ``None`` when the message has none and so stands for itself. ``amount`` (10⁻⁶ of
     ``currency``): `UNREAD` if it cannot be read; ``None``: none is told. Of a completion or update, bit i of ``views``
     says that it meets the definitions' view i of orders, and ``values`` has one place per property that they read.
-    ``lines``: its products, up to `LINES_MAX`. ``cart``: the hash of the cart that it names; 0: none.
+    ``lines``: its products, up to `LINES_MAX`. ``cart``: the hash of the cart that it names; 0: none. ``total_views``:
+    the views whose tests of the total it meets, which ``views`` leaves out, as the total of an order may be older than
+    the rest of its content.
     """
 
     time: int
@@ -56,17 +58,20 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     currency: str = ""
     lines: tuple[OrderLine, ...] = ()
     cart: int = 0
+    total_views: int = -1
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
     """An order that stands.
 
-    ``begun``: the completion at which it began to stand. ``content``: its newest completion or update. ``value``
-    (10⁻⁶ of ``currency``): ``None`` if it is unknown. ``refunded``: what refunds took of it.
+    ``begun``: the completion at which it began to stand. ``content``: its newest completion or update. ``views``: those
+    that it meets, as bits. ``value`` (10⁻⁶ of ``currency``): ``None`` if it is unknown. ``refunded``: what
+    refunds took of it.
     """
 
     begun: OrderMessage
     content: OrderMessage
+    views: int
     value: int | None
     currency: str
     refunded: int
@@ -75,11 +80,6 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     def time(self) -> int:
         """When (ms) it began to stand."""
         return self.begun.time
-
-    @property
-    def views(self) -> int:
-        """The views that it meets, as bits."""
-        return self.content.views
 
 
 class CartEnd(NamedTuple):
@@ -111,7 +111,9 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
     """The order of these messages; ``None`` if it does not stand."""
     if len(messages) == 1:  # as most orders are
         only = messages[0]
-        return Order(only, only, _known(only.amount), only.currency, 0) if only.kind == COMPLETED else None
+        if only.kind != COMPLETED:
+            return None
+        return Order(only, only, only.views & only.total_views, _known(only.amount), only.currency, 0)
     begun: OrderMessage | None = None
     contents: list[OrderMessage] = []
     refunds: list[OrderMessage] = []
@@ -129,7 +131,9 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
     valued = next((message for message in reversed(contents) if message.amount is not None), contents[-1])
     value, currency = _known(valued.amount), valued.currency
     refunded = _refunded(value, currency, contents, refunds)
-    return None if refunded is None else Order(begun, contents[-1], value, currency, refunded)
+    if refunded is None:
+        return None
+    return Order(begun, contents[-1], contents[-1].views & valued.total_views, value, currency, refunded)
 
 
 def _known(amount: int | None) -> int | None:

@@ -79,6 +79,8 @@ def _of_order(name: str, given: Properties, currency: str, cart: str | None, unr
     order = _id(given.order_id, given.orderId, unread, "order_id") or identity(given.id) or None
     items = _listed(given.products, currency, unread) if name in _WITH_LINES else None
     value = _value(given, unread, is_refund=name == ORDER_REFUNDED)
+    if name == ORDER_REFUNDED and value.micro is None and items is None and "products" in unread:
+        value = Amount(None, is_unread=True)  # a refund of some products, not of all
     micro = None if value.micro is None else abs(value.micro)
     named = money_currency(value.currency, currency)
     return ShopFields(items, order, micro, named, cart, value.is_unread, tuple(unread))

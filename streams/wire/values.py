@@ -62,7 +62,7 @@ def _read_signed(text: bytes) -> Amount:
         return _ABSENT
     if text[:1] == b'"':
         content = _text.decode(text)
-        if not content:
+        if not content or content.isspace():
             return _ABSENT
     elif text[:1] in b"-0123456789":
         content = text.decode()
