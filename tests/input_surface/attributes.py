@@ -204,35 +204,36 @@ def values() -> Iterator[Case]:
 def places() -> Iterator[Case]:
     """Where traits stand, and which of them count."""
     odd: tuple[Any, ...] = (ABSENT, None, "", [], {}, "gold", 5, True, ["plan"])
-    right = {"gold", "small_gold", "no_tags"}
+    gold = {"gold", "small_gold", "no_tags"}
     good = {"plan": "gold"}
     for value in odd:
         shown = label(value)
         sent = without_absent({**event("identify", "m", context={"traits": good}), "traits": value})
-        yield make(f"context.traits below traits {shown}", ("R33", "R32"), "traits", [sent], right)
+        yield make(f"context.traits below traits {shown}", ("R33", "R32"), "traits", [sent], gold)
         sent = event("identify", "m", traits=good, context=without_absent({"traits": value}))
-        yield make(f"traits over context.traits {shown}", ("R33", "R32"), "traits", [sent], right)
+        yield make(f"traits over context.traits {shown}", ("R33", "R32"), "traits", [sent], gold)
         sent = without_absent({**event("identify", "m", traits=good), "context": value})
-        yield make(f"traits beside context {shown}", ("R33", "R32"), "traits", [sent], right)
+        yield make(f"traits beside context {shown}", ("R33", "R32"), "traits", [sent], gold)
         sent = event("identify", "m", traits=value)
         yield make(f"traits {shown} alone", ("R33", "R32"), "traits", [sent], {"no_tags"})
         sent = event("identify", "m", context=without_absent({"traits": value}))
         yield make(f"context.traits {shown} alone", ("R33", "R32"), "traits", [sent], {"no_tags"})
     sent = event("identify", "m", traits=good, context={"traits": {"plan": "silver", "vip": "yes"}})
-    yield make("traits and context.traits of other names", ("R33",), "traits", [sent], {*right, "vip"})
+    yield make("traits and context.traits of other names", ("R33",), "traits", [sent], {*gold, "vip"})
     for kind in ("track", "page", "screen", "group"):
         named = {"event": "Signed Up"} if kind == "track" else {}
         for where in ({"traits": good}, {"context": {"traits": good}}):
             fields: dict[str, Any] = {**named, **where}
             sent = event(kind, "m", **fields)
-            yield make(f"{kind} with {', '.join(where)}", ("R33",), "traits", [sent], {"no_tags"})
+            right = set() if kind == "group" else {"no_tags"}  # a group has no effect at all
+            yield make(f"{kind} with {', '.join(where)}", ("R33",), "traits", [sent], right)
     first, second = identify("m1", 0, plan="silver"), identify("m2", 5, plan="gold")
     for events, order in (([first, second], "in order"), ([second, first], "late")):
-        yield make(f"the newest plan, {order}", ("R33",), "traits", events, right)
+        yield make(f"the newest plan, {order}", ("R33",), "traits", events, gold)
     for value in (ABSENT, *odd[3:5]):
         later = event("identify", "m2", 5, traits=value)
         events = [identify("m1", 0, plan="gold"), later]
-        yield make(f"a later identify with traits {label(value)}", ("R33", "R32"), "traits", events, right)
+        yield make(f"a later identify with traits {label(value)}", ("R33", "R32"), "traits", events, gold)
 
 
 NO_PRODUCTS: Final[tuple[Any, ...]] = (ABSENT, None, "", {}, "tea", 5, True)

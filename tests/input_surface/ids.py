@@ -116,6 +116,21 @@ def links() -> Iterator[Case]:
             yield make(f"login with {field} {label(value)}", ("R32", "R24", "R31"), "names", events, SIGNED)
 
 
+def aliases() -> Iterator[Case]:
+    """An alias joins its former id, where that is an id."""
+    numbers = count(9_000_000_001)
+    values: tuple[Any, ...] = (*NONE, *UNUSABLE, {}, [], True, 0, -1, *PLACEHOLDERS[:12])
+    for value in values:
+        alias = without_absent({**signed("m2", 1, USER), "type": "alias", "previousId": value})
+        events = [alias, signed("m3", 2, USER)]
+        yield make(f"alias of {label(value)}", ("R24", "R25", "R31"), "names", events, SIGNED)
+    for form in ("{}", "{}.0", '"{}"'):
+        number = str(next(numbers))
+        alias = {**signed("m2", 1, USER), "type": "alias", "previousId": raw(form.format(number))}
+        events = [signed("m1", 0, number), alias]
+        yield make(f"alias of an id as {form}", ("R24",), "names", events, SIGNED)
+
+
 def messages() -> Iterator[Case]:
     """Message ids in all their spellings."""
     numbers = count(8_000_000_001)
@@ -139,5 +154,5 @@ def messages() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """All of this module."""
-    for part in (spellings, absent, placeholders, links, messages):
+    for part in (spellings, absent, placeholders, links, aliases, messages):
         yield from part()

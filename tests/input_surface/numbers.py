@@ -36,7 +36,7 @@ def totals() -> Iterator[Case]:
         for form in MONEY:
             undecided = {key for key in of_orders([Order(Fraction(0)), Order(Fraction(10**9))]) if key[:5] == "total"}
             right = of_orders([Order(known(money(form, None, currency)))])
-            for field in ("total", "revenue"):
+            for field in ("total", "revenue") if file == "orders" else ("total",):
                 yield make(
                     f"{file}: {field} {label(form.raw)}",
                     (*form.rules, "R11", "R12"),
@@ -103,7 +103,7 @@ def no_value() -> Iterator[Case]:
 def beside_total() -> Iterator[Case]:
     """What no decision needs changes nothing."""
     for field in ("value", "subtotal", "tax", "shipping", "discount", "coupon"):
-        for form in MONEY[::2]:
+        for form in MONEY[::3]:
             yield make(
                 f"total 49.9 beside {field} {label(form.raw)}",
                 ("R31", *form.rules),
