@@ -43,6 +43,8 @@ def spellings() -> Iterator[Case]:
             sent = signed("m", 0, value) if field == "userId" else signed("m", 0, ABSENT, value)
             name = f"{field} as {form}"
             yield make(name, ("R24",), "names", [sent], {number: SIGNED})
+            number = str(next(numbers))  # cases share no customer
+            sent = {**sent, field: raw(form.format(number))}
             page = {**sent, "type": "page", "messageId": "§m2", "timestamp": "2026-03-02T09:01:00Z", field: number}
             right = {number: {*SIGNED, did("page"), "active"}}
             yield make(f"{name}, then as text", ("R24",), "names", [sent, page], right)
@@ -141,6 +143,7 @@ def messages() -> Iterator[Case]:
             again = {**sent, "messageId": raw(second.format(number))}
             right = of_orders([SIXTY])
             yield make(f"message id as {first} and {second}", ("R26", "R18"), "orders", [sent, again], right)
+            sent = {**sent, "messageId": raw(first.format(next(numbers)))}  # cases share no message
             again = {**sent, "messageId": raw(second.format(next(numbers)))}
             right = of_orders([SIXTY, SIXTY])
             yield make(f"message ids as {first} and {second}, two", ("R26", "R18"), "orders", [sent, again], right)

@@ -49,7 +49,7 @@ def line(event: Event | str) -> str:
     if isinstance(event, str):
         return event
     text = json.dumps(event, ensure_ascii=False)
-    return re.sub(f'"{RAW}(.*?){RAW}"', lambda found: found.group(1), text)
+    return re.sub(f'"{RAW}(.*?){RAW}"', lambda found: str(json.loads(f'"{found.group(1)}"')), text)
 
 
 def label(value: object) -> str:
