@@ -24,8 +24,8 @@ class Rejected(Exception):
 
 
 def present(text: Any, placeholders: Placeholders) -> Any:
-    """The id unchanged, whatever its type; ``None`` for an empty text and for a placeholder."""
-    if not text or (isinstance(text, str) and placeholders.include(text)):
+    """The id unchanged, whatever its type; ``None`` for an empty text, for spaces and for a placeholder."""
+    if not text or (isinstance(text, str) and (text.isspace() or placeholders.include(text))):
         return None
     return text
 
