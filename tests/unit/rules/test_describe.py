@@ -19,8 +19,8 @@ SIGNED_UP, SCORED = "Signed Up", "NPS Submitted"
 
 FULL: dict[str, tuple[When, list[str]]] = {
     "orders": (performed(ORDER, 2, "365d"), [ORDER]),
-    "the cart": ({"cart": {"idle_for": "30m"}}, ["Product Added"]),
-    "the cart and its prices": ({"cart": {"value": {"above": 5}}}, ["Product Added"]),
+    "the cart": ({"cart": {"idle_for": "30m"}}, ["Product Added", ORDER]),
+    "the cart and its prices": ({"cart": {"value": {"above": 5}}}, ["Product Added", ORDER]),
     "sessions": ({"sessions": {"count": 2, "within": "30d", "gap": "1s"}}, ["page"]),
     "occurrences": (performed(SIGNED_UP, 100, "30d"), [SIGNED_UP]),
     "the first": ({"first": {"event": SIGNED_UP}}, [SIGNED_UP]),
@@ -38,7 +38,7 @@ def sent(number: int, name: str) -> dict[str, Any]:
     kind = name if name in ("page", "identify") else "track"
     properties = {
         "order_id": f"o-{number:08}", "product_id": f"p-{number:08}", "total": 129.5, "price": 129.5, "currency": "EUR",
-        "score": number, "falling": MANY - number,
+        "score": number, "falling": MANY - number, "products": [{"product_id": f"p-{number:08}", "price": 129.5}],
     }  # fmt: skip
     return form_of(
         type=kind,
@@ -74,5 +74,5 @@ def test_a_segment_over_others_keeps_what_they_keep() -> None:
     assert sizes["s2"] == sizes["s0"] > 0
     assert sizes["s3"] == sizes["s0"] + sizes["s1"]
     events = {segment.key: describe.events(segment, definitions) for segment in definitions.segments}
-    assert events["s2"] == events["s0"] == ["Order Cancelled", ORDER, "Order Refunded"]
+    assert events["s2"] == events["s0"] == ["Order Cancelled", ORDER, "Order Refunded", "Order Updated"]
     assert events["s3"] == sorted(events["s0"] + events["s1"])

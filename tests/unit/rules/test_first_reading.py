@@ -28,6 +28,7 @@ from streams.wire.event_decoder import decode_line
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored" / "first_reading.json").read_text())
 DOCUMENT = compress(STORED["document"])
+CARTS = {"abandoned_cart", "valuable_cart", "at_checkout"}
 CUSTOMERS = [(one["id"], b64decode(one["stored"]), one["segments"]) for one in STORED["customers"]]
 
 
@@ -81,13 +82,13 @@ def test_a_cart_that_was_bought_stays_ended() -> None:
     bought = [(one, encoded) for one, encoded, segments in CUSTOMERS if "buyer" in segments]
     for customer_id, encoded in bought:
         customer, engine, _ = taken_over(customer_id, encoded)
-        before = engine.membership(customer)
+        before = CARTS & set(engine.membership(customer))
         late = customer.profile.cart.bought if customer.profile.cart is not None else 0
         if not late:
             continue
         added = _event(customer_id, "Product Added", late - DAY_MS, {"product_id": "a", "price": 500})
         engine.apply(customer_id, customer, decode_line(added))
-        assert engine.membership(customer) == before, customer_id
+        assert CARTS & set(engine.membership(customer)) == before, customer_id
 
 
 def _order(customer: str, name: str, at: int) -> bytes:

@@ -86,7 +86,7 @@ def test_two_people_and_a_text_that_is_no_id() -> None:
 
 
 def test_a_file_without_them_is_as_it_was() -> None:
-    """A file without placeholders has its former fingerprint; with some, only the file's differs."""
+    """A file without placeholders has a fixed fingerprint; with some, only the file's differs."""
     assert built_in().fingerprint == BUILT_IN_FINGERPRINT
     nothing: tuple[object, ...] = (None, [])
     for value in nothing:
