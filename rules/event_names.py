@@ -77,9 +77,15 @@ ERASE = UNNAMED
 # Segment Spec calls that link ids and group people; no condition depends on them.
 WITHOUT_EFFECT = frozenset({"alias", "group"})
 
+# All names that are no shop's own.
+KNOWN_NAMES = SHOP_NAMES | WITHOUT_EFFECT | {PAGE, IDENTIFY, UNNAMED}
+
 # Inputs in the order in which records of one millisecond are read.
 INPUTS = ("profiles", "visits", "carts", "purchases")
 
+# A name so few letters from a reserved one is told as a probable misspelling; a shorter name may be any word.
+NEAR_MAX = 2
+_NEAR_MIN_CHARS = 8
 _SEPARATORS = re.compile(r"[\s_-]+")
 _SPELLED_MAX_CHARS = 64  # no reserved name is nearly so long, whatever stands between its words
 
@@ -99,6 +105,45 @@ def reserved_name(name: str) -> str | None:
 @lru_cache(maxsize=4_096)
 def _of_spelling(name: str) -> str | None:
     return None if len(name) > _SPELLED_MAX_CHARS else _BY_FOLDED.get(_folded(name))
+
+
+@lru_cache(maxsize=4_096)
+def nearest_reserved(name: str) -> str | None:
+    """The reserved name of which a shop's own name is probably a misspelling, at most `NEAR_MAX` letters away."""
+    folded = _folded(name)
+    if len(name) > _SPELLED_MAX_CHARS or len(folded) < _NEAR_MIN_CHARS or reserved_name(name) is not None:
+        return None
+    letters = _letters(folded)
+    for spelling, spelled_letters in _NEAR:
+        # A letter more, less or another one changes at most two letters of the sets.
+        is_near = abs(len(spelling) - len(folded)) <= NEAR_MAX
+        is_near = is_near and (letters ^ spelled_letters).bit_count() <= 2 * NEAR_MAX
+        if is_near and _is_near(spelling, folded):
+            return _BY_FOLDED[spelling]
+    return None
+
+
+def _letters(text: str) -> int:
+    """The letters of a text as a set: bit i for the i-th letter, one bit for all that are none."""
+    bits = 0
+    for character in text:
+        bits |= 1 << (ord(character) - 97 if "a" <= character <= "z" else 26)
+    return bits
+
+
+def _is_near(one: str, other: str) -> bool:
+    """Whether the edit distance of two texts (Levenshtein's) is at most `NEAR_MAX`."""
+    row = list(range(len(other) + 1))
+    for index, letter in enumerate(one, 1):
+        before, row[0] = row[0], index
+        for place, character in enumerate(other, 1):
+            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (letter != character))
+        if min(row) > NEAR_MAX:
+            return False  # a distance never falls again
+    return row[-1] <= NEAR_MAX
+
+
+_NEAR = [(spelling, _letters(spelling)) for spelling in _BY_FOLDED]
 
 
 def input_of(name: str) -> str:

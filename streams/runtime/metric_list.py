@@ -31,6 +31,12 @@ COUNTED: Mapping[str, Metric] = {
         "counter", ("topic", "outcome"), "records read and saved: applied, without_effect or dead_letter"
     ),
     "segmenter_dead_letters_total": Metric("counter", ("reason",), "dead letters, as their headers say why"),
+    "segmenter_unread_values_total": Metric(
+        "counter", ("event", "field"), "values of shop events which cannot be read, and so count as unknown"
+    ),
+    "segmenter_misspelled_events_total": Metric(
+        "counter", ("event",), "events of another name that is nearly this reserved one; they count as a shop's own"
+    ),
     "segmenter_link_refusals_total": Metric(
         "counter", ("reason",), "events whose link of two ids was refused: identified, too_many, unlinked or too_late"
     ),

@@ -23,9 +23,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from rules.event_names import KNOWN_NAMES, nearest_reserved
 from rules.identity.resolution import Refusal
+from streams.runtime.input_merge import Reading
 from streams.runtime.meter import DecidedChanges, MeteredStep
 from streams.runtime.metric_list import COUNTED, REFUSALS
+from streams.wire.dead_letters import Undecodable
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 # Up to an hour: after an outage the backlog makes changes old.
@@ -198,8 +201,21 @@ class Metrics(Collector):
         for topic, reason in step.letters:
             self._instead(topics.get(topic, topic), "dead_letter")
             self.counts["segmenter_dead_letters_total"][(reason,)] += 1
+        self._look_at_values(step.readings)
         for reason in step.refused:
             self.counts["segmenter_link_refusals_total"][(reason,)] += 1
+
+    def _look_at_values(self, readings: Sequence[Reading]) -> None:
+        """Count what senders may want to correct: values that cannot be read, names that are nearly reserved ones."""
+        for _, _, _, decoded, _ in readings:
+            if isinstance(decoded, Undecodable):
+                continue
+            name = decoded.name
+            if decoded.unread:
+                for field in set(decoded.unread):
+                    self.counts["segmenter_unread_values_total"][name, field] += 1
+            elif name not in KNOWN_NAMES and (near := nearest_reserved(name)) is not None:
+                self.counts["segmenter_misspelled_events_total"][(near,)] += 1
 
     def _instead(self, topic: str, outcome: str) -> None:
         events = self.counts["segmenter_events_total"]

@@ -12,10 +12,10 @@ from rules.conditions.aggregates import Total
 from rules.conditions.base import CustomerView
 from rules.engine import Engine
 from rules.events import Event, Origin
+from rules.number_text import MICRO
 from rules.profile.deduplication import AHEAD_MAX_MS, merged
 from rules.profile.short_ids import short_id
 from rules.times import format_instant
-from rules.values import MICRO
 from streams.wire.event_decoder import decode
 from tests.strategies.histories import HOUR, MINUTE, SECOND
 from tests.support.profiles import ORDER, T, When, in_every_order, profile_of, wanting

@@ -378,7 +378,7 @@ def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> in
 
 # Conditions that time alone turns, and those that it does not.
 TURNED = {
-    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "OpenCart", "SessionCount",
+    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "CartState", "SessionCount",
     "TraitIs", "CalendarDays",
 }  # fmt: skip
 NOT_TURNED = {"ContextIs", "InSegment", "Sample"}

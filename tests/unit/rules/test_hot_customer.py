@@ -20,12 +20,12 @@ from rules.definitions.segments_file import Definitions, built_in
 from rules.engine import Engine
 from rules.events import Event, Item
 from rules.facts.selection import LISTED_MAX
+from rules.number_text import MICRO
 from rules.profile import cart, days, orders
 from rules.profile.open_cart import open_cart
 from rules.profile.steps import SAME_MAX
 from rules.profile.sums import ENTRIES_MAX
 from rules.times import DAY_MS, format_instant
-from rules.values import MICRO
 from streams.wire import customer_codec
 from streams.wire.event_decoder import decode_line
 from tests.support.profiles import (

@@ -26,7 +26,7 @@ from rules.profile.profile import Profile
 from streams.offline.replay import Replay
 from streams.wire import changes, identity_records
 from streams.wire.dead_letters import Undecodable
-from streams.wire.event_decoder import Rejected, decode_line
+from streams.wire.event_decoder import decode_line
 from tests.oracle import oracle
 from tests.strategies import histories, worlds
 from tests.strategies.worlds import failing
@@ -405,7 +405,8 @@ def test_what_an_alias_links() -> None:
         ({"userId": "u"}, None),
     ):
         assert decode_line(json.dumps({**_at("alias", 0), **ids}).encode()).link == link
-    for previous in ("a\n", "x" * 300, True, ["p"], {}):
+    unusable: list[object] = ["a\n", "x" * 300, True, ["p"], {}]
+    for previous in unusable:
         assert decode_line(json.dumps({**_at("alias", 0), "userId": "u", "previousId": previous}).encode()).link is None
 
 

@@ -4,7 +4,7 @@ And each bound that a kind of fact states at its head: what counts at it, and wh
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import permutations
 
 import msgspec
@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 
 from rules.definitions.segments_file import Definitions
 from rules.events import Event, Item
-from rules.profile import cart, orders
-from rules.profile.cart import LINES_MAX, Cart
+from rules.number_text import MICRO
+from rules.profile.cart import ITEMS_MAX, Cart
+from rules.profile.open_cart import open_cart
+from rules.profile.order_fold import CartEnd
+from rules.profile.order_fold import standing as standing_orders
 from rules.profile.orders import MESSAGES_MAX
 from rules.profile.profile import Profile
 from rules.profile.sessions import INTERVALS_MAX
 from rules.profile.short_ids import ID_MAX_BYTES, short_id
-from rules.values import MICRO
 from tests.strategies import histories
 from tests.strategies.histories import DAY, HOUR, MINUTE
 from tests.strategies.worlds import decoded
@@ -177,20 +179,34 @@ def cart_of(events: Iterable[Event]) -> Cart:
     return profile_cart
 
 
+def contents_of(profile_cart: Cart, ends: Sequence[CartEnd] = ()) -> dict[str, int]:
+    """The quantities by product, ascending by the product."""
+    quantities = open_cart(profile_cart, ends).quantities
+    return {product: quantity for (_, product), quantity in sorted(quantities.items())}
+
+
+def bought_cart(events: Iterable[Event]) -> dict[str, int]:
+    """The quantities of a profile's cart, which its orders end."""
+    profile = profile_of(wanting({"cart": {}}), events)
+    assert profile.cart is not None
+    assert profile.orders is not None
+    return contents_of(profile.cart, profile.orders.cart_ends)
+
+
 @pytest.mark.parametrize("over", [0, 1, 40])
 def test_the_newest_256_item_events_count(over: int) -> None:
     """Up to 256 all are in the cart; beyond it the oldest products are gone, whatever the order of arrival."""
-    events = [item(number) for number in range(LINES_MAX + over)]
+    events = [item(number) for number in range(ITEMS_MAX + over)]
     profile_cart = in_every_order(events, cart_of)
-    assert list(cart.contents(profile_cart.lines)) == [f"p{number}" for number in range(over, LINES_MAX + over)]
-    assert LINES_MAX == 256
+    assert list(contents_of(profile_cart)) == sorted(f"p{number}" for number in range(over, ITEMS_MAX + over))
+    assert ITEMS_MAX == 256
 
 
 def test_an_item_beyond_256_events_is_not_taken_out_again() -> None:
     """A removal of what no longer counts is still one of the newest events: the cart is one product shorter."""
-    events = [*(item(number) for number in range(LINES_MAX)), item(LINES_MAX, "Product Removed", "p0")]
+    events = [*(item(number) for number in range(ITEMS_MAX)), item(ITEMS_MAX, "Product Removed", "p0")]
     profile_cart = in_every_order(events, cart_of)
-    assert list(cart.contents(profile_cart.lines)) == [f"p{number}" for number in range(1, LINES_MAX)]
+    assert list(contents_of(profile_cart)) == sorted(f"p{number}" for number in range(1, ITEMS_MAX))
 
 
 def test_items_count_for_ninety_days_before_the_newest_cart_event() -> None:
@@ -198,7 +214,7 @@ def test_items_count_for_ninety_days_before_the_newest_cart_event() -> None:
     for age, contents in ((90 * DAY, {"p0": MICRO}), (90 * DAY + 1, {})):
         touch = Event("u", "Coupon Entered", T + age, "touch")
         profile_cart = in_every_order([item(0), touch], cart_of)
-        assert cart.contents(profile_cart.lines) == contents
+        assert contents_of(profile_cart) == contents
         assert profile_cart.touched == T + age
 
 
@@ -206,17 +222,24 @@ def test_events_before_a_whole_cart_are_forgotten() -> None:
     """A Cart Viewed with products replaces what was before it, so nothing older is kept; what is newer is."""
     viewed = Event("u", "Cart Viewed", T + 5, "m5", (Item("a"), Item("b", 2 * MICRO)))
     profile_cart = in_every_order([*(item(number) for number in range(5)), viewed, item(6)], cart_of)
-    assert cart.contents(profile_cart.lines) == {"a": MICRO, "b": 2 * MICRO, "p6": MICRO}
+    assert contents_of(profile_cart) == {"a": MICRO, "b": 2 * MICRO, "p6": MICRO}
     assert len(profile_cart.lines) == 2
 
 
-def test_a_purchase_is_a_barrier_whenever_it_arrives() -> None:
+def test_an_order_ends_the_cart_whenever_it_arrives() -> None:
     """What lies at or before it is gone, what lies a millisecond after it stays."""
     bought = Event("u", "Order Completed", T + 5, "order")
-    profile_cart = in_every_order([*(item(number) for number in range(8)), bought], cart_of)
-    assert list(cart.contents(profile_cart.lines)) == ["p6", "p7"]
-    profile_cart = in_every_order([*(item(number) for number in range(6)), bought], cart_of)
-    assert profile_cart == Cart(bought=T + 5)
+    assert list(in_every_order([*(item(number) for number in range(8)), bought], bought_cart)) == ["p6", "p7"]
+    assert in_every_order([*(item(number) for number in range(6)), bought], bought_cart) == {}
+
+
+def test_an_older_completion_gives_a_cart_back() -> None:
+    """A confirmation that was repeated after five minutes ends nothing, once its first completion is known."""
+    first, late = order(0, ident="o"), order(5 * MINUTE + 1, ident="o")
+    added = [item(number) for number in (1, 2)]
+    assert in_every_order([*added, late], bought_cart) == {}
+    assert list(in_every_order([*added, late, first], bought_cart)) == ["p1", "p2"]
+    assert list(in_every_order([*added, order(5 * MINUTE, ident="o"), first], bought_cart)) == []
 
 
 def test_items_of_one_instant_go_by_message_id() -> None:
@@ -225,7 +248,7 @@ def test_items_of_one_instant_go_by_message_id() -> None:
         added = item(0, "Product Added", "p", first)
         removed = item(0, "Product Removed", "p", second)
         profile_cart = in_every_order([added, removed], cart_of)
-        assert len(cart.contents(profile_cart.lines)) == left
+        assert len(contents_of(profile_cart)) == left
 
 
 # --- the bounds of orders ----------------------------------------------------------------------
@@ -237,7 +260,7 @@ def orders_of(window: str | None) -> Callable[[Iterable[Event]], list[int]]:
     def standing(events: Iterable[Event]) -> list[int]:
         profile = profile_of(wanting(performed("Order Completed", 1, window)), events)
         assert profile.orders is not None
-        return [standing_order.completion.time - T for standing_order in orders.standing(profile.orders.messages)]
+        return [standing_order.time - T for standing_order in standing_orders(profile.orders.messages)]
 
     return standing
 
@@ -436,7 +459,7 @@ def test_repeats_by_long_message_ids_are_known() -> None:
     ids = ["m" * 100 + end for end in "ab"]
     for chosen, quantity in ((ids[:1] * 2, 1), (ids, 2)):
         profile_cart = in_every_order([item(0, product="p", ident=ident) for ident in chosen], cart_of)
-        assert cart.contents(profile_cart.lines) == {"p": quantity * MICRO}
+        assert contents_of(profile_cart) == {"p": quantity * MICRO}
 
 
 def test_every_order_of_a_few_events_is_one_profile() -> None:

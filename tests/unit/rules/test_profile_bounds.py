@@ -9,13 +9,13 @@ import pytest
 
 from rules.events import Event, Item
 from rules.facts.contributions import DISTINCT_MAX
+from rules.number_text import MICRO
 from rules.profile import cart
 from rules.profile.extremes import STEPS_MAX
 from rules.profile.open_cart import open_cart
 from rules.profile.orders import MESSAGES_MAX
 from rules.profile.steps import ENTRIES_MAX as STEP_ENTRIES_MAX
 from rules.profile.sums import ENTRIES_MAX
-from rules.values import MICRO
 from tests.strategies.histories import DAY, HOUR, SECOND
 from tests.support.profiles import (
     ORDER,
