@@ -10,6 +10,8 @@ from fractions import Fraction
 from hashlib import sha256
 from typing import NamedTuple
 
+from tests.oracle.amounts import MILLION, MONEY, in_currency, is_same_currency
+from tests.oracle.carts import open_carts
 from tests.oracle.dates import (
     birthday,
     completed_years,
@@ -21,42 +23,32 @@ from tests.oracle.dates import (
     timezone_of,
     utc_day,
 )
-from tests.oracle.shop import (
-    COMPLETED,
-    Fact,
-    Order,
-    at_checkout,
-    attribute,
-    contents,
-    moment_of,
-    prices,
-    session_starts,
-    since_purchase,
-)
+from tests.oracle.names import COMPLETED, REFUNDED, current_name
+from tests.oracle.orders import AMOUNTS, Order, amount, stated_products
+from tests.oracle.reading import Fact, moment_of
+from tests.oracle.shop import attribute, session_starts
 from tests.oracle.values import (
-    MILLION,
+    Found,
     Json,
+    Told,
     duration_ms,
+    find,
     inline_test,
     listed,
     lookup,
     mapping,
     meets,
+    meets_at_least,
     meets_test,
     number,
     reach,
     scalars,
+    size_of,
+    told_values,
 )
 
 GROUPS = ("all", "any", "not")
 SUMS_MAX = 256  # the newest contributions, which leave a window at their own time
-MONEY = {"total", "revenue", "subtotal", "value", "price", "tax", "shipping", "discount"}
-OLD_NAMES = {
-    "Viewed Product": "Product Viewed",
-    "Added Product": "Product Added",
-    "Removed Product": "Product Removed",
-    "Completed Order": COMPLETED,
-}
 
 
 class History(NamedTuple):
@@ -65,9 +57,10 @@ class History(NamedTuple):
     customer_id: str
     facts: Sequence[Fact]
     orders: Sequence[Order]
-    currency: object
+    currency: str | None  # the file's
     now: int = 0
     members: frozenset[str] = frozenset()  # the segments that this decision has so far
+    hosts: frozenset[str] = frozenset()  # the shop's own
 
 
 def holds(condition: Json, history: History) -> bool:
@@ -108,10 +101,6 @@ def none_holds(form: object, history: History) -> bool:
 # --- what happened -----------------------------------------------------------------------------
 
 
-def current_name(name: object) -> str:
-    return OLD_NAMES.get(str(name), str(name))
-
-
 def event_names(form: Json) -> set[str]:
     return {current_name(name) for name in listed(form["event"])}
 
@@ -122,11 +111,35 @@ def happened(form: Json, history: History) -> list[Fact]:
     facts = [what for what in history.facts if what.name in names - {COMPLETED}]
     facts += [order.completion for order in history.orders if COMPLETED in names]
     where = mapping(form.get("where"))
-    return sorted((what for what in facts if meets_all_tests(what, where)), key=moment_of)
+    return sorted((what for what in facts if meets_all_tests(what, where, history.currency)), key=moment_of)
 
 
-def meets_all_tests(what: Fact, where: Json) -> bool:
-    return all(meets_test(lookup(what.properties, name), test) for name, test in where.items())
+def meets_all_tests(what: Fact, where: Json, currency: str | None) -> bool:
+    return all(meets_where(what, name, test, currency) for name, test in where.items())
+
+
+def meets_where(what: Fact, name: str, test: object, currency: str | None) -> bool:
+    """Whether a property meets a test; `item` asks several of one and the same product."""
+    if name == "item":
+        return any(is_item(product, what, mapping(test), currency) for product in stated_products(what.properties))
+    found = found_in(what, name)
+    told = told_values(found, name, currency)
+    if what.name == REFUNDED and name in AMOUNTS and found:
+        known = amount(what._replace(properties={**what.properties, "total": found[0].value}), currency)
+        told = [one._replace(size=in_currency(known, currency)) for one in told]
+    return meets_test(told, test)
+
+
+def found_in(what: Fact, name: str) -> list[Found]:
+    """What a name finds in an event; the revenue stands in for the total."""
+    found = find(what.properties, name)
+    return find(what.properties, "revenue") if name == "total" and not found else found
+
+
+def is_item(product: Json, what: Fact, tests: Json, currency: str | None) -> bool:
+    """Whether a product meets all tests; its money is in its own currency, else in that of the event."""
+    whole = product if product.get("currency") else {**product, "currency": what.properties.get("currency")}
+    return all(meets_test(told_values(find(whole, name), name, currency), test) for name, test in tests.items())
 
 
 def in_window(time: int, within: object, now: int) -> bool:
@@ -170,34 +183,33 @@ def sessions(form: object, history: History) -> bool:
 def total(form: object, history: History) -> bool:
     """What the values in the window come to; of nothing, an average and the extremes are nothing."""
     fields = mapping(form)
-    facts = [what for what in happened(fields, history) if is_in_currency(what, fields, history)]
+    facts = happened(fields, history)
     result = AGGREGATES[str(fields["agg"])](facts, fields, history)
     return result is not None and meets(result, inline_test(fields))
 
 
-def is_in_currency(what: Fact, form: Json, history: History) -> bool:
-    """Only money in another currency, which the event names, does not count."""
-    named = lookup(what.properties, "currency")
-    return form["of"] not in MONEY or named is None or named == history.currency
-
-
-def value_of(what: Fact, form: Json, history: History) -> int | None:
+def value_of(what: Fact, form: Json, history: History) -> Fraction | int | None:
     """The value of an event in millionths; the total of an order is its value less its refunds."""
-    if form["of"] == "total" and what.name == COMPLETED:
-        return next(order.value for order in history.orders if order.completion.message_id == what.message_id)
-    return number(lookup(what.properties, str(form["of"])))
+    name = str(form["of"])
+    if name == "total" and what.name == COMPLETED:
+        order = next(order for order in history.orders if order.completion.message_id == what.message_id)
+        return order.value if is_same_currency(order.currency, history.currency) else None
+    if name == "total" and what.name == REFUNDED and find(what.properties, name):
+        return in_currency(amount(what, history.currency), history.currency)
+    found = find(what.properties, name)
+    return size_of(found[0], name, history.currency) if len(found) == 1 and not found[0].is_member else None
 
 
 def in_the_window(facts: list[Fact], form: Json, now: int) -> list[Fact]:
     return [what for what in facts if in_window(what.time, form.get("within"), now)]
 
 
-def values(facts: list[Fact], form: Json, history: History) -> list[int]:
+def values(facts: list[Fact], form: Json, history: History) -> list[Fraction | int]:
     amounts = [value_of(what, form, history) for what in facts]
     return [value for value in amounts if value is not None]
 
 
-def summed_values(facts: list[Fact], form: Json, history: History) -> list[int]:
+def summed_values(facts: list[Fact], form: Json, history: History) -> list[Fraction | int]:
     """The values in the window of the newest 256; the older ones leave it at the end of their UTC day."""
     contributing = [what for what in facts if value_of(what, form, history) is not None]
     older, newest = contributing[:-SUMS_MAX], contributing[-SUMS_MAX:]
@@ -241,7 +253,10 @@ def distinct_values(what: Fact, form: Json, history: History) -> set[Hashable]:
     if form["of"] == "total" and what.name == COMPLETED:
         value = value_of(what, form, history)
         return set() if value is None else {value}
-    return scalars(lookup(what.properties, str(form["of"])))
+    name = str(form["of"])
+    found = find(what.properties, name)
+    is_money = name.rpartition(".")[2] in MONEY
+    return scalars(one.value for one in found if not is_money or size_of(one, name, history.currency) is not None)
 
 
 AGGREGATES: dict[str, Callable[[list[Fact], Json, History], Fraction | None]] = {
@@ -279,29 +294,30 @@ def are_in_order(facts_by_step: list[list[Fact]]) -> bool:
 
 
 def shared_values(step: list[Fact], same: str) -> set[Hashable]:
-    return {value for what in step for value in scalars(lookup(what.properties, same))}
+    return {value for what in step for value in own_values(what, same)}
+
+
+def own_values(what: Fact, same: str) -> set[Hashable]:
+    return scalars(one.value for one in find(what.properties, same))
 
 
 def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
-    return [what for what in step if value in scalars(lookup(what.properties, same))]
+    return [what for what in step if value in own_values(what, same)]
 
 
 # --- the cart ----------------------------------------------------------------------------------
 
 
 def cart(form: object, history: History) -> bool:
-    """Something lies in the cart, and it is as quiet, as far, as dear and as full as asked."""
+    """Something lies in the carts, and they are as quiet, as far, as dear and as full as asked."""
     fields = mapping(form)
-    touches = since_purchase(history.facts)
-    quantities = contents(touches)
-    if not quantities or not is_ago(touches[-1].time, quiet(fields), history.now):
+    carts = open_carts(history.facts, history.currency)
+    if carts is None or not is_ago(carts.touches[-1].time, quiet(fields), history.now):
         return False
-    if "stage" in fields and (fields["stage"] == "checkout") != at_checkout(touches):
+    if "stage" in fields and (fields["stage"] == "checkout") != carts.is_at_checkout:
         return False
-    items = Fraction(sum(quantities.values()), MILLION)
-    price_of = prices(touches)
-    value = Fraction(sum(quantity * price_of.get(item, 0) for item, quantity in quantities.items()), MILLION**2)
-    return meets(items, fields.get("items", {})) and meets(value, fields.get("value", {}))
+    meets_value = meets if carts.is_value_known else meets_at_least
+    return meets(carts.items, fields.get("items", {})) and meets_value(carts.value, fields.get("value", {}))
 
 
 def quiet(form: Json) -> Json:
@@ -314,21 +330,23 @@ def quiet(form: Json) -> Json:
 
 
 def trait(form: object, history: History) -> bool:
-    return all(trait_meets(trait_value(history, name), test, history.now) for name, test in mapping(form).items())
+    return all(trait_meets(trait_found(history, name), name, test, history) for name, test in mapping(form).items())
 
 
-def trait_value(history: History, name: str) -> object:
+def trait_found(history: History, name: str) -> list[Found]:
     """What the newest identify that has the trait says, be it null."""
     key, *path = name.split(".")
     trait_values = [what.traits[key] for what in history.facts if what.name == "identify" and key in what.traits]
-    return reach(trait_values[-1], path) if trait_values else None
+    return list(reach(trait_values[-1], path)) if trait_values else []
 
 
-def trait_meets(value: object, test: object, now: int) -> bool:
+def trait_meets(found: list[Found], name: str, test: object, history: History) -> bool:
+    told = told_values(found, name, history.currency)
     if "age" not in mapping(test):
-        return meets_test(value, test)
+        return meets_test(told, test)
     others = {key: limit for key, limit in mapping(test).items() if key != "age"}
-    return meets_test(value, others) and is_of_age(stated_date(value), mapping(mapping(test)["age"]), now)
+    since = stated_date(found[0].value) if found and not found[0].is_member else None
+    return meets_test(told, others) and is_of_age(since, mapping(mapping(test)["age"]), history.now)
 
 
 def is_of_age(since: int | None, age: Json, now: int) -> bool:
@@ -347,14 +365,18 @@ def are_durations(age: Json) -> bool:
 def context(form: object, history: History) -> bool:
     tests = {name: test for name, test in mapping(form).items() if name != "touch"}
     touch = str(mapping(form).get("touch", "last"))
-    return all(meets_test(touched(history, name, touch), test) for name, test in tests.items())
+    return all(attribute_meets(touched(history, name, touch), test) for name, test in tests.items())
+
+
+def attribute_meets(value: str | None, test: object) -> bool:
+    return meets_test([] if value is None else [Told(value, number(value))], test)
 
 
 def touched(history: History, name: str, touch: str) -> str | None:
     """The attribute of the first or last event that carries it."""
     carried = [
         attribute_value
-        for attribute_value in (attribute(what, name) for what in history.facts)
+        for attribute_value in (attribute(what, name, history.hosts) for what in history.facts)
         if attribute_value is not None
     ]
     return carried[0 if touch == "first" else -1] if carried else None

@@ -8,37 +8,27 @@ did), `values` and `dates`.
 Long because reading, deciding and the definitions make one reading of the contract.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from tests.oracle.conditions import (
-    OLD_NAMES,
-    SUMS_MAX,
-    History,
-    birthdays,
-    current_name,
-    durations,
-    event_names,
-    holds,
-    leaves,
-)
+from tests.oracle.amounts import currency_code
+from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves
 from tests.oracle.dates import day_end, milliseconds, turns
-from tests.oracle.shop import (
+from tests.oracle.names import (
     ADDING,
     BROWSE,
     CARTS,
     COMPLETED,
-    ORDER_RETENTION_MS,
+    OLD_NAMES,
     PURCHASES,
     REMOVING,
     REPLACING,
-    Fact,
-    moment_of,
-    order_key,
-    order_messages,
-    standing_orders,
+    current_name,
 )
+from tests.oracle.orders import ORDER_RETENTION_MS, order_key, order_messages, standing_orders
+from tests.oracle.reading import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
+from tests.oracle.shop import host_of
 from tests.oracle.values import Json, duration_ms, listed, mapping, meets, number
 
 __all__ = [
@@ -46,6 +36,7 @@ __all__ = [
     "BROWSE",
     "BUILT_IN",
     "CARTS",
+    "ERASURE",
     "OLD_NAMES",
     "PURCHASES",
     "REMOVING",
@@ -66,6 +57,7 @@ __all__ = [
     "meets",
     "membership",
     "milliseconds",
+    "name_of",
     "read_rules",
     "topic_rank",
 ]
@@ -79,8 +71,6 @@ BUILT_IN: Json = {
         "repeat_buyer": {"when": {"performed": {"event": COMPLETED, "count": {"at_least": 2}, "within": "365d"}}},
     },
 }
-
-ERASURE = "(erase)"  # the name of a request to erase a customer
 
 OVER_EVENTS = {"performed", "total", "last", "first"}  # and the steps of a sequence
 
@@ -100,7 +90,9 @@ class Rules(NamedTuple):
 
     conditions: dict[str, Json]  # what is named in another comes before it
     holds: dict[str, int]  # of the segments that are held, in milliseconds
-    currency: object
+    currency: str | None
+    hosts: frozenset[str]
+    placeholders: frozenset[str]
     order_retention_ms: int | None
     durations: frozenset[int]
     others: list[tuple[str, Json]]  # the conditions that time changes without an event
@@ -116,7 +108,7 @@ def changes(events: Sequence[Json], definitions: Json, until: int | None = None)
     rules = read_rules(definitions)
     end = latest(events) if until is None else until
     all_changes: list[OracleChange] = []
-    for customer_id, facts in by_customer(events, end).items():
+    for customer_id, facts in by_customer(events, end, rules.placeholders).items():
         all_changes += customer_changes(customer_id, facts, rules, end)
     return sorted(all_changes, key=lambda change: change.occurred_at)
 
@@ -128,7 +120,7 @@ def membership(events: Sequence[Json], definitions: Json, at: int) -> dict[str, 
     erasure takes what was read before it.
     """
     rules = read_rules(definitions)
-    customers = by_customer(events, at)
+    customers = by_customer(events, at, rules.placeholders)
     if rules.holds:
         return {customer_id: last_answer(customer_id, facts, rules, at) for customer_id, facts in customers.items()}
     counted = {customer_id: remaining(facts) for customer_id, facts in customers.items()}
@@ -165,12 +157,12 @@ def last_answer(customer_id: str, facts: list[Fact], rules: Rules, at: int) -> f
 # --- reading -----------------------------------------------------------------------------------
 
 
-def by_customer(events: Sequence[Json], until: int) -> dict[str, list[Fact]]:
+def by_customer(events: Sequence[Json], until: int, placeholders: Collection[str] = ()) -> dict[str, list[Fact]]:
     """Each customer's events up to `until`, in reading order."""
-    lines = [(customer(event), fact(event)) for event in events if has_effect(event)]
-    lines = [line for line in lines if line[1].time <= until]
+    usable = [event for event in events if has_effect(event, placeholders)]
+    lines = [(customer(event, placeholders), fact(event)) for event in usable]
     customers: dict[str, list[Fact]] = {}
-    for customer_id, what in reading_order(lines):
+    for customer_id, what in reading_order([line for line in lines if line[1].time <= until]):
         customers.setdefault(customer_id, []).append(what)
     return customers
 
@@ -181,36 +173,8 @@ def reading_order(lines: list[tuple[str, Fact]]) -> Iterator[tuple[str, Fact]]:
         yield from sorted(neighbours, key=lambda line: topic_rank(line[1].name))
 
 
-def topic_rank(name: str) -> int:
-    """The rank of a name's topic in: profiles, visits, carts, purchases."""
-    if name in ("identify", ERASURE):
-        return 0
-    return 3 if name in PURCHASES else 2 if name in CARTS else 1
-
-
 def latest(events: Sequence[Json]) -> int:
     return max((fact(event).time for event in events if has_effect(event)), default=0)
-
-
-def has_effect(event: Json) -> bool:
-    return event["type"] not in ("alias", "group")
-
-
-def customer(event: Json) -> str:
-    return str(event.get("userId") or event["anonymousId"])
-
-
-def fact(event: Json) -> Fact:
-    """What the rules see of an event."""
-    time, message_id = milliseconds(event["timestamp"]), str(event["messageId"])
-    parts = (mapping(event.get(part)) for part in ("properties", "traits", "context"))
-    return Fact(time, message_id, name_of(event), *parts)
-
-
-def name_of(event: Json) -> str:
-    if event["type"] == "track":
-        return current_name(event["event"])
-    return {"screen": "page", "erase": ERASURE}.get(str(event["type"]), str(event["type"]))
 
 
 # --- deciding ----------------------------------------------------------------------------------
@@ -312,7 +276,8 @@ def decide(history: History, now: int, rules: Rules, before: Standing, ordered: 
 def history_of(customer_id: str, facts: Iterable[Fact], rules: Rules) -> History:
     """What is known of a customer: a function of the set of events."""
     ordered = sorted({what.message_id: what for what in facts}.values(), key=moment_of)
-    return History(customer_id, ordered, standing_orders(ordered, rules.order_retention_ms), rules.currency)
+    orders = standing_orders(ordered, rules.order_retention_ms, rules.currency)
+    return History(customer_id, ordered, orders, rules.currency, hosts=rules.hosts)
 
 
 def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
@@ -336,11 +301,21 @@ def read_rules(definitions: Json) -> Rules:
     return Rules(
         conditions=conditions,
         holds=holds_of(definitions),
-        currency=definitions.get("currency"),
+        currency=currency_code(definitions.get("currency")),
+        hosts=frozenset(host for host in map(host_of_shop, texts(definitions, "hosts")) if host),
+        placeholders=frozenset(texts(definitions, "placeholders")),
         order_retention_ms=order_retention_ms(definitions),
         durations=frozenset(duration for kind, form in all_leaves for duration in durations(kind, form)),
         others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait")],
     )
+
+
+def texts(definitions: Json, key: str) -> list[str]:
+    return list(map(str, listed(definitions.get(key, []))))
+
+
+def host_of_shop(name: str) -> str | None:
+    return host_of(f"https://{name.strip()}")
 
 
 def conditions_of(definitions: Json) -> dict[str, Json]:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.oracle import oracle
 from tests.oracle.cases import START_MS
 from tests.oracle.conditions import GROUPS, leaves, members
+from tests.oracle.names import PURCHASES, REPLACING
 from tests.oracle.oracle import BUILT_IN, Fact, Json, OracleChange, changes, mapping, membership, milliseconds
-from tests.oracle.shop import PURCHASES, REPLACING, moment_of, order_key
+from tests.oracle.orders import order_key
+from tests.oracle.reading import moment_of
 from tests.strategies import histories
 from tests.strategies.histories import DAY, DURATIONS, Event, without_hold
 from tests.strategies.language import FORMS

@@ -1,19 +1,32 @@
-"""How the oracle reads the values of events and rules: absence, exact numbers, equality, tests, durations.
+"""How the oracle reads the values of events and rules: absence, texts, equality, tests, durations.
 
-Its one rule: what is absent is None here, and numbers are whole millionths or fractions, never floats.
+Its one rule: a test asks of what was told, one value or the members of a list; what is absent was not told.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from decimal import Decimal
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
+from typing import NamedTuple
+
+from tests.oracle.amounts import (
+    MILLION,
+    MONEY,
+    Number,
+    in_currency,
+    is_same_currency,
+    limited,
+    money,
+    named_currency,
+    read_number,
+    told_currency,
+)
+from tests.oracle.names import OLD_FIELDS
 
 Json = Mapping[str, object]
 
-MILLION = 1_000_000
 NUMBERS_END = 9 * 10**12  # a number of this size is none to a test
-JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 SECOND_MS = 1000
 DAY_MS = 86_400 * SECOND_MS
@@ -22,7 +35,7 @@ DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 
 
 def mapping(value: object) -> Json:
-    """A JSON object; what is absent or null has no members."""
+    """A JSON object; what is none has no members, as the empty list that PHP writes for it."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -42,73 +55,119 @@ def duration_ms(text: object) -> int:
 # --- what a name finds -------------------------------------------------------------------------
 
 
-def lookup(properties: Json, name: str) -> object:
-    """What a dotted name finds; None where that is absent."""
-    return reach(properties, name.split("."))
+class Found(NamedTuple):
+    """A value that a name finds, the currency named beside it, and whether it is one of a list."""
+
+    value: object
+    currency: str | None
+    is_member: bool
 
 
-def reach(value: object, path: list[str]) -> object:
-    """Follow a path down into objects; through a list it gives the list of what its members have there."""
-    if not path:
-        return present(value)
+def find(properties: Json, name: str) -> list[Found]:
+    """All that a dotted name finds; nothing where it is absent."""
+    return list(reach(properties, name.split(".")))
+
+
+def reach(value: object, path: list[str], currency: str | None = None, *, is_member: bool = False) -> Iterator[Found]:
+    """Follow a path down into objects, and into every member of a list."""
     if isinstance(value, list):
-        inner_values = [reach(member, path) for member in value]
-        return [inner for inner in inner_values if inner is not None] or None
-    return reach(mapping(value).get(path[0]), path[1:])
+        for member in value:
+            yield from reach(member, path, currency, is_member=True)
+    elif not path:
+        if value is not None and value != "":
+            yield Found(value, currency, is_member)
+    elif isinstance(value, Mapping):
+        inner_currency = named_currency(value) or currency
+        yield from reach(field(value, path[0]), path[1:], inner_currency, is_member=is_member)
 
 
-def present(value: object) -> object:
-    """The value, or None for the two that stand for absence: null and the empty text."""
-    return None if value == "" else value
+def field(properties: Json, name: str) -> object:
+    """A field under its name, else under that of the spec's first version."""
+    value = properties.get(name)
+    return properties.get(OLD_FIELDS.get(name, name)) if value is None or value == "" else value
+
+
+def lookup(properties: Json, name: str) -> object:
+    """The one value that a dotted name finds; None where that is absent, or a list."""
+    found = find(properties, name)
+    return found[0].value if len(found) == 1 and not found[0].is_member else None
 
 
 def identifier(value: object) -> str | None:
-    """An id: integers as their digits, the empty text as none."""
-    return None if value is None or value == "" else str(value)
+    """An id: a text, or the digits of a whole number; the empty text and all else are none."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    is_id = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+    return str(value) if is_id and value != "" else None
 
 
-# --- numbers, texts, equality ------------------------------------------------------------------
+# --- texts -------------------------------------------------------------------------------------
+
+ONE_LETTER = {
+    **{first + digit: str(digit) for first in (0x0660, 0x06F0) for digit in range(10)},
+    0x064A: "\u06cc", 0x0649: "\u06cc", 0x0643: "\u06a9", 0x0640: None, 0x200C: None,
+}  # fmt: skip
 
 
-def millionths(value: object) -> int | None:
-    """A number or numeric text, exact, digits beyond 10⁻⁶ cut."""
-    if value is None:
-        return None
-    exact = Decimal(str(value))  # a float's shortest text is what stood in the JSON
-    return 0 if exact.adjusted() < -6 else int(Fraction(exact) * MILLION)
-
-
-def number(value: object) -> int | None:
-    """A number in millionths; None for what is no number to a test: true and false, other texts, what is too large."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and not JSON_NUMBER.fullmatch(value):
-        return None
-    size = millionths(value)
-    assert size is not None
-    return size if abs(size) < NUMBERS_END * MILLION else None
+@cache
+def folded(characters: str) -> str:
+    """A text as tests compare it: case, spaces around and the spellings of one Persian letter do not count."""
+    composed = unicodedata.normalize("NFC", characters).translate(ONE_LETTER).casefold()
+    return unicodedata.normalize("NFC", composed).strip()
 
 
 def text(value: object) -> str | None:
-    """A text, or an integer's digits."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    """A text, or a whole number's digits."""
+    return None if isinstance(value, bool) or not isinstance(value, int | float | str) else plain_text(value)
+
+
+def plain_text(value: float | str) -> str | None:
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == value // 1 else None
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def number(value: object) -> int | None:
+    """A number in millionths; None for what is no number to a test."""
+    told = read_number(value)
+    return None if told is None else within_bounds(told)
+
+
+def within_bounds(told: Number) -> int | None:
+    return told.size if told.size is not None and abs(told.size) < NUMBERS_END * MILLION else None
+
+
+def size_of(found: Found, name: str, currency: str | None) -> int | None:
+    """The size of a value under that name; money has one in the file's currency only."""
+    told = read_number(found.value)
+    if told is None:
         return None
-    return str(value)
+    kind = name.rpartition(".")[2]
+    if kind in MONEY:
+        return in_currency(money(found.value, found.currency, currency), currency)
+    if kind == "quantity":
+        return limited(told.size)
+    return within_bounds(told) if is_same_currency(told_currency(told, None, currency), currency) else None
 
 
-def equal(rule_value: object, value: object) -> bool:
-    """Whether a value of an event is the value of a rule; lists and objects equal nothing."""
-    if isinstance(rule_value, bool) or isinstance(value, bool):
-        return rule_value is value
-    if isinstance(rule_value, str):
-        return text(value) == rule_value
-    wanted = number(rule_value)
-    return wanted is not None and number(value) == wanted
+def is_foreign(found: Found, name: str, currency: str | None) -> bool:
+    """Whether this is money of another currency than the file's, which is never a plain number."""
+    told = read_number(found.value)
+    if told is None or told.size is None:
+        return False
+    beside = found.currency if name.rpartition(".")[2] in MONEY else None
+    return not is_same_currency(told_currency(told, beside, currency), currency)
 
 
-def scalars(value: object) -> set[Hashable]:
-    """What tells values apart: that of a scalar, or that of each scalar member of a list."""
-    keys = (scalar(member) for member in listed(value))
+# --- keys --------------------------------------------------------------------------------------
+
+
+def scalars(values: Iterable[object]) -> set[Hashable]:
+    """What tells values apart: the keys of the scalars among them."""
+    keys = map(scalar, values)
     return {key for key in keys if key is not None}
 
 
@@ -116,64 +175,112 @@ def scalar(value: object) -> Hashable:
     """The key of a scalar: texts and whole numbers by their characters, other numbers by size, and booleans."""
     if isinstance(value, bool):
         return "boolean", value
-    characters = text(present(value))
+    characters = text(value)
     if characters is not None:
         return "text", characters
     size = number(value)
-    if size is not None and size % MILLION == 0:
-        return "text", str(size // MILLION)
     return None if size is None else ("number", size)
 
 
 # --- tests -------------------------------------------------------------------------------------
 
 
-def meets_test(value: object, test: object) -> bool:
-    """Whether a value (None: absent) is what a rule says, or meets all that it asks."""
-    if not isinstance(test, Mapping):
-        return equal(test, value)
-    return all(TESTS[key](value, rule_value) for key, rule_value in test.items())
+class Told(NamedTuple):
+    """A value as tests see it: as it stands, and its size if it is a number to them."""
+
+    value: object
+    size: int | None
+    is_member: bool = False
+    is_foreign: bool = False
 
 
-def is_one_of(value: object, rule_value: object) -> bool:
-    return any(equal(option, value) for option in listed(rule_value))
+def told_values(found: Iterable[Found], name: str, currency: str | None) -> list[Told]:
+    return [
+        Told(one.value, size_of(one, name, currency), one.is_member, is_foreign(one, name, currency)) for one in found
+    ]
 
 
-def is_none_of(value: object, rule_value: object) -> bool:
-    return value is not None and not is_one_of(value, rule_value)
+def meets_test(told: list[Told], test: object) -> bool:
+    """Whether what was told is what a rule says, or meets all that it asks.
+
+    One member of a list must meet all that is asked of it; what is excluded no member may meet.
+    """
+    asked = dict(test) if isinstance(test, Mapping) else {"is": test}
+    if "exists" in asked and asked.pop("exists") != bool(told):
+        return False
+    known = [one for one in told if not one.is_foreign]
+    excluded = {EXCLUDING[key]: asked.pop(key) for key in EXCLUDING if key in asked}
+    if excluded and (not known or any(TESTS[key](one, wanted) for key, wanted in excluded.items() for one in known)):
+        return False
+    return not asked or any(all(TESTS[key](one, wanted) for key, wanted in asked.items()) for one in known)
 
 
-def contains(value: object, rule_value: object) -> bool:
-    """A text that contains the text, or a list with such a member."""
-    if isinstance(value, list):
-        return any(equal(rule_value, member) for member in value)
-    return isinstance(value, str) and isinstance(rule_value, str) and rule_value in value
+EXCLUDING = {"not_in": "in", "not_contains": "contains"}
+TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
-def matches(value: object, rule_value: object) -> bool:
+def equal(told: Told, wanted: object) -> bool:
+    """Whether a value of an event is the value of a rule; objects equal nothing."""
+    if isinstance(wanted, bool):
+        return is_boolean(told.value, wanted=wanted)
+    if isinstance(wanted, str):
+        characters = text(told.value)
+        return characters is not None and folded(characters) == folded(wanted)
+    return told.size is not None and told.size == number(wanted)
+
+
+def is_boolean(value: object, *, wanted: bool) -> bool:
+    """Whether a value is clearly true, or clearly false."""
+    if isinstance(value, str):
+        return folded(value) in (TRUE if wanted else FALSE)
+    return isinstance(value, bool | int | float) and value == wanted
+
+
+def exactly(told: Told, wanted: object) -> bool:
+    """As it stands: a text by its characters."""
+    if isinstance(wanted, bool) or isinstance(told.value, bool):
+        return told.value is wanted
+    return text(told.value) == wanted if isinstance(wanted, str) else equal(told, wanted)
+
+
+def is_one_of(told: Told, wanted: object) -> bool:
+    return any(equal(told, option) for option in listed(wanted))
+
+
+def contains(told: Told, wanted: object) -> bool:
+    """A text that contains the text; a member of a list may also be what is asked."""
+    if isinstance(told.value, str) and isinstance(wanted, str) and folded(wanted) in folded(told.value):
+        return True
+    return told.is_member and equal(told, wanted)
+
+
+def matches(told: Told, wanted: object) -> bool:
     """Whether the pattern is found anywhere; RE2's rules are those of Python for what the tests ask."""
-    characters = text(value)
-    return characters is not None and re.search(str(rule_value), characters) is not None
+    characters = text(told.value)
+    return characters is not None and re.search(str(wanted), characters) is not None
 
 
-def exists(value: object, rule_value: object) -> bool:
-    return (value is not None) == rule_value
-
-
-def compares(name: str) -> Callable[[object, object], bool]:
+def compares(name: str) -> Callable[[Told, object], bool]:
     """The test of a value's size."""
 
-    def test(value: object, rule_value: object) -> bool:
-        size = number(value)
-        return size is not None and COMPARE[name](Fraction(size, MILLION), bound(rule_value))
+    def test(told: Told, wanted: object) -> bool:
+        return told.size is not None and COMPARE[name](Fraction(told.size, MILLION), bound(wanted))
 
     return test
 
 
-def meets(size: int | Fraction, test: object) -> bool:
+def meets(size: Fraction | int, test: object) -> bool:
     """A count, sum or value against a number to equal, or against bounds that must all be met."""
-    bounds = test if isinstance(test, Mapping) else {"exactly": test}
-    return all(COMPARE[name](Fraction(size), bound(limit)) for name, limit in bounds.items())
+    return all(COMPARE[name](Fraction(size), bound(limit)) for name, limit in bounds(test).items())
+
+
+def meets_at_least(size: Fraction | int, test: object) -> bool:
+    """The same of what is at least so much, since a part of it is unknown: no upper bound is met."""
+    return meets(size, test) and bounds(test).keys() <= {"at_least", "above"}
+
+
+def bounds(test: object) -> Json:
+    return test if isinstance(test, Mapping) else {"exactly": test}
 
 
 @cache
@@ -192,12 +299,12 @@ COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "exactly": lambda size, limit: size == limit,
 }
 
-TESTS: dict[str, Callable[[object, object], bool]] = {
+TESTS: dict[str, Callable[[Told, object], bool]] = {
+    "is": equal,
+    "exact": exactly,
     "in": is_one_of,
-    "not_in": is_none_of,
     "contains": contains,
     "matches": matches,
-    "exists": exists,
     "at_least": compares("at_least"),
     "at_most": compares("at_most"),
     "above": compares("above"),
