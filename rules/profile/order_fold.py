@@ -144,23 +144,25 @@ def _refunded(
     value: int | None, currency: str, contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]
 ) -> int | None:
     """The refunded part of an order (10⁻⁶); ``None`` if it is all of it."""
-    total = 0
+    amounts = []
     for refund in refunds:
         if refund.amount is None and not refund.lines:
             return None
         if not refund.currency or not currency or refund.currency == currency:
-            total += refund.amount if refund.amount is not None else _of_products(refund, contents)
-    return None if value is not None and refunds and total >= value else total
+            amounts.append(_of_products(refund, contents) if refund.amount is None else _known(refund.amount))
+    known = [amount for amount in amounts if amount is not None]
+    return None if value is not None and known and sum(known) >= value else sum(known)
 
 
-def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int:
-    """The value of refunded products (10⁻⁶); 0 if the price of one of them is not known."""
-    listed = next((message.lines for message in reversed(contents) if message.lines), ())
+def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int | None:
+    """The value of refunded products (10⁻⁶); ``None`` if the price of one of them is not known."""
+    since = refund.time - LINES_AGE_MS
+    listed = next((message.lines for message in reversed(contents) if message.lines and message.time >= since), ())
     total = 0
     for product, own_price, quantity in refund.lines:
         price = next((price for line, price, _ in listed if is_same(line, product) and price is not None), own_price)
         if price is None or price == UNREAD:
-            return 0
+            return None
         total += price * quantity // MICRO
     return total
 

@@ -12,7 +12,8 @@ does not count: an order whose repeated confirmation comes more than 90 days aft
 longest window would count again. An order that no longer fits the 256 is settled: it stays in
 sums and averages until the end of its UTC day has left their window, and remains the first order
 if it was; later messages about it change nothing. Of a property that is a list in many orders,
-the newest 1,024 values count. Of the products of a message the first 16 count, for 180 days.
+the newest 1,024 values count. Of the products of a message the first 16 count; those of an order for refunds
+within 180 days.
 
 See also: `rules.facts.order_messages` (the fact that needs it).
 """
@@ -177,12 +178,12 @@ def _bound(orders: Orders, window: int | None, currency: str | None) -> None:
 
 
 def _bound_lines(messages: list[OrderMessage]) -> None:
-    """Drop the products of messages that are too old for a refund of them."""
+    """Drop the products of orders that are too old for a refund of products, and had none."""
     frontier = messages[-1].time - LINES_AGE_MS if messages else 0
     for index, message in enumerate(messages):
         if message.time >= frontier:
             break
-        if message.lines:
+        if message.lines and not any(other.order == message.order and other.kind == REFUNDED for other in messages):
             messages[index] = msgspec.structs.replace(message, lines=())
 
 
