@@ -159,6 +159,42 @@ def has_products(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]],
     return holds
 
 
+def told(name: str, is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
+    """Whether some event tells such a property."""
+    return lambda history: any(is_wanted(fact.properties.get(name)) for fact in facts_of(history))
+
+
+def is_text_with(characters: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and any(character in value for character in characters)
+
+
+def is_plain(history: list[Event]) -> bool:
+    """Whether nothing is told oddly, as far as this can be seen of the names, ids and money."""
+    spelled = {event.get("event") for event in history} <= {None, *PLAIN_NAMES}
+    return spelled and not any(is_text_with("€$۱١")(fact.properties.get("total")) for fact in facts_of(history))
+
+
+PLAIN_NAMES = {*oracle.BROWSE, *oracle.CARTS, *oracle.PURCHASES, *histories.OWN_NAMES, "NPS Submitted",
+               "Viewed Product", "Added Product", "Removed Product", "Completed Order"}  # fmt: skip
+
+
+def has_line(history: list[Event]) -> bool:
+    return any(fact.name in oracle.CARTS and "variant" in fact.properties for fact in facts_of(history))
+
+
+def lists_items(history: list[Event]) -> bool:
+    names = oracle.ADDING | oracle.REMOVING
+    return any(fact.name in names and fact.properties.get("products") for fact in facts_of(history))
+
+
+def has_float_id(history: list[Event]) -> bool:
+    return any(isinstance(event.get("userId"), float) for event in history)
+
+
+def traits_in_context(history: list[Event]) -> bool:
+    return any(event["type"] == "identify" and "traits" in mapping(event.get("context")) for event in history)
+
+
 # What a history of 25 events may hold, and the least share of the histories in which it must be.
 FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
     *((f"exactly {text} apart", 0.15, apart(ms)) for text, ms in DURATIONS.items()),
@@ -186,7 +222,10 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
         0.2,
         lambda history: any(fact.properties.get("currency") == "USD" for fact in facts_of(history)),
     ),
-    *((f"the old name {name}", 0.1, named(name)) for name in oracle.OLD_NAMES),
+    *(
+        (f"the old name {name}", 0.1, named(name))
+        for name in ("Viewed Product", "Added Product", "Removed Product", "Completed Order")
+    ),
     ("removals", 0.3, named("Product Removed")),
     ("a cart told", 0.1, has_products(bool)),
     ("a cart told empty", 0.1, has_products(lambda products: products == [])),
@@ -196,6 +235,33 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
     ("a refund before its order", 0.1, order_with("Order Refunded", "Order Completed")),
     ("an order and its cancellation", 0.05, order_with("Order Completed", "Order Cancelled")),
     ("a cancellation before its order", 0.02, order_with("Order Cancelled", "Order Completed")),
+    ("nothing odd", 0.4, is_plain),
+    (
+        "an order that is cancelled and completed again",
+        0.02,
+        order_with("Order Completed", "Order Cancelled", "Order Completed"),
+    ),
+    ("an order that is updated", 0.02, order_with("Order Completed", "Order Updated")),
+    ("a cart id", 0.05, told("cart_id", lambda value: value == "c1")),
+    ("the old name of a cart id", 0.01, told("cartId", bool)),
+    ("lines of one product", 0.05, has_line),
+    ("several items added or removed", 0.03, lists_items),
+    ("a name without spaces", 0.03, named("ProductViewed", "ProductAdded", "OrderCompleted")),
+    ("a name in small letters", 0.03, named("product viewed", "product added", "order completed")),
+    ("money in euros, by its sign", 0.03, told("total", is_text_with("€"))),
+    ("money in dollars, by its sign", 0.03, told("total", is_text_with("$"))),
+    ("other digits", 0.03, told("total", is_text_with("۱١"))),
+    ("a total that cannot be read", 0.03, told("total", lambda value: value in ("n/a", "1,049", "-"))),
+    ("a currency in small letters", 0.05, told("currency", lambda value: value == "eur")),
+    ("a list for one value", 0.02, told("category", lambda value: isinstance(value, list))),
+    ("one value for a list", 0.01, told("tags", lambda value: value == "vip")),
+    ("a list for an object", 0.05, lambda history: any(event.get("context") == [] for event in history)),
+    ("an id written as a float", 0.05, has_float_id),
+    ("a placeholder for an id", 0.05, lambda history: any(event.get("userId") == "Undefined " for event in history)),
+    ("traits in the context", 0.02, traits_in_context),
+    ("no referrer, in words", 0.03, lambda history: any("$direct" in str(event.get("context")) for event in history)),
+    ("an offset without a colon", 0.05, lambda history: any("+0330" in str(event["timestamp"]) for event in history)),
+    ("another time beside it", 0.05, lambda history: any("originalTimestamp" in event for event in history)),
 ]
 
 

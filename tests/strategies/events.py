@@ -3,6 +3,7 @@
 Its one rule: whatever is drawn is a usable record; what makes a dead letter is drawn elsewhere.
 """
 
+from tests.strategies.oddities import CART_IDS, ODD_TOTALS, VARIANTS, told_oddly
 from tests.strategies.scene import Pick, Scene, merged
 from tests.strategies.values import CONTEXTS, CURRENCIES, PRICES, PROPERTIES, QUANTITIES, REFUNDS, TRAITS, VALUES, Event
 
@@ -19,7 +20,8 @@ COMPLETING = ("Order Completed", "Order Completed", "Completed Order")
 
 def body(pick: Pick, of: Scene) -> Event:
     """An event but for its time and ids."""
-    return BODIES[pick(of.kinds)](pick, of) | context(pick, of)
+    drawn = BODIES[pick(of.kinds)](pick, of) | context(pick, of)
+    return told_oddly(pick, of.oddities, drawn) if of.oddities else drawn
 
 
 def page_body(pick: Pick, of: Scene) -> Event:
@@ -50,21 +52,30 @@ def named_body(pick: Pick, of: Scene) -> Event:
     if name == "Order Completed":
         return completed(pick, of)
     if name in ADDING:
-        return track(name, with_scene_properties(pick, of, item(pick, of)))
+        return track(name, with_scene_properties(pick, of, item(pick, of)) | cart_id(pick, of))
     return track(name, with_scene_properties(pick, of, pick(of.products)))
 
 
 def cart_body(pick: Pick, of: Scene) -> Event:
     kind = pick(("add", "add", "add", "remove", "remove", "list", "other"))
     if kind == "other":
-        return track(pick(OTHER_CARTS), {})
+        return track(pick(OTHER_CARTS), cart_id(pick, of))
     if kind == "list":
-        return track(pick(LISTING), pick(({}, {"products": []}, {"products": products(pick, of)})))
-    return track(pick(ADDING if kind == "add" else REMOVING), with_scene_properties(pick, of, item(pick, of)))
+        contents: Event = pick(({}, {"products": []}, {"products": products(pick, of)}))
+        return track(pick(LISTING), contents | cart_id(pick, of))
+    told = with_scene_properties(pick, of, item(pick, of))
+    if "lines" in of.oddities and pick((True, False, False)):
+        told = {"products": products(pick, of)}
+    return track(pick(ADDING if kind == "add" else REMOVING), told | cart_id(pick, of))
+
+
+def cart_id(pick: Pick, of: Scene) -> Event:
+    return pick(CART_IDS) if "cart ids" in of.oddities else {}
 
 
 def item(pick: Pick, of: Scene) -> Event:
-    return pick(of.products) | pick(QUANTITIES) | pick(PRICES)
+    told = pick(of.products) | pick(QUANTITIES) | pick(PRICES)
+    return told | pick(VARIANTS) if "lines" in of.oddities else told
 
 
 def products(pick: Pick, of: Scene) -> list[Event]:
@@ -72,13 +83,27 @@ def products(pick: Pick, of: Scene) -> list[Event]:
     return [item(pick, of) | pick(({}, pick(category))) for _ in range(pick((1, 2)))]
 
 
+ORDER_KINDS = ("complete", "complete", "complete", "complete", "refund", "refund", "refund", "cancel")
+MORE_ORDER_KINDS = (*("complete",) * 5, "update", "update", "cancel", "cancel", "refund", "refund")
+
+
 def order_body(pick: Pick, of: Scene) -> Event:
-    kind = pick(("complete", "complete", "complete", "complete", "refund", "refund", "refund", "cancel"))
+    kind = pick(MORE_ORDER_KINDS if "orders" in of.oddities else ORDER_KINDS)
     if kind == "complete":
         return completed(pick, of)
+    if kind == "update":
+        return track("Order Updated", order(pick, of))
     if kind == "refund":
-        return track("Order Refunded", pick(of.order_ids) | pick(REFUNDS))
+        return track("Order Refunded", pick(of.order_ids) | refund(pick, of))
     return track("Order Cancelled", pick(of.order_ids))
+
+
+def refund(pick: Pick, of: Scene) -> Event:
+    """An amount, products or nothing; now and then an amount below zero, or in some currency."""
+    told = pick(REFUNDS)
+    if "orders" in of.oddities:
+        told = pick((told, told, {"products": products(pick, of)}, {"total": -40}, {"total": 40} | pick(CURRENCIES)))
+    return told
 
 
 def taken_back_body(pick: Pick, of: Scene) -> Event:
@@ -86,8 +111,14 @@ def taken_back_body(pick: Pick, of: Scene) -> Event:
 
 
 def completed(pick: Pick, of: Scene) -> Event:
-    order = pick(of.order_ids) | pick(VALUES) | pick(CURRENCIES)
-    return track(pick(COMPLETING), with_scene_properties(pick, of, order))
+    return track(pick(COMPLETING), with_scene_properties(pick, of, order(pick, of) | cart_id(pick, of)))
+
+
+def order(pick: Pick, of: Scene) -> Event:
+    """What an order is told to be."""
+    values = (*VALUES, *ODD_TOTALS) if "numbers" in of.oddities else VALUES
+    lines: Event = {"products": products(pick, of)} if "orders" in of.oddities and pick((True, False)) else {}
+    return pick(of.order_ids) | pick(values) | pick(CURRENCIES) | lines
 
 
 def track(name: str, properties: Event) -> Event:

@@ -63,6 +63,25 @@ NUDGES = (0, 0, 0, 0, 0, 0, 1, -1)
 EARLIER = (1, 1, 1, 1, 2, 2, 3, 5, 0)  # which of the customer's drafts so far; 0 = the last of any customer
 
 
+IDENTITIES = ("user", "user", "user", "anonymous", "empty user", "both")
+ODD_IDENTITIES = ("placeholder", "float", "float")
+PLACEHOLDER = "Undefined "
+CLOCKS = ("Z", "Z", "+03:30", "-05:00", "micros", "nanos")
+ODD_CLOCKS = ("+0330", "-05")
+EARLIER_TIME = "2026-01-01T00:00:00Z"
+STAMPS: tuple[Event, ...] = (
+    {},
+    {"originalTimestamp": "2026-01-01T00:00:00Z"},
+    {
+        "originalTimestamp": "2026-01-01T00:00:00Z",
+        "sentAt": "2026-01-01T00:00:00Z",
+        "receivedAt": "2026-02-01T00:00:00Z",
+    },
+    {"sentAt": "2026-01-01T00:00:00Z", "receivedAt": "2026-01-01T00:01:00Z"},
+    {"sentAt": "2026-01-01T00:00:00Z", "receivedAt": ""},
+)
+
+
 class Draft(NamedTuple):
     """An event without its time and messageId, which depend on the drafts before it."""
 
@@ -74,6 +93,8 @@ class Draft(NamedTuple):
     clock: str
     body: Event
     copies: int
+    has_number: bool = False  # whether the customer's id is a number
+    stamps: Event | None = None  # other times, none of which counts beside the timestamp
 
 
 # --- with Hypothesis ---------------------------------------------------------------------------
@@ -178,10 +199,12 @@ def draft(pick: Pick, of: Scene) -> Draft:
         earlier=pick(EARLIER),
         step_ms=pick(steps(of)) + pick(NUDGES),
         id_letter=pick("axbyc"),
-        identity=pick(("user", "user", "user", "anonymous", "empty user", "both")),
-        clock=pick(("Z", "Z", "+03:30", "-05:00", "micros", "nanos")),
+        identity=pick((*IDENTITIES, *ODD_IDENTITIES) if "ids" in of.oddities else IDENTITIES),
+        clock=pick((*CLOCKS, *ODD_CLOCKS) if "times" in of.oddities else CLOCKS),
         body=body(pick, of),
         copies=pick((1, 1, 1, 1, 1, 1, 1, 2)),
+        has_number="ids" in of.oddities,
+        stamps=pick(STAMPS) if "times" in of.oddities else None,
     )
 
 
@@ -204,7 +227,8 @@ def anchor(own: list[int], earlier: int, newest: int) -> int:
 def event(draft: Draft, since_start_ms: int, message_id: str) -> Event:
     moment = START + timedelta(milliseconds=since_start_ms)
     stamp: Event = {"messageId": message_id, "timestamp": written(moment, draft.clock)}
-    return draft.body | stamp | ids(customer_name(draft.customer), draft.identity)
+    name = str(1000 + draft.customer) if draft.has_number else customer_name(draft.customer)
+    return draft.body | (draft.stamps or {}) | stamp | ids(name, draft.identity)
 
 
 def customer_name(index: int) -> str:
@@ -212,24 +236,28 @@ def customer_name(index: int) -> str:
 
 
 def ids(customer: str, identity: str) -> Event:
-    """The customer is userId, else anonymousId."""
+    """The customer is userId, else anonymousId; a placeholder is neither."""
     if identity == "anonymous":
         return {"anonymousId": customer}
     if identity == "empty user":
         return {"userId": "", "anonymousId": customer}
+    if identity == "placeholder":
+        return {"userId": PLACEHOLDER, "anonymousId": customer}
+    if identity == "float":
+        return {"userId": float(customer)}
     return {"userId": customer, "anonymousId": customer} if identity == "both" else {"userId": customer}
 
 
 def written(moment: datetime, clock: str) -> str:
     """An instant as RFC 3339 in several hands; digits beyond the millisecond are to be cut."""
-    offsets = {"+03:30": timedelta(hours=3.5), "-05:00": timedelta(hours=-5)}
-    local = moment.astimezone(timezone(offsets.get(clock, timedelta())))
+    offsets = {"+03:30": 3.5, "-05:00": -5, "+0330": 3.5, "-05": -5}
+    local = moment.astimezone(timezone(timedelta(hours=offsets.get(clock, 0))))
     digits = {"micros": "999", "nanos": "999999"}.get(clock, "")
     return local.strftime("%Y-%m-%dT%H:%M:%S.") + f"{local.microsecond // 1000:03}{digits}{offset_of(clock)}"
 
 
 def offset_of(clock: str) -> str:
-    return clock if clock in ("+03:30", "-05:00") else "Z"
+    return clock if clock[0] in "+-" else "Z"
 
 
 def in_time_order(events: list[Event]) -> list[Event]:

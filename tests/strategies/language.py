@@ -8,8 +8,9 @@ Long because every condition has its own way to be met.
 from collections.abc import Callable
 from datetime import timedelta
 
+from tests.strategies.oddities import odd_name
 from tests.strategies.scene import START, Pick, Scene, merged
-from tests.strategies.values import AGES, APART, CONTEXTS, PROPERTIES, SUMMED, TRAITS, Event
+from tests.strategies.values import AGES, APART, CONTEXTS, ODD_TESTS, PROPERTIES, SUMMED, TRAITS, Event
 
 CURRENCY = "EUR"
 
@@ -34,8 +35,10 @@ def definitions_by(pick: Pick, of: Scene, *, with_holds: bool = True) -> Event:
     segments: dict[str, Event] = {}
     for key in keys:
         segments[key] = {"title": key} | segment(pick, of, named(segments)) | hold(pick, of, with_holds)
-    currency: Event = {"currency": CURRENCY} if "total" in str(segments) else {}
-    return {"version": 1} | currency | {"segments": segments}
+    has_money = "total" in str(segments) or of.oddities
+    currency: Event = {"currency": CURRENCY} if has_money else {}
+    hosts: Event = {"hosts": ["blog.example"]} if "referrers" in of.oddities else {}
+    return {"version": 1} | currency | hosts | {"segments": segments}
 
 
 def in_any_order(pick: Pick, keys: tuple[str, ...]) -> list[str]:
@@ -119,11 +122,14 @@ def event_part(pick: Pick, of: Scene) -> Event:
     where = pick(
         (None, where_by(pick, of), where_by(pick, of)) if of.theme == "performed" else (None, None, where_by(pick, of))
     )
-    return {"event": name} | optional("where", where)
+    spelled = odd_name(pick, name) if "names" in of.oddities else name
+    return {"event": spelled} | optional("where", where)
 
 
 def where_by(pick: Pick, of: Scene) -> Event:
-    """Tests of one property or of two."""
+    """Tests of one property or of two; where events are told oddly, also those that are about that."""
+    if of.oddities and pick(range(3)) == 0:
+        return pick(ODD_TESTS)
     return merged(pick(PROPERTIES[pick(of.fields)].tests) for _ in range(pick((1, 1, 1, 2))))
 
 

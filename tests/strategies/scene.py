@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from tests.strategies.oddities import ODDITIES, ordered
 from tests.strategies.values import (
     CONTEXTS,
     MANY_ORDER_IDS,
@@ -26,6 +27,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 DURATIONS = {"10s": 10 * SECOND, "1m": MINUTE, "30m": 30 * MINUTE, "1h": HOUR, "1d": DAY, "30d": 30 * DAY}
 ITEM_RETENTION = 90 * DAY  # the bound of items, and what the bound of orders is beyond the longest window
+REPEAT = 5 * MINUTE  # for so long a repeat of an order ends a cart
 TO_MIDNIGHT = (20 * HOUR + 30 * MINUTE, 23 * HOUR, DAY)  # of Tehran, of Berlin in winter, and again
 
 VISITS = ("page", "browse", "cart", "other")
@@ -111,6 +113,7 @@ class Scene(NamedTuple):
     traits: tuple[str, ...]
     contexts: tuple[str, ...]
     context_parts: tuple[int, ...]
+    oddities: tuple[str, ...] = ()  # in which ways events are told oddly; none in half of the scenes
 
 
 def scene(pick: Pick, about: str | None = None) -> Scene:
@@ -129,6 +132,7 @@ def scene(pick: Pick, about: str | None = None) -> Scene:
         traits=tuple(pick(TRAIT_CHOICES) for _ in range(pick((1, 2)))),
         contexts=tuple(pick(CONTEXT_CHOICES) for _ in range(pick((1, 2, 3)))),
         context_parts=of.contexts,
+        oddities=ordered([pick(ODDITIES) for _ in range(pick((0, 9)))]),
     )
 
 
@@ -144,6 +148,8 @@ def steps(of: Scene) -> tuple[int, ...]:
         + durations * 3
         + (ITEM_RETENTION, *(ITEM_RETENTION + duration for duration in durations))
     )
+    if "orders" in of.oddities:
+        options += (REPEAT, REPEAT, MINUTE) * len(durations)
     return options + TO_MIDNIGHT * len(durations) if of.theme == "calendar" else options
 
 

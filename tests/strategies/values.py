@@ -145,6 +145,19 @@ PROPERTIES: dict[str, Palette] = {
     ),
 }  # fmt: skip
 
+# Tests of what is told oddly: of texts as they stand, of lists, of booleans, of one product, of an order's total.
+ODD_TESTS: Fragments = (
+    {"color": {"exact": "red"}}, {"color": {"exact": "Red"}}, {"category": {"exact": "tea"}}, {"color": "RED"},
+    {"category": {"not_contains": "tea"}}, {"tags": {"not_contains": "vip"}}, {"tags": "vip"},
+    {"tags": {"in": ["New"]}},
+    {"color": {"not_in": ["RED", "other"]}}, {"score": True}, {"score": False}, {"coupon": {"contains": "Spring"}},
+    {"item": {"category": "tea", "price": {"at_least": 5}}}, {"item": {"category": "tea", "quantity": {"above": 1}}},
+    {"item": {"sku": "L", "variant": "blue"}}, {"item": {"category": {"not_in": ["coffee"]}}},
+    {"products.price": {"at_least": 5}}, {"products.price": {"below": 5}}, {"products.category": {"in": ["TEA"]}},
+    {"products.category": {"not_in": ["tea"]}}, {"total": 100}, {"total": {"at_least": 100}}, {"total": {"below": 100}},
+    {"total": {"exists": False}}, {"price": {"at_most": 5}}, {"price": 5}, {"quantity": {"at_least": 1}},
+)  # fmt: skip
+
 # Which properties of a palette are numbers, and what tells values apart.
 SUMMED = {"score": "score", "plan": "plan.seats", "price": "price"}
 APART = {
