@@ -30,6 +30,7 @@ from rules.profile.days import Days
 from rules.profile.order_fold import (
     COMPLETED,
     LINES_AGE_MS,
+    REFUNDED,
     CartEnd,
     Order,
     OrderMessage,
