@@ -85,19 +85,21 @@ class CartFact(msgspec.Struct, frozen=True):
         items = tuple([(item.product, item.quantity) for item in listed])
         changed = cart.change(current, Line(event.time, message_id, _LINE_KINDS[event.name], items, named))
         if self.prices:
-            self._note_prices(current, event.time, message_id, listed)
+            self._note_prices(current, event.time, message_id, listed, named)
         return changed or touched
 
-    def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...]) -> None:
+    def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...], named: int) -> None:
         known = {
-            item.product: (time, message_id, item.price)
+            cart.line_key(item.product, named): (time, message_id, item.price)
             for item in items
             if item.price is not None and counts_in(item.currency, self.currency)
         }
         if known:
             cart.price(current, known)
         unread = [
-            item.product for item in items if item.is_unpriced or (item.price is not None and item.product not in known)
+            key
+            for item in items
+            if (item.is_unpriced or item.price is not None) and (key := cart.line_key(item.product, named)) not in known
         ]
         if unread:
             cart.note_unpriced(current, time, unread)

@@ -32,7 +32,7 @@ ADDED, REMOVED, REPLACED = 0, 1, 2
 UNNAMED_CART = 0
 
 Price = tuple[int, str, int]  # an item event's time, message id and price (10⁻⁶)
-CartTimes = tuple[int, int]  # the newest event of a cart, and the newest of a checkout; 0: never
+CartTimes = tuple[int, int, int]  # the newest event of a cart, the newest of a checkout (0: never), and the first event
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,9 +52,9 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     """The cart events of a customer; instants are 0 for never.
 
     ``touched``: the newest cart event that names no cart; ``checkout``: the newest of those that belong to a checkout.
-    ``named``: both, by the hash of each named cart. ``prices``: by product the newest item event that states a price,
-    and the price (10⁻⁶). ``unpriced``: by product the newest event whose price cannot be read. ``bought``: up to when a
-    former version of the program ended all carts.
+    ``named``: both, by the hash of each named cart. ``prices``: by line (`line_key`) the newest item event that states
+    a price, and the price (10⁻⁶). ``unpriced``: by line the newest event whose price cannot be read. ``bought``: up to
+    when a former version of the program ended all carts.
     """
 
     bought: int = 0
@@ -68,22 +68,27 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     @property
     def newest(self) -> int:
         """The time (ms) of the newest cart event."""
-        return max(self.touched, max((touched for touched, _ in self.named.values()), default=0))
+        return max(self.touched, max((times[0] for times in self.named.values()), default=0))
+
+
+def line_key(product: str, named: int) -> str:
+    """The key of a line: its product, and the cart that it is in, where one is named."""
+    return f"{product}\x1e{named:x}" if named else product
 
 
 def touch(cart: Cart, time: int, named: int = UNNAMED_CART, *, in_checkout: bool = False) -> bool:
     """Note a cart event; whether it is the newest of its cart, or the first of a checkout."""
     if time <= cart.bought:
         return False
-    touched, checkout = cart.named.get(named, (0, 0)) if named else (cart.touched, cart.checkout)
-    newest = max(touched, time), max(checkout, time) if in_checkout else checkout
-    if newest == (touched, checkout):
+    before = cart.named.get(named, (0, 0, time)) if named else (cart.touched, cart.checkout, time)
+    after = max(before[0], time), max(before[1], time) if in_checkout else before[1], min(before[2], time)
+    if after == before:
         return False
     if named:
-        cart.named[named] = newest
+        cart.named[named] = after
         _bound_named(cart)
     else:
-        cart.touched, cart.checkout = newest
+        cart.touched, cart.checkout = after[:2]
     _bound(cart)
     return True
 
@@ -136,9 +141,9 @@ def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
     mine, theirs = mine or Cart(), theirs or Cart()
     bought = max(mine.bought, theirs.bought)
     named = dict(mine.named)
-    for cart, (touched, checkout) in theirs.named.items():
-        before = named.get(cart, (0, 0))
-        named[cart] = max(before[0], touched), max(before[1], checkout)
+    for cart, times in theirs.named.items():
+        before = named.get(cart, times)
+        named[cart] = max(before[0], times[0]), max(before[1], times[1]), min(before[2], times[2])
     merged = Cart(
         bought,
         max(mine.touched, theirs.touched),

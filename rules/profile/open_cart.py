@@ -1,10 +1,10 @@
 """The open cart: cart events and the orders that end carts, folded in the order of their times.
 
-An order that names a cart of the customer ends the items of that cart and those without a cart; any other order ends
-all. At one instant the items come first: an order at T ends every cart up to T.
+An order that names a cart of which a cart event told before ends the items of that cart and those without a cart; any
+other order ends all. At one instant the items come first: an order at T ends every cart up to T.
 
-A removal takes the lines of its product that differ in nothing that both tell, of the cart that it names, else the
-newest first. An emptied cart is not open.
+A removal takes the lines of its product that differ in nothing that both tell, of the cart that it names, else of the
+cart with the newest item event first. An emptied cart is not open.
 
 See also: `rules.profile.cart` (the events), and `rules.profile.order_fold` (which orders end carts, and when).
 """
@@ -18,7 +18,7 @@ import msgspec
 
 from rules.number_text import MICRO
 from rules.products import is_same
-from rules.profile.cart import ADDED, REMOVED, REPLACED, UNNAMED_CART, Cart, Line
+from rules.profile.cart import ADDED, LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, line_key
 from rules.profile.order_fold import CartEnd
 
 _Key = tuple[int, str]  # the cart, and the product
@@ -49,46 +49,83 @@ NO_CART = OpenCart({})
 
 def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
     """Fold the cart events of a customer; ``ends``: when orders ended carts, ascending."""
-    all_ended = max([cart.bought, *(end.time for end in ends if end.cart not in cart.named)])
-    ended = {UNNAMED_CART: max([all_ended, *(end.time for end in ends)])}
+    known = [end._replace(cart=_named_then(cart, end)) for end in ends]
+    # Cart events of so long ago count no longer, whatever they were.
+    forgotten = cart.newest - LINES_AGE_MS - 1
+    all_ended = max([cart.bought, forgotten, *(end.time for end in known if not end.cart)])
+    ended = {UNNAMED_CART: max([all_ended, *(end.time for end in known)])}
     for named in cart.named:
-        ended[named] = max([all_ended, *(end.time for end in ends if end.cart == named)])
+        ended[named] = max([all_ended, *(end.time for end in known if end.cart == named)])
     # Everything up to the newest order that ended all carts is void.
     start = bisect_right(cart.lines, all_ended, key=lambda line: line.time)
-    later = [end for end in ends if end.time > all_ended]
-    quantities = _folded(cart, cart.lines[start:], later)
+    quantities = _Fold(cart).of(cart.lines[start:], [end for end in known if end.time > all_ended])
     opened = {of for of, _ in quantities} or {UNNAMED_CART, *cart.named}
-    touched = max(_since(ended[of], cart.touched, cart.named.get(of, (0, 0))[0]) for of in opened)
-    checkout = max(_since(ended[of], cart.checkout, cart.named.get(of, (0, 0))[1]) for of in opened)
+    # An event that names no cart is one of each open cart, until an order ends what belongs to no cart.
+    unnamed = ended[UNNAMED_CART]
+    touched = max(_since(unnamed, cart.touched), *(_since(ended[of], cart.named.get(of, _NEVER)[0]) for of in opened))
+    checkout = max(_since(unnamed, cart.checkout), *(_since(ended[of], cart.named.get(of, _NEVER)[1]) for of in opened))
     value, is_unvalued = _worth(cart, quantities, ended)
     return OpenCart(quantities, touched, checkout > 0, value, is_unvalued)
 
 
-def _since(ended: int, *times: int) -> int:
-    """The newest of these times after a cart was ended; 0: none."""
-    return max((time for time in times if time > ended), default=0)
+_NEVER = (0, 0, 0)
 
 
-def _folded(cart: Cart, lines: Sequence[Line], ends: Sequence[CartEnd]) -> dict[_Key, int]:
-    quantities: dict[_Key, int] = {}
-    waiting = list(reversed(ends))
-    for line in lines:
-        while waiting and waiting[-1].time < line.time:
-            quantities = _without(quantities, waiting.pop().cart)
-        named = line.cart if line.cart in cart.named else UNNAMED_CART
+def _named_then(cart: Cart, end: CartEnd) -> int:
+    """The cart that an order names, if a cart event told of it up to then; else none."""
+    times = cart.named.get(end.cart)
+    return end.cart if times is not None and times[2] <= end.time else UNNAMED_CART
+
+
+def _since(ended: int, time: int) -> int:
+    """The time of an event after its cart was ended; 0: it was before."""
+    return time if time > ended else 0
+
+
+class _Fold:
+    """The lines of all carts on the way through the item events."""
+
+    def __init__(self, cart: Cart) -> None:
+        self._named = cart.named
+        self._quantities: dict[_Key, int] = {}  # in the order in which the lines were last added to
+        self._newest: dict[int, int] = {}  # by cart, the index of its newest item event
+
+    def of(self, lines: Sequence[Line], ends: Sequence[CartEnd]) -> dict[_Key, int]:
+        """The quantities after these events and ends, above 0."""
+        waiting = list(reversed(ends))
+        for index, line in enumerate(lines):
+            while waiting and waiting[-1].time < line.time:
+                self._end(waiting.pop().cart)
+            self._take_in(index, line)
+        for end in reversed(waiting):
+            self._end(end.cart)
+        return {key: quantity for key, quantity in self._quantities.items() if quantity}
+
+    def _end(self, cart: int) -> None:
+        self._quantities = _without(self._quantities, cart) if cart else {}
+
+    def _take_in(self, index: int, line: Line) -> None:
+        named = line.cart if line.cart in self._named else UNNAMED_CART
         if line.kind == REPLACED:
-            quantities = _without(quantities, named)
+            self._quantities = _without(self._quantities, named)
         for product, quantity in line.items:
             if line.kind == REMOVED:
-                _remove(quantities, named, product, quantity)
+                self._remove(named, product, quantity)
             else:
                 assert line.kind in (ADDED, REPLACED)
                 # Taken out first, so that the lines stand in the order in which they were last added to.
-                before = quantities.pop((named, product), 0)
-                quantities[named, product] = before + (MICRO if quantity is None else quantity)
-    for end in reversed(waiting):
-        quantities = _without(quantities, end.cart)
-    return {key: quantity for key, quantity in quantities.items() if quantity}
+                before = self._quantities.pop((named, product), 0)
+                self._quantities[named, product] = before + (MICRO if quantity is None else quantity)
+        self._newest[named] = index
+
+    def _remove(self, cart: int, product: str, quantity: int | None) -> None:
+        """Take a quantity of a product out, ``None``: all of it; never below 0."""
+        quantities = self._quantities
+        chosen = [key for key in reversed(quantities) if is_same(key[1], product) and cart in (key[0], UNNAMED_CART)]
+        for key in sorted(chosen, key=lambda key: -self._newest[key[0]]):
+            taken = quantities[key] if quantity is None else min(quantity, quantities[key])
+            quantities[key] -= taken
+            quantity = None if quantity is None else quantity - taken
 
 
 def _without(quantities: Mapping[_Key, int], cart: int) -> dict[_Key, int]:
@@ -96,28 +133,14 @@ def _without(quantities: Mapping[_Key, int], cart: int) -> dict[_Key, int]:
     return {key: quantity for key, quantity in quantities.items() if key[0] not in (cart, UNNAMED_CART)}
 
 
-def _remove(quantities: dict[_Key, int], cart: int, product: str, quantity: int | None) -> None:
-    """Take a quantity of a product out, ``None``: all of it; never below 0."""
-    for key in reversed(list(quantities)):
-        if (cart != UNNAMED_CART and key[0] != cart) or not is_same(key[1], product):
-            continue
-        if quantity is None:
-            del quantities[key]
-            continue
-        taken = min(quantity, quantities[key])
-        quantities[key] -= taken
-        quantity -= taken
-        if not quantity:
-            return
-
-
 def _worth(cart: Cart, quantities: Mapping[_Key, int], ended: Mapping[int, int]) -> tuple[int, bool]:
     """The value of these items, in 10⁻¹², at their newest known prices; whether one has a price that cannot be read."""
     value, is_unvalued = 0, False
     for (named, product), quantity in quantities.items():
-        time, _, price = cart.prices.get(product, (0, "", 0))
+        key = line_key(product, named)
+        time, _, price = cart.prices.get(key, (0, "", 0))
         if time > ended[named]:
             value += quantity * price
-        elif cart.unpriced.get(product, 0) > ended[named]:
+        elif cart.unpriced.get(key, 0) > ended[named]:
             is_unvalued = True
     return value, is_unvalued

@@ -115,43 +115,57 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
             return None
         return Order(only, only, only.views & only.total_views, _known(only.amount), only.currency, 0)
     begun: OrderMessage | None = None
-    contents: list[OrderMessage] = []
-    refunds: list[OrderMessage] = []
     for message in messages:
-        if message.kind == COMPLETED and begun is None:
-            begun = message
-        if message.kind in (COMPLETED, UPDATED):
-            contents.append(message)
-        elif message.kind == CANCELLED:
+        if message.kind == CANCELLED:
             begun = None
-        else:
-            refunds.append(message)
+        elif message.kind == COMPLETED and begun is None:
+            begun = message
     if begun is None:
         return None
-    valued = next((message for message in reversed(contents) if message.amount is not None), contents[-1])
-    value, currency = _known(valued.amount), valued.currency
-    refunded = _refunded(value, currency, contents, refunds)
-    if refunded is None:
+    has_refunds = any(message.kind == REFUNDED for message in messages)
+    # A full refund is for good: neither a completion nor an update that comes after it undoes it.
+    if has_refunds and any(_is_fully_refunded(messages[: index + 1]) for index in range(len(messages))):
         return None
-    return Order(begun, contents[-1], contents[-1].views & valued.total_views, value, currency, refunded)
+    contents = _contents(messages)
+    valued = _valued(contents)
+    refunded = sum(_refunds(messages)) if has_refunds else 0
+    views = contents[-1].views & valued.total_views
+    return Order(begun, contents[-1], views, _known(valued.amount), valued.currency, refunded)
+
+
+def _contents(messages: Sequence[OrderMessage]) -> list[OrderMessage]:
+    return [message for message in messages if message.kind in (COMPLETED, UPDATED)]
+
+
+def _valued(contents: Sequence[OrderMessage]) -> OrderMessage:
+    """The message that tells the value of an order: the newest which tells an amount."""
+    return next((message for message in reversed(contents) if message.amount is not None), contents[-1])
 
 
 def _known(amount: int | None) -> int | None:
     return None if amount == UNREAD else amount
 
 
-def _refunded(
-    value: int | None, currency: str, contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]
-) -> int | None:
-    """The refunded part of an order (10⁻⁶); ``None`` if it is all of it."""
-    amounts = []
-    for refund in refunds:
-        if refund.amount is None and not refund.lines:
-            return None
-        if not refund.currency or not currency or refund.currency == currency:
-            amounts.append(_of_products(refund, contents) if refund.amount is None else _known(refund.amount))
-    known = [amount for amount in amounts if amount is not None]
-    return None if value is not None and known and sum(known) >= value else sum(known)
+def _is_fully_refunded(messages: Sequence[OrderMessage]) -> bool:
+    """Whether these messages refund all: without an amount and products, or as much as the order's known value."""
+    if any(message.kind == REFUNDED and message.amount is None and not message.lines for message in messages):
+        return True
+    contents, known = _contents(messages), _refunds(messages)
+    value = _known(_valued(contents).amount) if contents else None
+    return value is not None and bool(known) and sum(known) >= value
+
+
+def _refunds(messages: Sequence[OrderMessage]) -> list[int]:
+    """The refunds (10⁻⁶ of the order's currency) whose amount is known."""
+    contents = _contents(messages)
+    currency = _valued(contents).currency if contents else ""
+    refunds = [
+        message
+        for message in messages
+        if message.kind == REFUNDED and (not message.currency or not currency or message.currency == currency)
+    ]
+    amounts = [_of_products(refund, contents) if refund.amount is None else _known(refund.amount) for refund in refunds]
+    return [amount for amount in amounts if amount is not None]
 
 
 def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int | None:
@@ -177,13 +191,21 @@ def value_of(order: Order, place: int, of_file: str | None) -> tuple[int, ...]:
 
 
 def cart_ends(messages: Iterable[OrderMessage]) -> list[CartEnd]:
-    """When orders ended carts, ascending: each at its first completion, and at those repeated soon after."""
+    """When orders ended carts, ascending: each at its first completion, and at those repeated soon after.
+
+    An order that stands again after a cancel ends none.
+    """
     first: dict[_Key, int] = {}
+    cancelled: set[_Key] = set()
     ends = []
     for message in messages:
+        key = (message.order is None, message.id if message.order is None else message.order)
+        if message.kind == CANCELLED:
+            cancelled.add(key)
         if message.kind != COMPLETED:
             continue
-        key = (message.order is None, message.id if message.order is None else message.order)
-        if message.time <= first.setdefault(key, message.time) + REPEATED_WITHIN_MS:
+        is_again = key in cancelled and key in first
+        cancelled.discard(key)
+        if not is_again and message.time <= first.setdefault(key, message.time) + REPEATED_WITHIN_MS:
             ends.append(CartEnd(message.time, message.cart))
     return ends

@@ -65,10 +65,10 @@ class Open(NamedTuple):
         return any(what.name in CHECKOUT for what in self.touches)
 
 
-def open_carts(facts: Sequence[Fact], currency: str | None) -> Open | None:
+def open_carts(facts: Sequence[Fact], currency: str | None, retention_ms: int | None) -> Open | None:
     """What all open carts hold; None where none is open."""
     touches = still_counting(facts)
-    carts, items, endings = carts_told_apart(touches), items_of(touches, currency), endings_of(facts)
+    carts, items, endings = carts_told_apart(touches), items_of(touches, currency), endings_of(facts, retention_ms)
     fold = Fold()
     for what in in_time_order(touches, endings):
         if isinstance(what, Ending):
@@ -101,10 +101,12 @@ def carts_told_apart(touches: list[Fact]) -> dict[str, str | None]:
 # --- orders that end carts ---------------------------------------------------------------------
 
 
-def endings_of(facts: Sequence[Fact]) -> list[Ending]:
+def endings_of(facts: Sequence[Fact], retention_ms: int | None) -> list[Ending]:
     """Every completion that ends carts, and which."""
     ending = [
-        what for messages in by_order(order_messages(facts, None)).values() for what in ending_completions(messages)
+        what
+        for messages in by_order(order_messages(facts, retention_ms)).values()
+        for what in ending_completions(messages)
     ]
     return [Ending(what.time, ended_cart(what, facts)) for what in ending]
 
@@ -188,7 +190,7 @@ class Fold:
     def __init__(self) -> None:
         self.quantities: dict[Line, int] = {}
         self.added: dict[Line, int] = {}  # the rank of the item that was last put into the line
-        self.newest: dict[str | None, tuple[int, str]] = {}  # the newest event of each cart
+        self.newest: dict[str | None, tuple[int, str]] = {}  # the newest item event of each cart
         self.prices: dict[Line, int | None] = {}  # the last known price; None: told, but never known
 
     def end(self, ending: Ending) -> None:
@@ -204,7 +206,8 @@ class Fold:
                 self.remove(line_of(cart, item.properties), item)
             else:
                 self.add(line_of(cart, item.properties), item)
-        self.newest[cart] = moment_of(what)
+        if items is not None:
+            self.newest[cart] = moment_of(what)
 
     def add(self, line: Line, item: Item) -> None:
         self.quantities[line] = self.quantities.get(line, 0) + quantity_of(item.properties)
@@ -214,14 +217,14 @@ class Fold:
     def remove(self, removal: Line, item: Item) -> None:
         """Take from the lines that the removal speaks of, the newest first."""
         left = quantity_told(item.properties)
+        self.tell_price(removal, item)
         for line in self.newest_first([line for line in self.quantities if is_taken(line, removal)]):
-            self.tell_price(line, item)
             gone = self.quantities[line] if left is None else min(left, self.quantities[line])
             self.quantities[line] -= gone
             left = None if left is None else left - gone
 
     def newest_first(self, lines: list[Line]) -> list[Line]:
-        """By the newest event of the cart, then by when something was last put into the line."""
+        """By the newest item event of the cart, then by when something was last put into the line."""
         return sorted(lines, key=lambda line: (self.newest[line.cart], self.added[line]), reverse=True)
 
     def tell_price(self, line: Line, item: Item) -> None:

@@ -61,6 +61,7 @@ class History(NamedTuple):
     now: int = 0
     members: frozenset[str] = frozenset()  # the segments that this decision has so far
     hosts: frozenset[str] = frozenset()  # the shop's own
+    order_retention_ms: int | None = None
 
 
 def holds(condition: Json, history: History) -> bool:
@@ -311,7 +312,7 @@ def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
 def cart(form: object, history: History) -> bool:
     """Something lies in the carts, and they are as quiet, as far, as dear and as full as asked."""
     fields = mapping(form)
-    carts = open_carts(history.facts, history.currency)
+    carts = open_carts(history.facts, history.currency, history.order_retention_ms)
     if carts is None or not is_ago(carts.touches[-1].time, quiet(fields), history.now):
         return False
     if "stage" in fields and (fields["stage"] == "checkout") != carts.is_at_checkout:

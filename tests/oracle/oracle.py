@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tests.oracle.amounts import currency_code
+from tests.oracle.carts import ITEM_RETENTION_MS
 from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves
 from tests.oracle.dates import day_end, milliseconds, turns
 from tests.oracle.names import (
@@ -277,7 +278,9 @@ def history_of(customer_id: str, facts: Iterable[Fact], rules: Rules) -> History
     """What is known of a customer: a function of the set of events."""
     ordered = sorted({what.message_id: what for what in facts}.values(), key=moment_of)
     orders = standing_orders(ordered, rules.order_retention_ms, rules.currency)
-    return History(customer_id, ordered, orders, rules.currency, hosts=rules.hosts)
+    return History(
+        customer_id, ordered, orders, rules.currency, hosts=rules.hosts, order_retention_ms=rules.order_retention_ms
+    )
 
 
 def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
@@ -364,7 +367,9 @@ def order_retention_ms(definitions: Json) -> int | None:
     all_leaves = [leaf for when in conditions_of(definitions).values() for leaf in leaves(when)]
     windows = [window for kind, form in all_leaves for window in windows_over_orders(kind, mapping(form))]
     # A minimum stay looks at orders as well: a repeated one does not end it.
-    longest = [*map(duration_ms, windows), *holds_of(definitions).values()] if None not in windows else []
+    # So does a cart, which orders end: for as long as item events count.
+    carts = [ITEM_RETENTION_MS] if any(kind == "cart" for kind, _ in all_leaves) else []
+    longest = [*map(duration_ms, windows), *holds_of(definitions).values(), *carts] if None not in windows else []
     return max(longest) + ORDER_RETENTION_MS if longest else None
 
 
