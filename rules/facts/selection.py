@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.currencies import MONEY
+from rules.currencies import MONEY, counts_in
 from rules.events import Event
 from rules.profile.short_ids import hashed_id
 from rules.value_tests import ANYWHERE, PropertyTests
@@ -55,9 +55,10 @@ class PropertyReader(msgspec.Struct, frozen=True):
     def of(self, fields: dict[str, Json]) -> tuple[int, ...]:
         """Read the property: a number in 10⁻⁶, or hashes of values; empty if the event has none."""
         value = read_property(fields, self.path)
-        if self.distinct:
-            return tuple(hashed_id(key) for key in keys(value, self.most))
         is_money = self.path[-1] in MONEY
+        if self.distinct:
+            is_other = is_money and not counts_in(event_currency(fields), self.currency)
+            return () if is_other else tuple(hashed_id(key) for key in keys(value, self.most))
         micro = money(value, event_currency(fields), self.currency) if is_money else number(value)
         return () if micro is None else (micro,)
 
