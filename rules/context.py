@@ -3,34 +3,53 @@
 The one rule: an attribute is text or it is not carried; nothing in a context can make an event
 unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 
-See also: `rules.facts.attribute_facts`, the facts about it.
+| `channel`  | the event                                                                 |
+|------------|---------------------------------------------------------------------------|
+| `campaign` | has a `campaign` with a source, medium or name                            |
+| `search`   | has a referrer on a search engine                                         |
+| `social`   | has a referrer on a social site                                           |
+| `referral` | has a referrer on any other host, but the page's own and those of `hosts` |
+| `direct`   | is a page view without a referrer, or with `$direct`                      |
+
+An attribute is derived when a rule asks for it: a device is parsed, and a referrer looked up, for no other reason.
+
+See also: `rules.facts.attribute_facts` (the facts about it), `rules.devices` (kinds of devices), `rules.referrers`
+(search engines and social sites) and `rules.hosts` (the shop's own hosts).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Any, cast, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
 
+from rules.devices import KINDS, kind_of_agent, kind_of_app, kind_of_hints
+from rules.hosts import NO_HOSTS, host_of, is_within
+from rules.referrers import channel_of
 from rules.values import Real, read_any
 
 ATTRIBUTES = (
     "device", "channel", "source", "medium", "campaign", "referrer", "country", "city", "locale",
 )  # fmt: skip
-CHANNELS = ("campaign", "search", "referral", "direct")
+CHANNELS = ("campaign", "search", "social", "referral", "direct")
+DEVICE = "device"
+# The attributes that depend on the shop's own hosts.
+OF_REFERRER = frozenset({"channel", "referrer"})
 
-# Search engines by the first label of their host once www, m, search and country labels are off.
-_ENGINES = frozenset({
-    "google", "bing", "yahoo", "duckduckgo", "yandex", "baidu", "ecosia", "startpage", "qwant", "naver", "seznam",
-    "ask", "aol", "kagi", "zarebin", "parsijoo", "gerdoo",
-})  # fmt: skip
-# scheme://user@host: RFC 3986, 3.2; the host of an address in brackets stays in them
-_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)", re.IGNORECASE)
-_PREFIXES = frozenset({"www", "m", "search"})
-_COUNTRY_CHARS = 2
+# RudderStack's and Jitsu's word for a visit without a referrer.
+_NO_REFERRER_WORD = "$direct"
+
+
+class Device(msgspec.Struct, frozen=True, gc=False):
+    """The device of an event: the text that names it, and its kind, one of `rules.devices.KINDS`, if it has one.
+
+    The text is the sender's, else the kind.
+    """
+
+    text: str
+    kind: str | None
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -40,11 +59,39 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
     of_page: bool
     parsed: Any = None
 
-    def get(self, attribute: str) -> str | None:
-        """The text of an attribute, which is one of `ATTRIBUTES`."""
+    def get(self, attribute: str, own_hosts: frozenset[str] = NO_HOSTS) -> str | None:
+        """The text of an attribute, which is one of `ATTRIBUTES`. ``own_hosts``: the shop's."""
+        if attribute == DEVICE:
+            device = self.device
+            return None if device is None else device.text
+        if attribute == "channel":
+            return _channel(self._fields, own_hosts, of_page=self.of_page)
+        if attribute == "referrer":
+            return _foreign_referrer(self._fields, own_hosts)
+        return _PLAIN[attribute](self._fields) or None
+
+    @property
+    def device(self) -> Device | None:
+        """The device, by the first of these that names one: its type, client hints, and the user agent."""
+        stated = (self._fields.device or _NO_DEVICE).type
+        if stated in KINDS:
+            return Device(stated, stated)
+        # Nothing else needs these parts of a context, which is why they are decoded apart.
+        hardware = _decoded(_hardware_decoder, _Hardware, self.raw)
+        model, system = (hardware.device or _NO_MODEL).model, (hardware.os or _NO_SYSTEM).name
+        if stated:
+            return Device(stated, kind_of_app(stated, model, system))
+        hints = hardware.hints or hardware.ua_ch or _NO_HINTS
+        kind = kind_of_hints(hints.mobile, hints.platform)
+        if kind is None and hardware.agent:
+            kind = kind_of_agent(hardware.agent)
+        return None if kind is None else Device(kind, kind)
+
+    @property
+    def _fields(self) -> _Fields:
         if self.parsed is None:
-            force_setattr(self, "parsed", _attributes(_read(self.raw), of_page=self.of_page))
-        return cast("str | None", self.parsed[attribute])
+            force_setattr(self, "parsed", _decoded(_decoder, _Fields, self.raw))
+        return cast("_Fields", self.parsed)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Context) and (bytes(self.raw), self.of_page) == (bytes(other.raw), other.of_page)
@@ -55,6 +102,9 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 NO_CONTEXT = Context(b"{}", of_page=False)
 PAGE_WITHOUT_CONTEXT = Context(b"{}", of_page=True)
+
+
+# --- the fields that are read
 
 
 class _Device(msgspec.Struct, gc=False):
@@ -90,16 +140,42 @@ class _Fields(msgspec.Struct, gc=False):
     locale: str | None = None
 
 
-_decoder = msgspec.json.Decoder(_Fields)
+class _Model(msgspec.Struct, gc=False):
+    model: str | None = None
+
+
+class _System(msgspec.Struct, gc=False):
+    name: str | None = None
+
+
+class _Hints(msgspec.Struct, gc=False):
+    mobile: bool | None = None
+    platform: str | None = None
+
+
+class _Hardware(msgspec.Struct, gc=False):
+    """What tells the device; ``hints``: as analytics.js sends them, ``ua_ch``: as RudderStack does."""
+
+    device: _Model | None = None
+    os: _System | None = None
+    agent: str | None = msgspec.field(default=None, name="userAgent")
+    hints: _Hints | None = msgspec.field(default=None, name="userAgentData")
+    ua_ch: _Hints | None = msgspec.field(default=None, name="ua-ch")
+
+
+_decoder, _hardware_decoder = msgspec.json.Decoder(_Fields), msgspec.json.Decoder(_Hardware)
 _NO_DEVICE, _NO_CAMPAIGN, _NO_REFERRER, _NO_PAGE, _NO_PLACE = _Device(), _Campaign(), _Referrer(), _Page(), _Location()
+_NO_MODEL, _NO_SYSTEM, _NO_HINTS = _Model(), _System(), _Hints()
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
-def _read(raw: msgspec.Raw | bytes) -> _Fields:
+def _decoded(decoder: msgspec.json.Decoder[StructT], struct: type[StructT], raw: msgspec.Raw | bytes) -> StructT:
     try:
-        return _decoder.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError:
         # Some field is of another type; the others are still read.
-        return msgspec.convert(_only_right(read_any(raw), _Fields), _Fields)
+        return msgspec.convert(_only_right(read_any(raw), struct), struct)
 
 
 def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object]:
@@ -107,12 +183,13 @@ def _only_right(given: object, struct: type[msgspec.Struct]) -> dict[str, object
     mapping = given if isinstance(given, dict) else {}
     right: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
-        inner = _struct_among(get_args(field.type))
-        value = mapping.get(field.name)
+        members = get_args(field.type)
+        inner = _struct_among(members)
+        value = mapping.get(field.encode_name)
         if inner is not None:
-            right[field.name] = _only_right(value, inner)
-        elif isinstance(value, str) and not isinstance(value, Real):
-            right[field.name] = value
+            right[field.encode_name] = _only_right(value, inner)
+        elif isinstance(value, members) and not isinstance(value, Real):
+            right[field.encode_name] = value
     return right
 
 
@@ -121,46 +198,51 @@ def _struct_among(members: Iterable[object]) -> type[msgspec.Struct] | None:
     return next((member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)), None)
 
 
-def _attributes(fields: _Fields, *, of_page: bool) -> dict[str, str | None]:
-    """All attributes of a context. A campaign takes precedence over the referrer, which it often comes with."""
-    campaign, page = fields.campaign or _NO_CAMPAIGN, fields.page or _NO_PAGE
-    referrer = (fields.referrer or _NO_REFERRER).url or page.referrer or None
-    place = fields.location or _NO_PLACE
+# --- the attributes
+
+_PLAIN: Mapping[str, Callable[[_Fields], str | None]] = {
+    "source": lambda fields: (fields.campaign or _NO_CAMPAIGN).source,
+    "medium": lambda fields: (fields.campaign or _NO_CAMPAIGN).medium,
+    "campaign": lambda fields: (fields.campaign or _NO_CAMPAIGN).name,
+    "country": lambda fields: (fields.location or _NO_PLACE).country,
+    "city": lambda fields: (fields.location or _NO_PLACE).city,
+    "locale": lambda fields: fields.locale,
+}
+
+
+def _channel(fields: _Fields, own_hosts: frozenset[str], *, of_page: bool) -> str | None:
+    """The channel; ``None`` within the shop, and for a text that is no address.
+
+    A campaign takes precedence over the referrer, which it often comes with.
+    """
+    campaign = fields.campaign or _NO_CAMPAIGN
     if campaign.source or campaign.medium or campaign.name:
-        channel: str | None = "campaign"
-    elif referrer is None:
-        channel = "direct" if of_page else None
-    else:
-        channel = _channel(referrer, page.url)
-    return {
-        "device": (fields.device or _NO_DEVICE).type or None,
-        "channel": channel,
-        "source": campaign.source or None,
-        "medium": campaign.medium or None,
-        "campaign": campaign.name or None,
-        "referrer": referrer,
-        "country": place.country or None,
-        "city": place.city or None,
-        "locale": fields.locale or None,
-    }
-
-
-def _channel(referrer: str, page: str | None) -> str | None:
-    """The channel of a referrer; ``None`` for a page of the shop itself, and for a text that is no address."""
-    host = _host(referrer)
-    if host is None or (page and host == _host(page)):
+        return "campaign"
+    referrer = _referrer(fields)
+    if referrer is None:
+        return "direct" if of_page else None
+    host, page = host_of(referrer), (fields.page or _NO_PAGE).url
+    if host is None or is_within(host, own_hosts):
         return None
-    return "search" if _is_search(host) else "referral"
+    return None if page and _same(host, host_of(page)) else channel_of(host)
 
 
-def _host(url: str) -> str | None:
-    """The host in lower case, without a leading www; ``None`` if the text is no address with a host."""
-    match = _HOST.match(url)
-    return match[1].lower().removeprefix("www.") if match else None
+def _foreign_referrer(fields: _Fields, own_hosts: frozenset[str]) -> str | None:
+    """The referrer, unless it is on one of the shop's own hosts."""
+    referrer = _referrer(fields)
+    if referrer is None or not own_hosts:
+        return referrer
+    host = host_of(referrer)
+    return None if host is not None and is_within(host, own_hosts) else referrer
 
 
-def _is_search(host: str) -> bool:
-    labels = host.split(".")
-    while len(labels) > 1 and (labels[0] in _PREFIXES or len(labels[0]) == _COUNTRY_CHARS):
-        labels = labels[1:]
-    return labels[0] in _ENGINES
+def _referrer(fields: _Fields) -> str | None:
+    for referrer in ((fields.referrer or _NO_REFERRER).url, (fields.page or _NO_PAGE).referrer):
+        if referrer and referrer != _NO_REFERRER_WORD:
+            return referrer
+    return None
+
+
+def _same(host: str, other: str | None) -> bool:
+    """Whether two hosts are one, but for a leading www."""
+    return other is not None and host.removeprefix("www.") == other.removeprefix("www.")

@@ -1,16 +1,24 @@
-"""Devices: what an event says about the device that sent it, as one of four kinds.
+"""Devices: what an event says about the device that sent it. The first row that fits decides.
 
-| the event has                         | `mobile`                                | `tablet`                       | `desktop`                          | `tv`                        |
-|---------------------------------------|-----------------------------------------|--------------------------------|------------------------------------|-----------------------------|
-| `device.type`, as a shop or SDK says  | mobile, phone, smartphone, iPhone, iOS, Android | tablet, iPad, iPadOS   | desktop, laptop, computer, PC, macOS, Windows, Linux | TV, smart TV, tvOS, Android TV |
-| the same, and `device.model`, `os.name` |                                       | iOS on a model iPad…, or iPadOS |                                   | iOS on a model AppleTV…     |
-| `userAgentData` or `ua-ch`            | `mobile` is true                        | Android, `mobile` is false     | Windows, macOS, Linux, Chrome OS   |                             |
-| `userAgent`, read by ua-parser        | iPhone; Android with `Mobile`; other phones | iPad; Android without `Mobile` | Windows, macOS, Linux, Chrome OS, BSD | televisions, boxes, sticks |
+| the event has                                                                             | `device` is              |
+|--------------------------------------------------------------------------------------------|--------------------------|
+| `device.type` iOS, and a `device.model` iPad… or an `os.name` iPadOS                      | the text, also `tablet`  |
+| `device.type` iOS, and a `device.model` AppleTV… or an `os.name` tvOS                     | the text, also `tv`      |
+| `device.type` mobile, mobile phone, phone, smartphone, iPhone, iOS or Android             | the text, also `mobile`  |
+| `device.type` tablet, iPad or iPadOS                                                      | the text, also `tablet`  |
+| `device.type` desktop, laptop, computer, PC, macOS, Windows or Linux                      | the text, also `desktop` |
+| `device.type` TV, smart TV, tvOS, Apple TV or Android TV                                  | the text, also `tv`      |
+| any other `device.type`                                                                   | the text                 |
+| `userAgentData` or `ua-ch`: `mobile` is true                                              | `mobile`                 |
+| the same: `mobile` is false, `platform` is Android                                        | `tablet`                 |
+| the same: `mobile` is false, `platform` is Windows, macOS, Linux or Chrome OS             | `desktop`                |
+| `userAgent` of a television, or of a box or stick for one                                 | `tv`                     |
+| `userAgent` of an iPad, of Android without `Mobile`, or with the word Tablet              | `tablet`                 |
+| `userAgent` of an iPhone, of Android with `Mobile` or in an app, or of another phone      | `mobile`                 |
+| `userAgent` of Windows, macOS, Linux, Chrome OS or BSD                                    | `desktop`                |
+| `userAgent` of a crawler, console or program, unknown, or above 1,024 characters; nothing | not carried              |
 
-The first row that says something decides. A crawler, a console and a program have no kind. An iPad whose browser asks
-for desktop sites calls itself a Mac, and an app on an Android tablet calls itself Android: nothing tells them apart.
-
-See also: `rules.context`, which reads a kind only when a rule asks for `device`.
+See also: `rules.context`, which reads a device only when a rule asks for one.
 """
 
 from __future__ import annotations

@@ -15,8 +15,10 @@ from collections.abc import Container, Iterator
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)", re.IGNORECASE)
 # RFC 1035, 2.3.4; a longer text is no host name, and is not taken apart.
 HOST_MAX_CHARS = 253
-# The form of a host in a segments file, in lower case; an international name in its ASCII form, xn--….
-HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.ASCII)
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# The form of a host in a segments file; an international name stands there in its ASCII form, xn--….
+HOST_FORM = rf"{_LABEL}(?:\.{_LABEL})*"
+_HOST = re.compile(HOST_FORM)
 # The limit of hosts in a segments file.
 OWN_MAX = 256
 
@@ -27,6 +29,11 @@ def host_of(address: str) -> str | None:
     """The host in lower case, without a dot at its end; ``None`` if the text is no address with a host."""
     match = _ADDRESS.match(address)
     return match[1].lower().removesuffix(".") or None if match else None
+
+
+def is_host(text: str) -> bool:
+    """Whether a text has the form of a host."""
+    return len(text) <= HOST_MAX_CHARS and _HOST.fullmatch(text) is not None
 
 
 def is_within(host: str, hosts: Container[str]) -> bool:

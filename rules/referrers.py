@@ -1,7 +1,7 @@
 """Referrers: which hosts are search engines and social sites, by a list that others maintain.
 
-The list is ``referrers.json`` beside this module; `scripts/referrers` makes it anew. A host of a search engine is
-matched as it stands, since an engine's mail or documents are no search; a host of a social site with its subdomains.
+The list is ``referrers.json`` beside this module; `scripts/lists/referrers.py` makes it anew. A host of a search engine
+is matched as it stands, since an engine's mail or documents are no search; one of a social site with its subdomains.
 
     www.google.co.uk       google.{}             a search engine: country, and co before it, are {}
     de.search.yahoo.com    {}.search.yahoo.com   the same, with the country first
@@ -24,7 +24,7 @@ from rules.hosts import HOST_MAX_CHARS, is_within
 SEARCH, SOCIAL, REFERRAL = "search", "social", "referral"
 COUNTRY = "{}"
 
-# The labels before the host of an engine that do not count: a.www.example is another host than example, www.example not.
+# The labels that do not count before the host of an engine.
 _PREFIXES = frozenset({"www", "m", "search", *(f"www{number}" for number in range(1, 10))})
 # The labels which stand before a country, as in google.com.au.
 _BEFORE_COUNTRY = frozenset({"com", "org", "net", "co", "it", "edu"})

@@ -214,7 +214,7 @@ def _context_test(scope: Scope, path: str, name: str, body: Any, *, first: bool)
     wrong = [text for text in _texts(test) if name == "channel" and text not in CHANNELS]
     if wrong:
         raise WrongCondition(path, f"{wrong[0]!r} is not a channel", f"it is one of {', '.join(CHANNELS)}")
-    slot, bit = TouchFact.require_test(scope.facts, name, test, first=first)
+    slot, bit = TouchFact.require_test(scope.facts, name, test, first=first, own_hosts=scope.own_hosts)
     return ContextTest(name, test, slot, bit)
 
 

@@ -16,6 +16,7 @@ from rules.facts.registry import FactRegistry
 from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema
 from rules.forms.problems import Problems
+from rules.hosts import NO_HOSTS
 from rules.languages.language import Language, SentenceTemplate
 from rules.profile.open_cart import NO_CART, OpenCart, open_cart
 from rules.profile.order_fold import Order
@@ -78,7 +79,7 @@ Parsed = tuple[Condition, object]
 class Scope(msgspec.Struct):
     """The context in which a condition is parsed: currency, segments and their indices, and required facts of a file.
 
-    ``named``: the segments that the conditions read so far ask about.
+    ``named``: the segments that the conditions read so far ask about. ``own_hosts``: the shop's.
     """
 
     problems: Problems
@@ -86,6 +87,7 @@ class Scope(msgspec.Struct):
     indices: dict[str, int]
     facts: FactRegistry
     named: set[str]
+    own_hosts: frozenset[str] = NO_HOSTS
 
 
 class ConditionKind(NamedTuple):

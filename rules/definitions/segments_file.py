@@ -25,6 +25,7 @@ from rules.definitions import limits, yaml_text
 from rules.definitions.condition_parsing import condition
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
+from rules.definitions.parse_hosts import own_hosts
 from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import ExpandedSegments, Nodes, with_bands, with_library
 from rules.facts.order_messages import OrderFact
@@ -43,7 +44,7 @@ STORED_FORMAT = 4
 
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
-_TOP = ("version", "currency", "library", "placeholders", "segments")
+_TOP = ("version", "currency", "library", "placeholders", "hosts", "segments")
 
 
 class DefinitionsError(Exception):
@@ -86,7 +87,7 @@ class Definitions(msgspec.Struct, frozen=True):
 
     That order is by depth of `in_segment`, then by key. ``families``: by the key of bands, theirs.
     ``fingerprint``: of the whole file. ``document``: the file without short forms, from which these can be built again.
-    ``placeholders``: texts that are no ids.
+    ``placeholders``: texts that are no ids; ``own_hosts``: the shop's, which are no referrers.
     """
 
     segments: tuple[Segment, ...]
@@ -96,6 +97,7 @@ class Definitions(msgspec.Struct, frozen=True):
     fingerprint: str
     document: Mapping[str, object]
     placeholders: Placeholders
+    own_hosts: frozenset[str]
 
     def alone(self, key: str) -> Definitions:
         """The definitions of one segment, and of those that its condition names."""
@@ -137,17 +139,18 @@ def build(document: object, file: str) -> Definitions:
 
 def _build(document: object, file: str, problems: Problems, reading: int) -> Definitions:
     currency, expanded = _expanded(document, problems)
-    spelled_placeholders = added_placeholders(
-        problems, document.get("placeholders") if isinstance(document, dict) else None
-    )
+    added = _added(document, problems)
+    hosts = frozenset(added.get("hosts", ()))
     nodes = expanded.nodes
-    first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(currency), set()))
+    first = _segments(nodes, Scope(problems, currency, _places(nodes), FactRegistry(currency), set(), hosts))
     order = decision_order({segment.key: segment.named for segment in first}, problems) if not problems.noted else []
     if problems.noted:
         raise DefinitionsError(file, problems.noted)
     # Parse again, in the order of decisions: facts get their places in a stored profile in the order in which they are
     # required. The order of a file must not matter, as the fingerprint does not depend on it.
-    scope = Scope(problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(currency), set())
+    scope = Scope(
+        problems, currency, {key: index for index, key in enumerate(order)}, FactRegistry(currency), set(), hosts
+    )
     segments = _segments({key: nodes[key] for key in order}, scope)
     canonical = {segment.key: segment.canonical for segment in segments}
     named = {segment.key: segment.named for segment in segments}
@@ -158,16 +161,13 @@ def _build(document: object, file: str, problems: Problems, reading: int) -> Def
         }))
         for segment in segments
     )  # fmt: skip
-    # A key that a file does not use stays out of its fingerprint, as `_digest` says.
-    added = {} if not spelled_placeholders else {"placeholders": spelled_placeholders}
     fingerprints = {segment.key: segment.fingerprint for segment in marked}
     read_as = {} if reading == FIRST_READING else {"reading": reading}
     whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added, **read_as})
     document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added, "reading": reading}
     document |= {} if currency is None else {"currency": currency}
-    return Definitions(
-        marked, scope.facts, currency, expanded.families, whole, document, placeholders(spelled_placeholders)
-    )
+    no_ids = placeholders(added.get("placeholders", ()))
+    return Definitions(marked, scope.facts, currency, expanded.families, whole, document, no_ids, hosts)
 
 
 def built_in(name: str = LIBRARY) -> Definitions:
@@ -217,6 +217,16 @@ def _expanded(document: object, problems: Problems) -> tuple[str | None, Expande
         )
         return currency, ExpandedSegments({}, {})
     return currency, taken
+
+
+def _added(document: object, problems: Problems) -> dict[str, list[str]]:
+    """The lists of a document beside its segments, by key. One that is empty stays out, as `_digest` says."""
+    given = document if isinstance(document, Mapping) else {}
+    added = {
+        "placeholders": added_placeholders(problems, given.get("placeholders")),
+        "hosts": own_hosts(problems, given.get("hosts")),
+    }
+    return {key: texts for key, texts in added.items() if texts}
 
 
 def _nodes(document: Mapping[object, object]) -> Nodes:

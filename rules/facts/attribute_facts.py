@@ -13,10 +13,13 @@ from typing import TypeVar
 
 import msgspec
 
+from rules.context import DEVICE, OF_REFERRER
+from rules.devices import kind_of_name
 from rules.event_names import IDENTIFY
 from rules.events import Event
 from rules.facts.base import Carry, Former, Key, Names, SlottedFact, Window, including
 from rules.facts.registry import BITS_MAX, FactRegistry
+from rules.hosts import NO_HOSTS
 from rules.profile import attributes
 from rules.profile.attributes import SHOWN_MAX_CHARS, AttributeValue
 from rules.profile.profile import Profile
@@ -129,17 +132,24 @@ class TraitFact(SlottedFact, frozen=True):
 
 
 class TouchFact(SlottedFact, frozen=True):
-    """The attribute in the first or last event whose context has it. ``group``: counts the facts of one attribute."""
+    """The attribute in the first or last event whose context has it.
+
+    ``group``: counts the facts of one attribute; ``own_hosts``: the shop's, where the attribute depends on them.
+    """
 
     attribute: str
     first: bool
     tests: tuple[ValueTest, ...] = ()
     group: int = 0
+    own_hosts: frozenset[str] = NO_HOSTS
 
     @staticmethod
-    def require_test(facts: FactRegistry, attribute: str, test: ValueTest, *, first: bool) -> tuple[int, int]:
+    def require_test(
+        facts: FactRegistry, attribute: str, test: ValueTest, *, first: bool, own_hosts: frozenset[str] = NO_HOSTS
+    ) -> tuple[int, int]:
         """Require a test of a context's attribute. Returns its slot and the bit of the answer."""
-        fact = facts.require(_with_room(facts, TouchFact(attribute, first, (test,))))
+        hosts = own_hosts if attribute in OF_REFERRER else NO_HOSTS
+        fact = facts.require(_with_room(facts, TouchFact(attribute, first, (test,), own_hosts=hosts)))
         return fact.slot, fact.tests.index(test)
 
     @property
@@ -169,19 +179,26 @@ class TouchFact(SlottedFact, frozen=True):
         before = profile.touches[self.slot]
         if self.first and before is not None and event.time > before.time:
             return False
-        value = event.context.get(self.attribute)
+        value, kind = self._value(event)
         if value is None:
             return False
         message_id = short_id(event.id)
         if not attributes.stands(before, event.time, message_id, first=self.first):
             return False
-        if before is not None and value == before.shown and len(value) < SHOWN_MAX_CHARS:
+        if before is not None and value == before.shown and kind in (None, value) and len(value) < SHOWN_MAX_CHARS:
             profile.touches[self.slot] = AttributeValue(event.time, message_id, before.met, value)
             return False  # the same text again, which is the usual case
-        met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value))
+        met = sum(1 << bit for bit, test in enumerate(self.tests) if _meets(test, value, kind))
         newest = AttributeValue(event.time, message_id, met, attributes.shortened(value))
         profile.touches[self.slot] = newest
         return not newest.answers(before)
+
+    def _value(self, event: Event) -> tuple[str | None, str | None]:
+        """The attribute of an event, and its kind if it is a device."""
+        if self.attribute != DEVICE:
+            return event.context.get(self.attribute, self.own_hosts), None
+        device = event.context.device
+        return (None, None) if device is None else (device.text, device.kind)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         mine, theirs = profile.touches[self.slot], other.touches[self.slot]
@@ -193,6 +210,7 @@ class TouchFact(SlottedFact, frozen=True):
             return None
         former_tests = [(fact.slot, fact.tests) for fact in facts]
         tests = [_source(test, former_tests) for test in self.tests]
+        is_device = self.attribute == DEVICE
 
         def carry(old: Profile, new: Profile) -> None:
             value = old.touches[facts[0].slot]
@@ -200,7 +218,8 @@ class TouchFact(SlottedFact, frozen=True):
                 return
             if value.shown is not None and len(value.shown) < SHOWN_MAX_CHARS:
                 # The whole text is stored, so every test can be answered again.
-                met = sum(1 << bit for bit, test in enumerate(self.tests) if test.meets(value.shown))
+                kind = kind_of_name(value.shown) if is_device else None
+                met = sum(1 << bit for bit, test in enumerate(self.tests) if _meets(test, value.shown, kind))
             else:
                 values = {
                     fact.slot: former_value for fact in facts if (former_value := old.touches[fact.slot]) is not None
@@ -211,7 +230,9 @@ class TouchFact(SlottedFact, frozen=True):
         return carry
 
     def missing_history(self, former: Former) -> Window | bool:
-        return False if self._former(former) else None
+        # A value of events that were read with other hosts is carried over; for how long it stands is not known.
+        facts = self._former(former)
+        return False if facts and facts[0].own_hosts == self.own_hosts else None
 
     def _former(self, former: Former) -> list[TouchFact]:
         return [
@@ -234,6 +255,16 @@ def _with_room(facts: FactRegistry, wish: AttributeFactT) -> AttributeFactT:
         if wish.tests[0] in shared.tests or len(shared.tests) < BITS_MAX:
             return wish
         wish = msgspec.structs.replace(wish, group=wish.group + 1)
+
+
+def _meets(test: ValueTest, value: str, kind: str | None) -> bool:
+    """Whether a text meets a test, or its kind does; what the test excludes, neither may be."""
+    if kind is None or kind == value:
+        return test.meets(value)
+    excluding = ValueTest(not_in=test.not_in)
+    if not (excluding.meets(value) and excluding.meets(kind)):
+        return False
+    return test.meets(value) or test.meets(kind)
 
 
 def _values(slots: Sequence[AttributeValue | None], facts: Iterable[SlottedFact]) -> dict[int, AttributeValue]:

@@ -7,8 +7,11 @@ Nothing that the code states is stated again here. The table of conditions is th
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
 import rules.conditions.kinds
+import rules.context
+import rules.devices
 from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.event_choice import ORDERS_MAX
 from rules.conditions.kinds import CONDITION_KINDS
@@ -19,6 +22,7 @@ from rules.facts.selection import LISTED_MAX
 from rules.forms.json_schema import Schema
 from rules.profile import cart, days, extremes, orders, sessions, steps, sums
 from rules.profile.short_ids import ID_MAX_BYTES
+from rules.referrers import listed
 
 _HEAD = "<!-- Drawn from the code: python -m doc_tools.schemas -->\n\n"
 _BOUNDS = (
@@ -56,26 +60,62 @@ A segment has """
     + """. With `hold` a
 customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
 each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone),
-`library` (true, `without`, `only`) and `placeholders`: further texts that are no ids, such as `[visitor]`, compared
-without case and white space.
+`library` (true, `without`, `only`), `placeholders`: further texts that are no ids, such as `[visitor]`, compared
+without case and white space, and `hosts`: the shop's own hosts, such as `[shop.example, pay.example]`. A referrer on
+one of them or on a subdomain of one is no referrer.
 """
 )
+_DEVICES = """\
+A test of `device` asks of the text and of its kind: `device: mobile` holds for `ios`, and so does `device: ios`.
+`not_in` refuses both. An iPad whose browser asks for desktop sites calls itself a Mac, and an app on an Android tablet
+calls itself Android: nothing tells them apart.
+"""
+_CHANNELS = """\
+Search engines and social sites are those of a list
+([Matomo's]({source}), {license}, of {date}), with additions:
+{search} hosts of engines, with their country domains, and {social} of social sites, with their subdomains. Apps on
+Android stand in it by their names (`android-app://`). Nothing reads `page.initial_referrer`, which is that of an
+earlier page.
+"""
 
 
 def _keys(schema: Schema) -> str:
     return ", ".join(f"`{name}`" for name in schema.get("properties", ()))
 
 
+def _table_of(module: ModuleType) -> str:
+    """The table at the head of a module."""
+    doc = inspect.getdoc(module) or ""
+    return "\n".join(line for line in doc.splitlines() if line.startswith("|"))
+
+
+def _context() -> str:
+    """How the attributes of `context` are derived that no field has."""
+    referrers = listed()
+    channels = _CHANNELS.format(
+        source=referrers.source,
+        license=referrers.license,
+        date=referrers.date,
+        search=len(referrers.search),
+        social=len(referrers.social),
+    )
+    return (
+        "## Devices\n\nThe first row that fits decides; the fields are those of the event's `context`.\n\n"
+        f"{_table_of(rules.devices)}\n\n{_DEVICES}\n"
+        f"## Channels\n\nThe first row that fits decides:\n\n{_table_of(rules.context)}\n\n{channels}\n"
+    )
+
+
 def conditions() -> str:
     """docs/reference/conditions.md"""
-    doc = inspect.getdoc(rules.conditions.kinds) or ""
-    table = "\n".join(line for line in doc.splitlines() if line.startswith("|"))
+    table = _table_of(rules.conditions.kinds)
     kinds = (*GROUP_KINDS, *CONDITION_KINDS)
     table_of_forms = "\n".join(f"| `{kind.key}` | {_keys(kind.schema)} | `{kind.example}` |" for kind in kinds)
     bounds = "\n".join(f"| {subject} | {bound} |" for subject, bound in _BOUNDS)
     return (
         f"{_HEAD}# Conditions\n\n{table}\n\n"
         f"## Forms\n\n| condition | keys | such as |\n|---|---|---|\n{table_of_forms}\n\n{_TESTS}\n"
+        f"{_context()}"
         f"## Bounds\n\nWhat is kept of a customer, and what happens beyond it:\n\n"
         f"| fact | bound |\n|---|---|\n{bounds}\n"
     )

@@ -16,6 +16,7 @@ from rules.definitions.segments_file import CURRENCY, SEGMENTS_MAX
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, Schema, form_schema, mapping, reference, value_test_schema
 from rules.forms.segment_key import KEY_PATTERN
+from rules.hosts import HOST_FORM, HOST_MAX_CHARS, OWN_MAX
 from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS
 from rules.times import DURATION_FORM
 from rules.value_tests import ENDS
@@ -44,6 +45,12 @@ def schema() -> Schema:
                     "items": {"type": "string", "pattern": r"\S", "maxLength": ADDED_MAX_CHARS},
                     "maxItems": ADDED_MAX,
                     "description": "texts that are no ids, beside those that are known, such as undefined",
+                },
+                "hosts": {
+                    "type": "array",
+                    "items": {"type": "string", "pattern": f"^{HOST_FORM}$", "maxLength": HOST_MAX_CHARS},
+                    "maxItems": OWN_MAX,
+                    "description": "the shop's own hosts, such as shop.example; with their subdomains no referrers",
                 },
                 "segments": {
                     "type": "object",

@@ -118,8 +118,9 @@ class Envelope(msgspec.Struct, gc=False):
     context: Annotated[
         Raw,
         Meta(
-            description="device.type, campaign.source/medium/name, referrer.url, page.referrer/url,"
-            " location.country/city and locale are read; of another type they count as absent",
+            description="device.type/model, os.name, userAgent, userAgentData and ua-ch (mobile, platform),"
+            " campaign.source/medium/name, referrer.url, page.referrer/url, location.country/city and locale are read;"
+            " of another type they count as absent",
             extra_json_schema=_OBJECT,
         ),
     ] = NOTHING

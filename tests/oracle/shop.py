@@ -16,9 +16,20 @@ SEARCH_ENGINES = {
     "google", "bing", "yahoo", "duckduckgo", "yandex", "baidu", "ecosia", "startpage", "qwant", "naver",
     "seznam", "ask", "aol", "kagi", "zarebin", "parsijoo", "gerdoo",
 }  # fmt: skip
+SOCIAL_SITES = ("facebook.com", "instagram.com", "t.co", "reddit.com")
 BEFORE_THE_ENGINE = {"www", "m", "search"}
+# Of a phone, a tablet, a computer: what names one in capitals or not, and what a user agent of one contains.
+DEVICE_NAMES = {
+    "mobile": {"mobile", "mobile phone", "phone", "smartphone", "iphone", "ios", "android"},
+    "tablet": {"tablet", "ipad", "ipados"},
+    "desktop": {"desktop", "laptop", "computer", "pc", "macos", "windows", "linux"},
+    "tv": {"tv", "smart tv", "tvos", "apple tv", "android tv"},
+}
+AGENT_PARTS = (
+    ("SmartTV", "tv"), ("iPad", "tablet"), ("iPhone", "mobile"), ("Mobile", "mobile"), ("Android", "tablet"),
+    ("Windows", "desktop"), ("Macintosh", "desktop"), ("X11", "desktop"),
+)  # fmt: skip
 ATTRIBUTES = {
-    "device": "device.type",
     "source": "campaign.source",
     "medium": "campaign.medium",
     "campaign": "campaign.name",
@@ -46,6 +57,8 @@ def attribute(what: Fact, name: str, hosts: Collection[str] = ()) -> str | None:
     """What an event carries of its context: a text that is not empty."""
     if name == "channel":
         return channel(what, hosts)
+    if name == "device":
+        return text_at(what.context, "device.type") or device_kind(what)
     if name == "referrer":
         return next((url for url in referrers(what) if host_of(url) not in hosts), None)
     return text_at(what.context, ATTRIBUTES[name])
@@ -72,7 +85,26 @@ def channel(what: Fact, hosts: Collection[str] = ()) -> str | None:
     host = host_of(referrer)
     if host is None or host == host_of(text_at(what.context, "page.url") or ""):
         return None
-    return "search" if is_search_engine(host) else "referral"
+    if is_search_engine(host):
+        return "search"
+    return "social" if any(host == site or host.endswith("." + site) for site in SOCIAL_SITES) else "referral"
+
+
+def device_kind(what: Fact) -> str | None:
+    """The kind of an event's device: of its own name and model, else of its browser."""
+    name = text_at(what.context, "device.type")
+    if name:
+        model = text_at(what.context, "device.model") or ""
+        if name.lower() == "ios" and model.startswith("iPad"):
+            return "tablet"
+        return next((kind for kind, names in DEVICE_NAMES.items() if name.lower() in names), None)
+    mobile = lookup(what.context, "userAgentData.mobile")
+    if mobile is True:
+        return "mobile"
+    if mobile is False:
+        return "tablet" if lookup(what.context, "userAgentData.platform") == "Android" else "desktop"
+    agent = text_at(what.context, "userAgent") or ""
+    return next((kind for part, kind in AGENT_PARTS if part in agent), None)
 
 
 @cache

@@ -256,7 +256,7 @@ REFERRERS: Fragments = tuple(
     for url in (
         "https://www.google.com/", "https://www.Google.co.uk/search?q=tea", "https://fr.search.yahoo.com/x",
         "https://mail.google.com/", "https://blog.example/post", "https://WWW.shop.example:443/cart",
-        "https://shop.example/", "about:blank", "", None,
+        "https://shop.example/", "about:blank", "", None, "$direct", "https://l.facebook.com/", "https://t.co/x",
     )
 )  # fmt: skip
 PAGES: Fragments = tuple(
@@ -265,9 +265,21 @@ PAGES: Fragments = tuple(
         {"url": SHOP}, {"url": SHOP}, {}, {"url": SHOP, "referrer": "https://m.bing.com/"},
         {"url": SHOP, "referrer": "https://www.shop.example/"}, {"url": SHOP, "referrer": "https://blog.example"},
         {"url": "https://www.google.com/maps", "referrer": "https://google.com"}, {"referrer": "https://duckduckgo.com/"},
+        {"url": SHOP, "referrer": "$direct"}, {"url": SHOP, "referrer": "https://www.instagram.com/"},
     )
 )  # fmt: skip
-DEVICES: Fragments = tuple({"device": device} for device in ({"type": "mobile"}, {"type": "desktop"}, {"type": ""}, {}))
+DEVICES: Fragments = (
+    {"device": {"type": "mobile"}}, {"device": {"type": "desktop"}}, {"device": {"type": ""}}, {"device": {}},
+    {"device": {"type": "iOS", "model": "iPhone15,4"}}, {"device": {"type": "ios", "model": "iPad13,4"}},
+    {"device": {"type": "Android"}}, {"device": {"type": "kiosk"}},
+    {"userAgentData": {"mobile": True, "platform": "Android"}},
+    {"userAgentData": {"mobile": False, "platform": "macOS"}},
+    {"userAgentData": {"mobile": False, "platform": "Android"}},
+    {"userAgent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"},
+    {"userAgent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36"},
+    {"userAgent": "Mozilla/5.0 (Linux; Android 13; SM-X700) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36"},
+    {"userAgent": "curl/8.5.0"},
+)  # fmt: skip
 LOCATIONS: Fragments = tuple(
     {"location": location}
     for location in ({"country": "IR", "city": "تهران"}, {"country": "DE"}, {"city": "Berlin"}, {"country": None})
@@ -287,7 +299,7 @@ CONTEXTS: dict[str, Palette] = {
     "referrer": Palette(
         values=REFERRERS,
         tests=(
-            {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, NOT_CAMPAIGN,
+            {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, NOT_CAMPAIGN, {"channel": "social"},
             {"channel": {"in": ["search", "direct"]}}, {"channel": {"exists": False}}, {"referrer": {"exists": False}},
             {"referrer": {"contains": "google"}}, {"referrer": {"matches": "^https://(www\\.)?google\\."}},
         ),
@@ -296,12 +308,17 @@ CONTEXTS: dict[str, Palette] = {
         values=PAGES,
         tests=(
             {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, {"referrer": {"contains": "bing"}},
+            {"channel": {"in": ["social", "search"]}},
             {"referrer": {"exists": True}}, {"channel": {"exists": False}}, {"channel": {"in": ["referral", "direct"]}},
         ),
     ),
     "device": Palette(
         values=DEVICES,
-        tests=({"device": "mobile"}, {"device": "desktop"}, {"device": {"exists": False}}),
+        tests=(
+            {"device": "mobile"}, {"device": "desktop"}, {"device": {"exists": False}}, {"device": "tablet"},
+            {"device": {"in": ["ios", "kiosk"]}}, {"device": {"not_in": ["mobile", "Android"]}},
+            {"device": {"contains": "o"}},
+        ),
     ),
     "location": Palette(
         values=LOCATIONS,

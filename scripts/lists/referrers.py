@@ -1,7 +1,7 @@
 """Makes rules/referrers.json, the hosts of search engines and social sites, from a list that others maintain.
 
-    .venv/bin/python -m vendored.referrers           # clones the newest list into .cache/
-    .venv/bin/python -m vendored.referrers FOLDER    # reads a clone that is there
+    .venv/bin/python -m lists.referrers           # clones the newest list into .cache/
+    .venv/bin/python -m lists.referrers FOLDER    # reads a clone that is there
 
 The list is Matomo's, in the public domain (CC0 1.0). What is added to it and left out of it stands here, each with its
 reason. A new list changes the channels of later events, so it belongs in the changelog.
@@ -21,8 +21,6 @@ import yaml
 
 from rules.hosts import is_within
 from rules.referrers import COUNTRY, Referrers
-
-__all__ = ["main", "made_of"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = ROOT / "rules" / "referrers.json"
@@ -47,7 +45,7 @@ SOCIAL_OMITTED = frozenset({"login.live.com"})
 def main(arguments: list[str]) -> int:
     """Write the file. Exit code 2 for wrong arguments."""
     if len(arguments) > 1:
-        print("usage: python -m vendored.referrers [FOLDER]", file=sys.stderr)
+        print("usage: python -m lists.referrers [FOLDER]", file=sys.stderr)
         return 2
     folder = Path(arguments[0]) if arguments else _cloned()
     referrers = made_of(_shown(folder, "SearchEngines.yml"), _shown(folder, "Socials.yml"), _newest(folder))
@@ -71,7 +69,7 @@ def made_of(engines: str, socials: str, newest: tuple[str, str]) -> Referrers:
 
 
 def _hosts(addresses: Iterable[str]) -> set[str]:
-    """The hosts among the addresses; those with a path say more than a referrer does, as browsers cut it to its host."""
+    """The hosts among the addresses. Those with a path are left out, as browsers cut a referrer to its host."""
     hosts = {address.lower().removeprefix("www.") for address in addresses if "/" not in address}
     # A country within a host is looked for at its beginning and its end alone.
     return {host for host in hosts if COUNTRY not in host.strip("{}")}
