@@ -36,9 +36,9 @@ def currency_of(value: object) -> str:
     """The currency that a value of `currency` names; ``""``: none."""
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > _CHARS_MAX:
+    if not isinstance(value, str) or len(text := value.strip()) > _CHARS_MAX:
         return UNREADABLE
-    return code_of(value)
+    return code_of(text)
 
 
 def money_currency(named: str, of_event: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 
 PAGE = "page"
 IDENTIFY = "identify"
@@ -94,7 +95,15 @@ def _folded(name: str) -> str:
     return _SEPARATORS.sub("", name).lower()
 
 
-_BY_FOLDED = {_folded(name): name for name in SHOP_NAMES} | {_folded(old): name for old, name in ALIASES.items()}
+def _cuts(name: str) -> frozenset[int]:
+    """The places in a folded name at which something stands between its parts."""
+    lengths = accumulate(len(part) for part in _SEPARATORS.split(name.strip()))
+    return frozenset(lengths)
+
+
+_SPELLINGS = [*((name, name) for name in SHOP_NAMES), *ALIASES.items()]
+# By folded spelling: the reserved name, and where its words end.
+_BY_FOLDED = {_folded(spelling): (name, _cuts(spelling)) for spelling, name in _SPELLINGS}
 
 
 def reserved_name(name: str) -> str | None:
@@ -104,7 +113,10 @@ def reserved_name(name: str) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def _of_spelling(name: str) -> str | None:
-    return None if len(name) > _SPELLED_MAX_CHARS else _BY_FOLDED.get(_folded(name))
+    if len(name) > _SPELLED_MAX_CHARS:
+        return None
+    reserved, ends = _BY_FOLDED.get(_folded(name), (None, frozenset()))
+    return reserved if _cuts(name) <= ends else None  # nothing stands within a word
 
 
 @lru_cache(maxsize=4_096)
@@ -119,7 +131,7 @@ def nearest_reserved(name: str) -> str | None:
         is_near = abs(len(spelling) - len(folded)) <= NEAR_MAX
         is_near = is_near and (letters ^ spelled_letters).bit_count() <= 2 * NEAR_MAX
         if is_near and _is_near(spelling, folded):
-            return _BY_FOLDED[spelling]
+            return _BY_FOLDED[spelling][0]
     return None
 
 

@@ -16,7 +16,7 @@ See also: `rules.currencies` (what a sign or code beside a number names).
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ NUMBER_LIMIT = 9 * 10**12
 _CHARS_MAX = 400
 _CACHED_MAX = 4_096
 _STEP = Decimal("0.000001")
+_LEAST = -6  # the power of ten of the last digit that counts
 _DECIMAL, _GROUP = "\u066b", "\u066c"
 # Digits and marks of Persian and Arabic, spaces of every width, and the marks of direction that come with them.
 _TRANSLATED = str.maketrans(
@@ -37,7 +38,7 @@ _TRANSLATED = str.maketrans(
     | dict.fromkeys("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", "")
     | {"\u2212": "-", "\u060c": ",", "\u2019": "'"}
 )
-_PLAIN = re.compile(r"([+-]?)(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_PLAIN = re.compile(r"([+-]?)(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CURRENCY = rf"[{''.join(SIGNS)}]|[A-Za-z]{{3}}"
 _WRITTEN = re.compile(
     rf"([+-]?) ?({_CURRENCY})? ?([+-]?)((?:\d|[.,\u066b](?=\d))[\d.,' \u066b\u066c]*?) ?({_CURRENCY})?", re.ASCII
@@ -46,10 +47,14 @@ _SPACES = re.compile(r"\s+")
 
 
 class WrittenNumber(NamedTuple):
-    """A number in 10⁻⁶, further digits cut; ``currency``: as it is named beside it, ``""``: none is."""
+    """A number in 10⁻⁶, further digits cut; ``currency``: as it is named beside it, ``""``: none is.
+
+    ``is_negative``: below 0, by however little.
+    """
 
     micro: int
     currency: str
+    is_negative: bool
 
 
 def read_number(text: str) -> WrittenNumber | None:
@@ -74,11 +79,17 @@ def _read(text: str) -> WrittenNumber | None:
 
 
 def _exact(decimal: str, currency: str) -> WrittenNumber | None:
-    exact = Decimal(decimal)
+    try:
+        exact = Decimal(decimal)
+    except InvalidOperation:  # an exponent that no number has
+        return None
+    is_negative = exact < 0
+    if not exact or exact.adjusted() < _LEAST:
+        return WrittenNumber(0, currency, is_negative)
     if exact.adjusted() > 12:  # 10¹³
         return None
     micro = int(exact.quantize(_STEP, ROUND_DOWN).scaleb(6))
-    return WrittenNumber(micro, currency) if abs(micro) < NUMBER_LIMIT * MICRO else None
+    return WrittenNumber(micro, currency, is_negative) if abs(micro) < NUMBER_LIMIT * MICRO else None
 
 
 def _one_currency(before: str, after: str) -> str | None:

@@ -3,7 +3,7 @@
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met. Of a list, one member
 meets all keys, but ``not_in`` and ``not_contains`` hold if no member is what they exclude.
 
-Texts are compared as `rules.text_folding` folds them, except under ``exact`` and ``matches``.
+Texts are compared as `rules.text_equality` folds them, except under ``exact`` and ``matches``.
 
 See also: `rules.conditions` (which use them).
 """
@@ -18,7 +18,7 @@ import msgspec
 import re2
 
 from rules.currencies import MONEY
-from rules.text_folding import fold
+from rules.text_equality import fold
 from rules.values import Json, Path, Real, event_currency, money, number, read_property, shown_number, text
 
 

@@ -126,6 +126,8 @@ def money(value: Json, of_event: str, of_file: str | None) -> int | None:
         written = read_number(value)
         if written is None or not counts_in(money_currency(written.currency, of_event), of_file):
             return None
+        if written.is_negative:
+            return None
         micro = written.micro
     elif isinstance(value, int) and not isinstance(value, bool) and counts_in(of_event, of_file):
         micro = value * MICRO

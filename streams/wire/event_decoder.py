@@ -123,7 +123,7 @@ def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, p
     anonymous = present(fields.anonymousId, placeholders)
     customer = customer_of(user, anonymous)
     previous = previous_of(fields, placeholders)
-    if not isinstance(fields.messageId, str) or not fields.messageId:
+    if not isinstance(fields.messageId, str) or not fields.messageId.strip():
         raise Rejected("no_message_id")
     time = event_time(fields, record_time)
     name = _name(fields.type, fields.event)

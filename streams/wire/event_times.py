@@ -43,10 +43,10 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 def _told(fields: Envelope) -> int | None:
     """The time (ms) that the client told, corrected; `None`: it told none. Raises `Rejected`."""
     timestamp, original = fields.timestamp, fields.originalTimestamp
-    if isinstance(timestamp, str) and timestamp:
+    if isinstance(timestamp, str) and timestamp.strip():
         time = _parsed(timestamp)
-        return time if original or fields.sentAt is None else time + _skew(fields)
-    if isinstance(original, str) and original:
+        return time if fields.sentAt is None or _instant(original) is not None else time + _skew(fields)
+    if isinstance(original, str) and original.strip():
         return _parsed(original) + _skew(fields)
     return None
 

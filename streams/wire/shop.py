@@ -5,11 +5,11 @@ No value makes an event unusable: the names of properties whose value cannot be 
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import islice
 
 import msgspec
 
-from rules.currencies import UNREADABLE, code_of, money_currency
+from rules.currencies import UNREADABLE, currency_of, money_currency
 from rules.event_names import (
     CART_NAMES,
     CART_VIEWED,
@@ -32,13 +32,14 @@ WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
 _WITH_LINES = frozenset({ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED})
 # The most products of an event that are read; of a cart and of an order fewer count.
 LISTED_MAX = 256
+_USUAL_BYTES = 64 * 1024  # a list of so many bytes is decoded at once
 
 _properties = msgspec.json.Decoder(Properties)
 _NO_PROPERTIES = Properties()
 _products = msgspec.json.Decoder(list[Product])
 _product = msgspec.json.Decoder(Product)
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-_currency = msgspec.json.Decoder(Any)
+_text = msgspec.json.Decoder(str)
 
 
 class ShopFields(msgspec.Struct, gc=False):
@@ -72,18 +73,22 @@ def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
         items = _listed(given.products, currency, unread) or (_item(given, currency, unread),)
     elif name in WHOLE_CART:
         items = _listed(given.products, currency, unread)
-    return ShopFields(items, cart=cart, unread=tuple(unread))
+    return ShopFields(items, cart=cart, unread=_once(unread))
+
+
+def _once(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names)) if names else ()
 
 
 def _of_order(name: str, given: Properties, currency: str, cart: str | None, unread: list[str]) -> ShopFields:
     order = _id(given.order_id, given.orderId, unread, "order_id") or identity(given.id) or None
     items = _listed(given.products, currency, unread) if name in _WITH_LINES else None
     value = _value(given, unread, is_refund=name == ORDER_REFUNDED)
-    if name == ORDER_REFUNDED and value.micro is None and items is None and "products" in unread:
+    if name == ORDER_REFUNDED and value.micro is None and not items and "products" in unread:
         value = Amount(None, is_unread=True)  # a refund of some products, not of all
     micro = None if value.micro is None else abs(value.micro)
     named = money_currency(value.currency, currency)
-    return ShopFields(items, order, micro, named, cart, value.is_unread, tuple(unread))
+    return ShopFields(items, order, micro, named, cart, value.is_unread, _once(unread))
 
 
 def _value(given: Properties, unread: list[str], *, is_refund: bool) -> Amount:
@@ -101,15 +106,12 @@ def _value(given: Properties, unread: list[str], *, is_refund: bool) -> Amount:
 
 
 def _event_currency(raw: msgspec.Raw, unread: list[str]) -> str:
-    if raw is NOTHING:
+    if raw is NOTHING or bytes(raw) == b"null":
         return ""
-    value: object = _currency.decode(raw)
-    if isinstance(value, str):
-        return code_of(value[:64])
-    if value is None or bytes(raw) in (b"[]", b"{}"):
-        return ""
-    unread.append("currency")
-    return UNREADABLE
+    currency = currency_of(_text.decode(raw)) if bytes(raw)[:1] == b'"' else UNREADABLE
+    if currency == UNREADABLE:
+        unread.append("currency")
+    return currency
 
 
 def _id(raw: msgspec.Raw, former: msgspec.Raw, unread: list[str], name: str) -> str:
@@ -128,15 +130,22 @@ def _listed(raw: msgspec.Raw, currency: str, unread: list[str]) -> tuple[Item, .
     if head == b"{":
         return (_item(_product.decode(raw), currency, unread),)
     if head != b"[":
-        if bytes(raw) not in (b"null", b'""'):
+        if head != b"n" and not (head == b'"' and (not (text := _text.decode(raw)) or text.isspace())):
             unread.append("products")
         return None
-    try:
-        products = _products.decode(raw)
-    except msgspec.ValidationError:
-        unread.append("products")
-        products = [_product.decode(member) for member in _raws.decode(raw) if bytes(member)[:1] == b"{"]
-    return tuple([_item(product, currency, unread) for product in products[:LISTED_MAX]])
+    return tuple([_item(product, currency, unread) for product in _products_of(raw, unread)])
+
+
+def _products_of(raw: msgspec.Raw, unread: list[str]) -> list[Product]:
+    """The first products of a list; a member that is no object is none."""
+    if len(bytes(raw)) <= _USUAL_BYTES:
+        try:
+            return _products.decode(raw)[:LISTED_MAX]
+        except msgspec.ValidationError:
+            unread.append("products")
+    # Of a list as long as a record may be, only as many members are decoded as count.
+    objects = (member for member in _raws.decode(raw) if bytes(member)[:1] == b"{")
+    return [_product.decode(member) for member in islice(objects, LISTED_MAX)]
 
 
 def _item(given: Product | Properties, currency: str, unread: list[str]) -> Item:

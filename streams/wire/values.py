@@ -36,6 +36,7 @@ class Amount(NamedTuple):
     micro: int | None
     currency: str = ""
     is_unread: bool = False
+    is_negative: bool = False
 
 
 _ABSENT = Amount(None)
@@ -45,7 +46,7 @@ _UNREAD = Amount(None, is_unread=True)
 def amount(raw: msgspec.Raw) -> Amount:
     """Read money or a quantity; a negative one cannot be read."""
     read = signed_amount(raw)
-    return _UNREAD if read.micro is not None and read.micro < 0 else read
+    return _UNREAD if read.is_negative else read
 
 
 def signed_amount(raw: msgspec.Raw) -> Amount:
@@ -67,11 +68,11 @@ def _read_signed(text: bytes) -> Amount:
     elif text[:1] in b"-0123456789":
         content = text.decode()
     else:
-        return _ABSENT if text == b"[]" else _UNREAD
+        return _UNREAD
     written = read_number(content)
     if written is None or abs(written.micro) >= MONEY_LIMIT * MICRO:
         return _UNREAD
-    return Amount(written.micro, written.currency)
+    return Amount(written.micro, written.currency, is_negative=written.is_negative)
 
 
 _signed = lru_cache(maxsize=_CACHED_MAX)(_read_signed)
@@ -83,7 +84,8 @@ def identity(raw: msgspec.Raw) -> str:
         return ""
     text = bytes(raw)
     if text[:1] == b'"':
-        return _text.decode(raw) if b"\\" in text else text[1:-1].decode()
+        content = _text.decode(raw) if b"\\" in text else text[1:-1].decode()
+        return "" if content.isspace() else content
     if _INTEGER.fullmatch(text):
         return text.decode()
     whole = _FLOAT.fullmatch(text)

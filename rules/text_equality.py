@@ -25,8 +25,8 @@ def fold(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return composed.translate(_VARIANTS).strip()
+    composed = unicodedata.normalize("NFC", text).casefold().translate(_VARIANTS)
+    return unicodedata.normalize("NFC", composed).strip()
 
 
 _cached = lru_cache(maxsize=_CACHED_MAX)(_folded)
