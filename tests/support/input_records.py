@@ -29,6 +29,17 @@ def record(**fields: str | None) -> bytes:
     return ("{" + ",".join(parts) + "}").encode()
 
 
+def ordered(**properties: str) -> bytes:
+    """An Order Completed with these properties, as JSON texts."""
+    return shop("Order Completed", **properties)
+
+
+def shop(name: str, **properties: str) -> bytes:
+    """An event of this name with these properties, as JSON texts."""
+    parts = (f'"{field}":{text}' for field, text in properties.items())
+    return record(event=f'"{name}"', properties="{" + ",".join(parts) + "}")
+
+
 def outcome(value: bytes | None, record_time: int | None = None) -> Event | str:
     """The event, or the reason why there is none."""
     try:
@@ -85,8 +96,16 @@ TIMES: list[tuple[str, int | None]] = [
     ("2026-03-01T12:00:00,5Z", None),
     ("2026-03-01T12:00:00+24:00", None),
     ("2026-03-01T12:00:00+03:60", None),
-    ("2026-03-01T12:00:00+0330", None),
-    ("2026-03-01T12:00:00+03", None),
+    ("2026-03-01T15:30:00+0330", NOON_MS),
+    ("2026-03-01T07:00:00.5-0500", NOON_MS + 500),
+    ("2026-03-01T12:00:00+0000", NOON_MS),
+    ("2026-03-01T15:00:00+03", NOON_MS),
+    ("2026-03-01T12:00:00-00", NOON_MS),
+    ("2026-03-01T12:00:00+3", None),
+    ("2026-03-01T12:00:00+330", None),
+    ("2026-03-01T12:00:00+24", None),
+    ("2026-03-01T12:00:00+0360", None),
+    ("2026-03-01T12:00:00+03:3", None),
     ("2026-03-01T12:00:00 +03:30", None),
     ("2026-03-01T12:00:00UTC", None),
     ("20260301T120000Z", None),
