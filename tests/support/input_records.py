@@ -34,7 +34,7 @@ def ordered(**properties: str) -> bytes:
     return shop("Order Completed", **properties)
 
 
-def shop(name: str, **properties: str) -> bytes:
+def shop(name: str, /, **properties: str) -> bytes:
     """An event of this name with these properties, as JSON texts."""
     parts = (f'"{field}":{text}' for field, text in properties.items())
     return record(event=f'"{name}"', properties="{" + ",".join(parts) + "}")
