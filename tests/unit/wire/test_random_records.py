@@ -9,23 +9,48 @@ import re
 import unicodedata
 from collections import Counter
 from fractions import Fraction
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rules.currencies import UNREADABLE
 from rules.events import Event, Item
+from rules.products import product_key
 from rules.profile.short_ids import short_id
 from streams.wire.dead_letters import REASONS
 from tests.oracle import oracle
-from tests.support.input_records import BASE, MIB, NOON, TIMES, outcome, record
+from tests.support.input_records import BASE, MIB, NOON, NOON_MS, TIMES, YEAR_2000_MS, outcome, record
+
+EARLIER, LATER = "2026-03-01T11:59:00Z", "2026-03-01T15:40:00+0330"
 
 # --- the contract, read a second time ----------------------------------------------------------
 
-SHOP = oracle.BROWSE | oracle.CARTS | oracle.PURCHASES
-AMOUNT_FIELDS = ("quantity", "price", "total", "revenue", "subtotal", "value", "tax", "shipping", "discount")
-NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
-TIMES_READ = dict(TIMES)
+ORDERS = oracle.PURCHASES | {"Order Updated"}
+SHOP = oracle.BROWSE | oracle.CARTS | ORDERS
+TIMES_READ = {**dict(TIMES), EARLIER: NOON_MS - 60_000, LATER: NOON_MS + 600_000}
+# The verbs and objects of the first version; a name of two words is the same the other way round.
+FORMER = {
+    "Viewed Product Category": "Product List Viewed", "Viewed Checkout Step": "Checkout Step Viewed",
+    "Completed Checkout Step": "Checkout Step Completed", "Entered Payment Info": "Payment Info Entered",
+    "Filtered Product List": "Product List Filtered", "Order Canceled": "Order Cancelled",
+    "Canceled Order": "Order Cancelled",
+}  # fmt: skip
+TURNED = {" ".join(reversed(name.split())): name for name in SHOP if len(name.split()) == 2}
+NAMES_READ = [
+    (re.compile(r"\s*" + "[ _-]?".join(spelling.split()) + r"\s*", re.IGNORECASE), name)
+    for spelling, name in [*((name, name) for name in SHOP), *FORMER.items(), *TURNED.items()]
+]
+PLACEHOLDERS = {
+    "undefined", "null", "nil", "none", "nan", "n/a", "na", "anonymous", "anon", "guest", "unknown", "user", "userid",
+    "user_id", "default", "test", "0", "-1", "true", "false", "[objectobject]", "{}", "[]",
+    "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
+CODES = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₺": "TRY", "﷼": "IRR"}
+DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
+NUMBER = re.compile(r"(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
+MONEY = re.compile(r"([+-]?)\s*([€£¥₹₺﷼$]|[A-Za-z]{3})?\s*([\d.,٫٬ eE+-]*[\d])\s*([€£¥₹₺﷼$]|[A-Za-z]{3})?", re.ASCII)
+END = 10**12
 
 
 class Number(str):
@@ -36,6 +61,14 @@ class Number(str):
 
 class WrongError(Exception):
     """The reason why a record is a dead letter."""
+
+
+class Money(NamedTuple):
+    """An amount in 10⁻⁶, and the currency that its text names; without an amount it is absent, or unknown."""
+
+    amount: int | None = None
+    currency: str = ""
+    is_unknown: bool = False
 
 
 def judged(value: bytes) -> tuple[object, ...] | str:
@@ -71,22 +104,50 @@ def is_text(value: object) -> bool:
 
 
 def read(fields: dict[str, object]) -> tuple[object, ...]:
-    ids = [fields.get("userId"), fields.get("anonymousId")]
-    require(any(candidate not in (None, "") for candidate in ids), "no_customer")
-    require(all(candidate is None or is_text(candidate) for candidate in ids), "bad_id")
-    customer = str(ids[0] or ids[1])
-    require(len(customer.encode()) <= 256, "bad_id")
-    require(all(unicodedata.category(letter) != "Cc" for letter in customer), "bad_id")
-    require(fields.get("messageId") != "" and is_text(fields.get("messageId")), "no_message_id")
-    require(is_text(fields.get("timestamp")), "no_timestamp")
-    time = TIMES_READ[str(fields["timestamp"])]
-    require(time is not None, "absurd_timestamp")
+    told = [value for field in ("userId", "anonymousId") if not is_nobody(value := fields.get(field))]
+    require(told, "no_customer")
+    customers = [text for value in told if (text := identity(value)) and is_usable(text)]
+    require(customers, "bad_id")
+    message = identity(fields.get("messageId"))
+    require(message, "no_message_id")
+    time = moment(fields)
     name = named(fields)
     properties = fields.get("properties")
-    read_documents = ("properties", "traits") if name == "identify" else ("properties",)
-    require(all(fields.get(field) is None or isinstance(fields[field], dict) for field in read_documents), "bad_value")
-    used = shop_fields(name, dict(oracle.mapping(properties))) if name in SHOP else (None, None, None)
-    return customer, name, time, fields["messageId"], *used
+    used = shop_fields(name, dict(oracle.mapping(properties))) if name in SHOP else NOT_OF_SHOP
+    return customers[0], name, time, short_id(message or "") if len(message or "") > 256 else message, *used
+
+
+def is_nobody(value: object) -> bool:
+    """Whether a customer's id is absent: nothing, or a placeholder."""
+    text = identity(value)
+    return value is None or (text is not None and re.sub(r"\s", "", text).casefold() in PLACEHOLDERS | {""})
+
+
+def is_usable(text: str) -> bool:
+    return len(text.encode()) <= 256 and all(unicodedata.category(letter) != "Cc" for letter in text)
+
+
+def identity(value: object) -> str | None:
+    """An id: text, or the digits of an integer; None for any other type."""
+    if isinstance(value, Number):
+        whole, _, part = value.partition(".")
+        return whole if whole.lstrip("-").isdigit() and not part.strip("0") else None
+    return str(value) if is_text(value) else None
+
+
+def moment(fields: dict[str, object]) -> int:
+    """The time of the event, its clock corrected where no server did."""
+    times = [fields.get(field) for field in ("timestamp", "originalTimestamp")]
+    told = [text for text in times if is_text(text) and text]
+    require(told, "no_timestamp")
+    time = TIMES_READ.get(str(told[0]))
+    if time is None:
+        raise WrongError("absurd_timestamp")
+    sent, received = (TIMES_READ.get(str(fields.get(field))) for field in ("sentAt", "receivedAt"))
+    if len(told) == 1 and sent is not None and received is not None and abs(received - sent) > 60_000:
+        time += received - sent
+    require(time >= YEAR_2000_MS, "absurd_timestamp")
+    return time
 
 
 def named(fields: dict[str, object]) -> str:
@@ -94,58 +155,117 @@ def named(fields: dict[str, object]) -> str:
     require(is_text(kind), "bad_type")
     require(kind in ("page", "screen", "track", "identify", "alias", "group"), "bad_type")
     if kind == "track":
-        require(is_text(fields.get("event")) and fields["event"] != "", "bad_value")
-        return oracle.current_name(fields["event"])
+        event = fields.get("event")
+        require(is_text(event) and str(event).strip(), "bad_value")
+        return next((name for spelling, name in NAMES_READ if spelling.fullmatch(str(event))), str(event))
     return "page" if kind == "screen" else str(kind)
 
 
-def shop_fields(name: str, properties: dict[str, object]) -> tuple[object, object, object]:
-    amounts = {field: millionths(properties.get(field)) for field in AMOUNT_FIELDS}
-    only = item(properties)
-    require(properties.get("currency") is None or is_text(properties["currency"]), "bad_value")
-    items: tuple[Item, ...] | None = None
+NOT_OF_SHOP = (None, None, None, False, "", None)
+
+
+def shop_fields(name: str, properties: dict[str, object]) -> tuple[object, ...]:
+    """The items, order, amount, whether that is unknown, its currency, and the cart."""
+    if name in oracle.BROWSE:
+        return NOT_OF_SHOP
+    currency = currency_of(properties.get("currency"))
+    cart = first_id(properties, "cart_id", "cartId") or None
+    items = products(properties.get("products"), currency)
     if name in oracle.ADDING | oracle.REMOVING:
-        items = (only,)
-    elif name in oracle.REPLACING and properties.get("products") is not None:
-        items = tuple(map(item, listed(properties["products"])))
-    if name not in oracle.PURCHASES:
-        return items, None, None
-    paid = amounts["revenue"] if amounts["total"] is None else amounts["total"]
-    return items, identity(properties.get("order_id")), paid
+        return items or (item(properties, currency),), None, None, False, "", cart
+    if name in oracle.REPLACING:
+        return items, None, None, False, "", cart
+    if name not in ORDERS:
+        return None, None, None, False, "", cart
+    order = first_id(properties, "order_id", "orderId", "id") or None
+    is_refund = name == "Order Refunded"
+    value = money(properties.get("total"), is_refund=is_refund)
+    if value == Money():
+        value = money(properties.get("revenue"), is_refund=is_refund)
+    if value == Money() and is_refund and items is None and properties.get("products") not in (None, ""):
+        value = Money(is_unknown=True)
+    if name == "Order Cancelled":
+        items = None
+    return items, order, value.amount, value.is_unknown, nearest(value.currency, currency), cart
 
 
-def listed(products: object) -> list[dict[str, object]]:
-    require(isinstance(products, list), "bad_value")
-    members = list(cast("list[object]", products))
-    require(all(isinstance(product, dict) for product in members), "bad_value")
-    return cast("list[dict[str, object]]", members)
-
-
-def item(properties: dict[str, object]) -> Item:
-    ids = [identity(properties.get(field)) for field in ("product_id", "sku", "name")]
-    product_id = short_id(next(filter(None, ids), ""))  # what a long id becomes is told in test_profile
-    return Item(product_id, millionths(properties.get("quantity")), millionths(properties.get("price")))
-
-
-def identity(value: object) -> str | None:
-    require(value is None or is_text(value) or (isinstance(value, Number) and value.lstrip("-").isdigit()), "bad_value")
-    return None if value in (None, "") else str(value)
-
-
-def millionths(value: object) -> int | None:
-    """The amount, exact for any exponent: only one that leaves the range is not computed with."""
-    if value is None:
+def products(value: object, currency: str) -> tuple[Item, ...] | None:
+    """The products of a list, or of one object that stands for it; None where there is no list."""
+    members = [value] if isinstance(value, dict) else value
+    if not isinstance(members, list):
         return None
-    match = NUMBER.fullmatch(value) if isinstance(value, str) else None
-    require(match and (match[2] == "0" or match[2][0] != "0"), "bad_value")
-    assert match is not None
-    digits = (match[2] + (match[3] or "")).lstrip("0")
-    if not digits:
-        return 0
-    exponent = int(match[4] or 0) - len(match[3] or "")
+    return tuple(item(member, currency) for member in members if isinstance(member, dict))
+
+
+def item(properties: dict[str, object], currency: str) -> Item:
+    named_by = first_id(properties, "product_id", "id")
+    sku, variant = (first_id(properties, field) for field in ("sku", "variant"))
+    key = product_key(named_by or sku or first_id(properties, "name"), sku if named_by else "", variant)
+    price, quantity = money(properties.get("price")), money(properties.get("quantity"))
+    return Item(key, quantity.amount, price.amount, nearest(price.currency, currency), price.is_unknown)
+
+
+def first_id(properties: dict[str, object], *fields: str) -> str:
+    return next((text for field in fields if (text := identity(properties.get(field)))), "")
+
+
+def currency_of(value: object) -> str:
+    if value is not None and not is_text(value):
+        return UNREADABLE
+    return "" if value is None else re.sub(r"\s", "", str(value)).upper()
+
+
+def nearest(named_beside: str, of_event: str) -> str:
+    """The currency of money: that of its own text before the event's; a dollar of the event is the one of its sign."""
+    if named_beside == "$" and of_event in ("USD", "CAD"):
+        return of_event
+    return named_beside or of_event
+
+
+def money(value: object, *, is_refund: bool = False) -> Money:
+    """Money or a quantity: below zero, which a refund may be, or from 10¹² on it is unknown."""
+    if value is None or (is_text(value) and not str(value).strip()):
+        return Money()
+    match = MONEY.fullmatch(str(value).strip().translate(DIGITS)) if isinstance(value, str) else None
+    size = ungrouped(match[3]) if match else None
+    if match is None or size is None or (match[2] and match[4]):
+        return Money(is_unknown=True)
+    if size >= END or (match[1] == "-" and size > 0 and not is_refund):
+        return Money(is_unknown=True)
+    sign = match[2] or match[4] or ""
+    return Money(int(size * 1_000_000), CODES.get(sign, sign.upper()))
+
+
+def ungrouped(text: str) -> Fraction | None:
+    """The number of digits with separators; None where it cannot be told."""
+    text = text.replace("٬", "'").replace("٫", "d")
+    marks = [mark for mark in text if mark in "., 'd"]
+    if marks and (marks[-1] == "d" or (marks[-1] in ".," and marks.count(marks[-1]) == 1)):
+        whole, _, part = text.rpartition(marks[-1])
+        if marks == [","] and re.fullmatch(r"\d{3}", part):
+            return None
+        return exact(f"{without_groups(whole)}.{part}")
+    return exact(without_groups(text))
+
+
+def without_groups(text: str) -> str:
+    """The digits of groups of three between marks of one kind; no number where they are none."""
+    if re.fullmatch(r"\d{1,3}(?:([., '])\d{3})(?:\1\d{3})*", text, re.ASCII):
+        return re.sub(r"[., ']", "", text)
+    return text
+
+
+def exact(text: str) -> Fraction | None:
+    """The number, exact for any exponent: one that leaves the range is not computed with."""
+    match = NUMBER.fullmatch(text)
+    if match is None or not (match[1] or match[2]):
+        return None
+    digits = (match[1] + (match[2] or "")).lstrip("0")
+    exponent = int(match[3] or 0) - len(match[2] or "")
     size = len(digits) + exponent  # digits before the point
-    require(not match[1] and size <= 12, "bad_value")
-    return int(int(digits) * Fraction(10) ** (exponent + 6)) if size > -7 else 0
+    if not digits or size < -6:
+        return Fraction(0)
+    return Fraction(END) if size > 12 else int(digits) * Fraction(10) ** exponent
 
 
 def as_judged(event_or_reason: Event | str) -> tuple[object, ...] | str:
@@ -159,43 +279,86 @@ def as_judged(event_or_reason: Event | str) -> tuple[object, ...] | str:
         event_or_reason.items,
         event_or_reason.order,
         event_or_reason.amount,
+        event_or_reason.is_unvalued,
+        event_or_reason.currency,
+        event_or_reason.cart,
     )
 
 
 # What is put in place of a field, most of it wrong in most places.
 TEXTS = [
-    "null", "true", "5", "-1", "0", "1.5", "1e3", "-0.0", "0.0000019", "1000000000000", '"5"', '"1.50"', '"01"', '""',
-    '"x"', '"چای"', "[]", "{}", "[{}]", "[null]", '[{"product_id":7,"quantity":2},{"sku":3,"price":"x"}]',
+    "null", "true", "5", "-1", "0", "1.5", "1e3", "-0.0", "7.0", "0.0000019", "1000000000000", '"5"', '"1.50"', '"01"',
+    '""', '" "', '"x"', '"چای"', "[]", "{}", "[{}]", "[null]", '[{"product_id":7,"quantity":2},{"sku":3,"price":"x"}]',
     '[{"product_id":7,"quantity":"2"},{"name":"n"}]', '{"product_id":"p","quantity":3}', '"999999999999.9999999"',
+    '[5,{"id":7,"price":"€5"},"x"]', '"guest"', '"Undefined"',
 ]  # fmt: skip
+NUMBER_TEXTS = [
+    '"1,049.90"', '"1.049,90"', '"1,049"', '"1.049"', '"1,60"', '"۱۲٫۵"', '"۱٬۰۴۹"', '"€5"', '"5 usd"', '"+.99"',
+    '"$5"', '" 5 "', '"1 049,90"', '"-5"', '"-€5"', '"1.2.3"', '"1,049,900"', "-5.5",
+    '"5e1"', '"12,34"', '"free"', '"-1,5"',
+]  # fmt: skip
+CURRENCY_TEXTS = ['"EUR"', '"usd"', '" Cad "', '"$"', "null", "5", '""']
 RARE_TEXTS = ["NaN", "1e999", "01", '"\\ud800"', "1" * 5_000, '"\\u0000"']
-PROPERTY_FIELDS = (*AMOUNT_FIELDS, "product_id", "sku", "name", "order_id", "currency", "products", "color")
-ENVELOPE = ("type", "event", "messageId", "userId", "anonymousId", "timestamp", "properties", "context", "traits")
-NAMES = [*sorted(SHOP), *sorted(oracle.OLD_NAMES), "Signed Up", "Cart Viewed", "Checkout Started", "Order Completed"]
+AMOUNT_FIELDS = ("quantity", "price", "total", "revenue", "subtotal", "value", "tax", "shipping", "discount")
+IDS = ("messageId", "userId", "anonymousId", "product_id", "sku", "variant", "name", "order_id", "orderId", "id")
+PROPERTY_FIELDS = (
+    *AMOUNT_FIELDS,
+    *IDS[3:],
+    "cart_id",
+    "cartId",
+    "currency",
+    "products",
+    "color",
+    *("total", "revenue", "price", "quantity", "currency", "products") * 2,
+)
+ENVELOPE = ("type", "event", "messageId", "userId", "anonymousId", "timestamp", "properties", "context", "traits",
+            "originalTimestamp", "sentAt", "receivedAt")  # fmt: skip
+TIME_TEXTS = ("null", '""', *(json.dumps(text) for text in (NOON, EARLIER, LATER)))
+NAMES = [*sorted(SHOP), *sorted(FORMER), *sorted(TURNED), "Signed Up",
+         *("Cart Viewed", "Product Added", "Product Removed", "Order Completed", "Order Updated", "Order Refunded") * 10]  # fmt: skip
+# What the contract leaves open, by field: no record is drawn with it.
+OPEN = dict.fromkeys((*IDS, "cart_id", "cartId"), ("1e3", "-0.0", '" "'))
+OPEN |= dict.fromkeys(AMOUNT_FIELDS, ("[]",)) | {"currency": ("[]", "{}"), "products": ('" "',)}
+OPEN |= dict.fromkeys(("timestamp", "originalTimestamp"), ('" "',))
 
 
 def drawn(rng: random.Random) -> bytes:
     """A record with a few random properties, and often something in the envelope replaced."""
-    properties = {rng.choice(PROPERTY_FIELDS): text_of(rng) for _ in range(rng.randint(0, 2))}
+    properties = {field: text_of(rng, field) for field in rng.choices(PROPERTY_FIELDS, k=rng.randint(0, 5))}
     fields: dict[str, str | None] = {
         "type": rng.choice(('"track"',) * 8 + ('"page"', '"screen"', '"identify"', '"alias"', '"group"')),
-        "event": json.dumps(rng.choice(NAMES)),
+        "event": json.dumps(spelled(rng)),
         "timestamp": json.dumps(rng.choice(TIMES)[0] if rng.random() < 0.1 else NOON),
         "properties": "{" + ",".join(f'"{field}":{text}' for field, text in properties.items()) + "}",
     }
     for _ in range(rng.choice((0, 0, 1, 2))):
         field = rng.choice(ENVELOPE)
         long = [f'"{"u" * 257}"'] if field in ("userId", "anonymousId") else []
-        fields[field] = rng.choice((None, text_of(rng), *long))
-    if (fields["timestamp"] or "").startswith('"') and json.loads(str(fields["timestamp"])) not in TIMES_READ:
-        fields["timestamp"] = '"now"'
+        fields[field] = rng.choice((None, text_of(rng, field), *long))
+    if rng.random() < 0.1:
+        fields |= {field: rng.choice(TIME_TEXTS) for field in ENVELOPE[-3:]}
     names = list({**BASE, **fields})
     rng.shuffle(names)
     return record(**dict.fromkeys(BASE) | {name: {**BASE, **fields}[name] for name in names})
 
 
-def text_of(rng: random.Random) -> str:
-    return rng.choice(RARE_TEXTS if rng.random() < 0.05 else TEXTS)
+def spelled(rng: random.Random) -> str:
+    """A name, now and then in another spelling."""
+    words = rng.choice(NAMES).split()
+    if rng.random() < 0.8:
+        return " ".join(words)
+    return rng.choice((str.lower, str.upper, str.title))(rng.choice(" _-|").join(words).replace("|", ""))
+
+
+def text_of(rng: random.Random, field: str) -> str:
+    texts = RARE_TEXTS if rng.random() < 0.05 else TEXTS
+    if field in AMOUNT_FIELDS and rng.random() < 0.6:
+        texts = NUMBER_TEXTS
+    if field == "currency" and rng.random() < 0.8:
+        texts = CURRENCY_TEXTS
+    if field == "originalTimestamp":
+        texts = list(TIME_TEXTS)
+    return rng.choice([text for text in texts if text not in OPEN.get(field, ())])
 
 
 def test_random_records_as_the_contract_reads() -> None:
@@ -203,11 +366,16 @@ def test_random_records_as_the_contract_reads() -> None:
     one that an obvious reading of the contract gives; and each reason comes up often."""
     rng = random.Random(20260303)
     counts: Counter[str] = Counter()
+    filled: Counter[str] = Counter()
     for _ in range(20_000):
         value = drawn(rng)
         expected = judged(value)
         assert as_judged(outcome(value)) == expected, value[:2_000].decode()
         counts[expected if isinstance(expected, str) else "event"] += 1
+        if isinstance(expected, tuple):
+            with_items, with_amount, of_unknown_value = expected[4] is not None, expected[6] is not None, expected[7]
+            filled.update(items=with_items, amount=with_amount, unknown=bool(of_unknown_value))
+    assert min(filled.values()) > 500, filled
     assert counts.keys() == {"event", *REASONS[:12]} - {"too_large", "not_object", "wrong_key", "wrong_partition"}
     assert min(counts.values()) > 150, counts
 
