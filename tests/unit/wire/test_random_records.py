@@ -314,12 +314,15 @@ PROPERTY_FIELDS = (
 ENVELOPE = ("type", "event", "messageId", "userId", "anonymousId", "timestamp", "properties", "context", "traits",
             "originalTimestamp", "sentAt", "receivedAt")  # fmt: skip
 TIME_TEXTS = ("null", '""', *(json.dumps(text) for text in (NOON, EARLIER, LATER)))
-NAMES = [*sorted(SHOP), *sorted(FORMER), *sorted(TURNED), "Signed Up",
-         *("Cart Viewed", "Product Added", "Product Removed", "Order Completed", "Order Updated", "Order Refunded") * 10]  # fmt: skip
+OFTEN = ("Cart Viewed", "Product Added", "Product Removed", "Order Completed", "Order Updated", "Order Refunded")
+NAMES = [*sorted(SHOP), *sorted(FORMER), *sorted(TURNED), "Signed Up", *OFTEN * 10]
 # What the contract leaves open, by field: no record is drawn with it.
-OPEN = dict.fromkeys((*IDS, "cart_id", "cartId"), ("1e3", "-0.0", '" "'))
-OPEN |= dict.fromkeys(AMOUNT_FIELDS, ("[]",)) | {"currency": ("[]", "{}"), "products": ('" "',)}
-OPEN |= dict.fromkeys(("timestamp", "originalTimestamp"), ('" "',))
+OPEN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*IDS, "cart_id", "cartId"), ("1e3", "-0.0", '" "')),
+    **dict.fromkeys(AMOUNT_FIELDS, ("[]",)),
+    **dict.fromkeys(("timestamp", "originalTimestamp", "products"), ('" "',)),
+    "currency": ("[]", "{}"),
+}
 
 
 def drawn(rng: random.Random) -> bytes:
