@@ -297,7 +297,7 @@ def test_customers_that_are_not(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["1.5", "true", "[5]", '["u"]', '{"id":"u"}', "1e-1", "5.01"])
 def test_an_id_that_is_neither_text_nor_an_integer(text: str) -> None:
-    """Such an id is refused where it stands alone, and ignored beside one that can be used."""
+    """An id of another type is refused where it stands alone, and ignored beside one that can be used."""
     assert outcome(record(userId=text)) == "bad_id"
     assert outcome(record(userId=None, anonymousId=text)) == "bad_id"
     assert outcome(record(userId=text, anonymousId=text)) == "bad_id"

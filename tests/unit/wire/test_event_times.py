@@ -84,7 +84,7 @@ def test_every_form_of_a_time_corrects() -> None:
 
 @pytest.mark.parametrize("field", ["timestamp", "originalTimestamp"])
 def test_a_text_that_is_no_time(field: str) -> None:
-    """Such a text is absurd whatever the record's time, and so is a time before 2000."""
+    """A text that is no time is absurd whatever the record's time, and so is a time before 2000."""
     for text in ('"yesterday"', '"2026-03-01"', '"2026-03-01T12:00:00"', '"1999-12-31T23:59:59.999Z"', '"1772366400"'):
         for record_time in RECORD_TIMES:
             assert time_of(timed(**{field: text}), record_time) == "absurd_timestamp"

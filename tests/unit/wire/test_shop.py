@@ -261,7 +261,7 @@ def test_a_currency_that_cannot_be_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ['"euro"', '"EURO"', '"E"', f'"{"x" * 3_000}"', '"EUR USD"', '"Toman"'])
 def test_a_currency_that_is_no_code(text: str) -> None:
-    """Money in a currency that nobody knows counts in no file of another one."""
+    """Money in a currency that is no code counts in no file of another one."""
     event = accepted(ordered(total="5", currency=text))
     assert not any(counts_in(event.currency, of_file) for of_file in ("EUR", "USD"))
 
