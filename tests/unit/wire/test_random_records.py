@@ -104,9 +104,9 @@ def is_text(value: object) -> bool:
 
 
 def read(fields: dict[str, object]) -> tuple[object, ...]:
-    told = [value for field in ("userId", "anonymousId") if not is_nobody(value := fields.get(field))]
-    require(told, "no_customer")
-    customers = [text for value in told if (text := identity(value)) and is_usable(text)]
+    candidates = [value for field in ("userId", "anonymousId") if not is_nobody(value := fields.get(field))]
+    require(candidates, "no_customer")
+    customers = [text for value in candidates if (text := identity(value)) and is_usable(text)]
     require(customers, "bad_id")
     message = identity(fields.get("messageId"))
     require(message, "no_message_id")
@@ -138,13 +138,13 @@ def identity(value: object) -> str | None:
 def moment(fields: dict[str, object]) -> int:
     """The time of the event, its clock corrected where no server did."""
     times = [fields.get(field) for field in ("timestamp", "originalTimestamp")]
-    told = [text for text in times if is_text(text) and text]
-    require(told, "no_timestamp")
-    time = TIMES_READ.get(str(told[0]))
+    texts = [text for text in times if is_text(text) and text]
+    require(texts, "no_timestamp")
+    time = TIMES_READ.get(str(texts[0]))
     if time is None:
         raise WrongError("absurd_timestamp")
     sent, received = (TIMES_READ.get(str(fields.get(field))) for field in ("sentAt", "receivedAt"))
-    if len(told) == 1 and sent is not None and received is not None and abs(received - sent) > 60_000:
+    if len(texts) == 1 and sent is not None and received is not None and abs(received - sent) > 60_000:
         time += received - sent
     require(time >= YEAR_2000_MS, "absurd_timestamp")
     return time

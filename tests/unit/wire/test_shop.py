@@ -155,13 +155,13 @@ def test_products_of_another_type(name: str) -> None:
 def test_one_product_or_several_are_added_and_removed(name: str) -> None:
     """An item event takes `products`, or else the product that its own properties tell."""
     single = {"product_id": '"p"', "quantity": "3", "price": "4"}
-    one = (Item("p", 3 * MICRO, 4 * MICRO),)
+    line = (Item("p", 3 * MICRO, 4 * MICRO),)
     assert accepted(shop(name, products=LISTED)).items == LINES
     assert accepted(shop(name, products=LISTED, **single)).items == LINES
     assert accepted(shop(name, products='{"sku":"s"}', **single)).items == (Item("s"),)
     for products in ("null", '""', "[]"):
-        assert accepted(shop(name, products=products, **single)).items == one
-    assert accepted(shop(name, **single)).items == one
+        assert accepted(shop(name, products=products, **single)).items == line
+    assert accepted(shop(name, **single)).items == line
 
 
 @pytest.mark.parametrize("name", [*WHOLE_CARTS, *ORDERS, *ITEMS])
