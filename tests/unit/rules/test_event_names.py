@@ -11,7 +11,7 @@ from rules.event_names import (
     input_of,
     reserved_name,
 )
-from rules.text_folding import fold
+from rules.text_equality import fold
 
 BROWSE = (
     "Product Viewed", "Product List Viewed", "Product List Filtered", "Products Searched", "Product Clicked",

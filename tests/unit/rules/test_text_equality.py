@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.text_folding import fold
+from rules.text_equality import fold
 
 EQUAL = [
     ("Tea", "tea"), ("TEA", "tea"), ("  Tea\t\n", "tea"), ("Green Tea", "green tea"), ("\u00a0tea\u3000", "tea"),
