@@ -1,7 +1,7 @@
 """Devices: what an event says about the device that sent it. The first row that fits decides.
 
 | the event has                                                                             | `device` is              |
-|--------------------------------------------------------------------------------------------|--------------------------|
+|-------------------------------------------------------------------------------------------|--------------------------|
 | `device.type` iOS, and a `device.model` iPad… or an `os.name` iPadOS                      | the text, also `tablet`  |
 | `device.type` iOS, and a `device.model` AppleTV… or an `os.name` tvOS                     | the text, also `tv`      |
 | `device.type` mobile, mobile phone, phone, smartphone, iPhone, iOS or Android             | the text, also `mobile`  |
