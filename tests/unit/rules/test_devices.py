@@ -50,7 +50,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("agent", HOSTILE, ids=lambda agent: repr(agent[:12]))
 def test_a_hostile_user_agent_takes_little_time(agent: str) -> None:
-    """It is no device or some device, within a tenth of a second at the very most (measured: 4 ms)."""
+    """Some device or none, within a tenth of a second at the very most (measured: 4 ms)."""
     devices.kind_of_agent("")  # builds the parser
     begun = time.perf_counter()
     devices.kind_of_agent(agent[:1_024])

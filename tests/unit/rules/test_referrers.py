@@ -90,14 +90,14 @@ def test_direct_is_no_referrer() -> None:
 
 
 def test_the_shops_own_hosts_are_no_referrers() -> None:
-    """Going on from one host of the shop to another makes nobody direct, and is no visit from elsewhere."""
+    """Going on from one host of the shop to another is no direct visit, and none from elsewhere."""
     own = ["shop.example", "pay.example"]
     for referrer in ("https://www.shop.example/a", "https://help.shop.example", "https://PAY.example:443/"):
         context: dict[str, object] = {"page": {"url": "https://www.shop.example/", "referrer": referrer}}
         assert traffic(context, own) == (None, None)
     elsewhere = "https://myshop.example/"
     assert traffic({"page": {"referrer": elsewhere}}, own) == (elsewhere, "referral")
-    tagged = {"campaign": {"source": "receipt"}, "page": {"referrer": "https://pay.example/"}}
+    tagged: dict[str, object] = {"campaign": {"source": "receipt"}, "page": {"referrer": "https://pay.example/"}}
     assert traffic(tagged, own) == (None, "campaign")
 
 
