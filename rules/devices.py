@@ -101,10 +101,9 @@ def kind_of_agent(agent: str) -> str | None:
 # Half a million browsers have some thousand user agents between them: most were parsed before.
 @lru_cache(maxsize=AGENTS_MAX)
 def _parsed(agent: str) -> str | None:
-    agent = agent.encode("ascii", "replace").decode()  # half a surrogate is no text for RE2
     try:
         parts = _resolver()(agent, Domain.OS | Domain.DEVICE)
-    except ValueError:  # the parser's, for a text of no browser: its expression fits, but names no device
+    except ValueError:  # half a surrogate is no text for RE2; or the expression that fits names no device after all
         return None
     family = parts.device.family if parts.device else ""
     lower = agent.lower()

@@ -195,13 +195,6 @@ MUTANTS = (
         "tests/unit/rules/test_devices.py",
     ),
     Mutant(
-        "half a surrogate in a user agent stops no worker",
-        "rules/devices.py",
-        'agent = agent.encode("ascii", "replace").decode()',
-        "agent = str(agent)",
-        "tests/unit/rules/test_devices.py",
-    ),
-    Mutant(
         "the same text of a device may be another kind",
         "rules/facts/attribute_facts.py",
         " and kind in (None, value) and",
