@@ -81,8 +81,10 @@ def _read(text: str) -> WrittenNumber | None:
 def _exact(decimal: str, currency: str) -> WrittenNumber | None:
     try:
         exact = Decimal(decimal)
-    except InvalidOperation:  # an exponent that no number has
-        return None
+    except InvalidOperation:  # an exponent beyond those of a Decimal
+        digits, _, exponent = decimal.lower().partition("e")
+        is_zero = exponent.startswith("-") or not Decimal(digits)
+        return WrittenNumber(0, currency, digits.startswith("-") and bool(Decimal(digits))) if is_zero else None
     is_negative = exact < 0
     if not exact or exact.adjusted() < _LEAST:
         return WrittenNumber(0, currency, is_negative)

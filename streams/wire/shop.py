@@ -5,7 +5,9 @@ No value makes an event unusable: the names of properties whose value cannot be 
 
 from __future__ import annotations
 
-from itertools import islice
+import json
+import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -38,7 +40,8 @@ _properties = msgspec.json.Decoder(Properties)
 _NO_PROPERTIES = Properties()
 _products = msgspec.json.Decoder(list[Product])
 _product = msgspec.json.Decoder(Product)
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_scanner = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,]*")
 _text = msgspec.json.Decoder(str)
 
 
@@ -143,9 +146,18 @@ def _products_of(raw: msgspec.Raw, unread: list[str]) -> list[Product]:
             return _products.decode(raw)[:LISTED_MAX]
         except msgspec.ValidationError:
             unread.append("products")
-    # Of a list as long as a record may be, only as many members are decoded as count.
-    objects = (member for member in _raws.decode(raw) if bytes(member)[:1] == b"{")
-    return [_product.decode(member) for member in islice(objects, LISTED_MAX)]
+    return [_product.decode(member) for member in _members(bytes(raw).decode()) if member.startswith("{")]
+
+
+def _members(text: str) -> Iterator[str]:
+    """The first members of a JSON list, as they are written: of a list as long as a record may be, not all are read."""
+    place = _BETWEEN.match(text, 1).end()  # type: ignore[union-attr]  # it matches anywhere
+    for _ in range(LISTED_MAX):
+        if text[place] == "]":
+            return
+        _, end = _scanner.raw_decode(text, place)
+        yield text[place:end]
+        place = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]
 
 
 def _item(given: Product | Properties, currency: str, unread: list[str]) -> Item:

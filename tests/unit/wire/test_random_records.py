@@ -182,7 +182,7 @@ def shop_fields(name: str, properties: dict[str, object]) -> tuple[object, ...]:
     value = money(properties.get("total"), is_refund=is_refund)
     if value == Money():
         value = money(properties.get("revenue"), is_refund=is_refund)
-    if value == Money() and is_refund and items is None and properties.get("products") not in (None, ""):
+    if value == Money() and is_refund and not items and properties.get("products") not in (None, "", []):
         value = Money(is_unknown=True)
     if name == "Order Cancelled":
         items = None
