@@ -50,27 +50,36 @@ def _whole(digits: str) -> int | Real:
 
 
 class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A JSON object of an event, parsed at its first use."""
+    """A JSON object of an event, parsed at its first use. ``below``: another one, whose fields count where it has none."""
 
     raw: Any  # msgspec.Raw, or bytes
     parsed: Any = None
+    below: Any = None
 
     @property
     def fields(self) -> dict[str, Json]:
         """All fields. The decoder of the event has checked that the text can be parsed."""
         if self.parsed is None:
-            try:
-                parsed = _objects.decode(self.raw) or {}
-            except msgspec.ValidationError:
-                parsed = cast("dict[str, object]", read_any(self.raw) or {})
-            force_setattr(self, "parsed", parsed)
+            fields = _fields(self.raw)
+            force_setattr(self, "parsed", fields if self.below is None else _fields(self.below) | fields)
         return cast("dict[str, Json]", self.parsed)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Document) and bytes(self.raw) == bytes(other.raw)
+        return isinstance(other, Document) and self._texts == other._texts
 
     def __hash__(self) -> int:
-        return hash(bytes(self.raw))
+        return hash(self._texts)
+
+    @property
+    def _texts(self) -> tuple[bytes, bytes]:
+        return bytes(self.raw), bytes(self.below or b"")
+
+
+def _fields(raw: msgspec.Raw | bytes) -> dict[str, object]:
+    try:
+        return _objects.decode(raw) or {}
+    except msgspec.ValidationError:
+        return cast("dict[str, object]", read_any(raw) or {})
 
 
 NO_DOCUMENT = Document(b"null")

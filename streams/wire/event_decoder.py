@@ -47,7 +47,6 @@ _TYPES = {
 # The trusted topic: only systems which may vouch for ids write to it, so erasures, aliases and unlinks count there.
 _PROFILES = INPUTS[0]
 _FLOAT = re.compile(rb"(-?\d+)\.0+")
-_documents = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _ContextTraits(msgspec.Struct, gc=False):
@@ -221,4 +220,4 @@ def _traits(fields: Envelope) -> Document:
     below = _document(_contexts.decode(context).traits)
     if below is NO_DOCUMENT or top is NO_DOCUMENT:
         return top if below is NO_DOCUMENT else below
-    return Document(msgspec.json.encode({**_documents.decode(below.raw), **_documents.decode(top.raw)}))
+    return Document(top.raw, below=below.raw)
