@@ -109,7 +109,6 @@ ONE_LETTER = {
 }  # fmt: skip
 
 
-@cache
 def folded(characters: str) -> str:
     """A text as tests compare it: case, spaces around and the spellings of one Persian letter do not count."""
     composed = unicodedata.normalize("NFC", characters).translate(ONE_LETTER).casefold()

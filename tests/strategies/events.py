@@ -84,7 +84,7 @@ def products(pick: Pick, of: Scene) -> list[Event]:
 
 
 ORDER_KINDS = ("complete", "complete", "complete", "complete", "refund", "refund", "refund", "cancel")
-MORE_ORDER_KINDS = (*("complete",) * 5, "update", "update", "cancel", "cancel", "refund", "refund")
+MORE_ORDER_KINDS = (*("complete",) * 6, *("update",) * 3, "cancel", "cancel", "refund", "refund")
 
 
 def order_body(pick: Pick, of: Scene) -> Event:
@@ -102,8 +102,13 @@ def refund(pick: Pick, of: Scene) -> Event:
     """An amount, products or nothing; now and then an amount below zero, or in some currency."""
     told = pick(REFUNDS)
     if "orders" in of.oddities:
-        told = pick((told, told, {"products": products(pick, of)}, {"total": -40}, {"total": 40} | pick(CURRENCIES)))
+        amount: Event = pick(({"total": -40}, {"total": 40} | pick(CURRENCIES)))
+        told = pick((told, amount, {"products": products(pick, of)}, {"products": without_prices(products(pick, of))}))
     return told
+
+
+def without_prices(lines: list[Event]) -> list[Event]:
+    return [{name: value for name, value in line.items() if name != "price"} for line in lines]
 
 
 def taken_back_body(pick: Pick, of: Scene) -> Event:
@@ -117,7 +122,7 @@ def completed(pick: Pick, of: Scene) -> Event:
 def order(pick: Pick, of: Scene) -> Event:
     """What an order is told to be."""
     values = (*VALUES, *ODD_TOTALS) if "numbers" in of.oddities else VALUES
-    lines: Event = {"products": products(pick, of)} if "orders" in of.oddities and pick((True, False)) else {}
+    lines: Event = {"products": products(pick, of)} if "orders" in of.oddities and pick(range(3)) else {}
     return pick(of.order_ids) | pick(values) | pick(CURRENCIES) | lines
 
 

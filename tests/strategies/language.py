@@ -8,7 +8,7 @@ Long because every condition has its own way to be met.
 from collections.abc import Callable
 from datetime import timedelta
 
-from tests.strategies.oddities import odd_name
+from tests.strategies.oddities import BOOLEANS, odd_name
 from tests.strategies.scene import START, Pick, Scene, merged
 from tests.strategies.values import AGES, APART, CONTEXTS, ODD_TESTS, PROPERTIES, SUMMED, TRAITS, Event
 
@@ -128,6 +128,8 @@ def event_part(pick: Pick, of: Scene) -> Event:
 
 def where_by(pick: Pick, of: Scene) -> Event:
     """Tests of one property or of two; where events are told oddly, also those that are about that."""
+    if "booleans" in of.oddities and pick(range(2)):
+        return {pick(BOOLEANS): pick((True, True, False))}
     if of.oddities and pick(range(3)) == 0:
         return pick(ODD_TESTS)
     return merged(pick(PROPERTIES[pick(of.fields)].tests) for _ in range(pick((1, 1, 1, 2))))

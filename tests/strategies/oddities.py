@@ -20,6 +20,7 @@ class Pick(Protocol):
 OFTEN = (True, True, False)
 NUMBERS = ("total", "revenue", "price", "quantity", "score")
 TEXTS = ("color", "category", "coupon")
+BOOLEANS = ("color", "coupon", "score")
 SINGLE = ("color", "category", "coupon", "score")
 NEW_FIELDS = {"product_id": "id", "order_id": "orderId", "cart_id": "cartId"}
 VERBS = {
@@ -118,6 +119,11 @@ def unreadable(pick: Pick, value: object) -> object:
     return pick(UNREADABLE)
 
 
+def as_boolean(pick: Pick, value: object) -> object:
+    """Something that is clearly true, or clearly false."""
+    return pick(("yes", " TRUE", 1, "1", "۱", 1.0, True, "no", "0", 0, False))
+
+
 def as_list(pick: Pick, value: object) -> object:
     return value if isinstance(value, list) else pick(([value], [value, "other"], ["other", value]))
 
@@ -156,6 +162,7 @@ PROPERTY_ODDITIES: dict[str, Callable[[Pick, Event], Event]] = {
     "signs": each(("total", "revenue", "price"), with_sign),
     "currencies": in_other_money,
     "texts": each(TEXTS, other_letters),
+    "booleans": each(BOOLEANS, as_boolean),
     "lists": with_other_lists,
     "fields": in_old_fields,
     "ids": each(("order_id", "product_id", "cart_id"), as_float),
@@ -211,7 +218,12 @@ EVENT_ODDITIES: dict[str, Callable[[Pick, Event], Event]] = {
 }
 # What is drawn where events are made: messages of orders, cart ids, lines, and times.
 DRAWN_ODDITIES = ("orders", "cart ids", "lines", "times")
-ODDITIES = (*DRAWN_ODDITIES, "orders", "cart ids", "lines", *PROPERTY_ODDITIES, *EVENT_ODDITIES)
+ODDITIES = (*DRAWN_ODDITIES, "orders", "orders", "cart ids", "lines", *PROPERTY_ODDITIES, *EVENT_ODDITIES)
+KINDS_FOR: dict[str, tuple[str, ...]] = {  # what has to be drawn more often, so that an oddity shows
+    "orders": ("order",) * 6,
+    "cart ids": ("cart", "cart", "order"),
+    "lines": ("cart", "cart"),
+}
 
 
 def told_oddly(pick: Pick, oddities: Sequence[str], event: Event) -> Event:

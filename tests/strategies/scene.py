@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
-from tests.strategies.oddities import ODDITIES, ordered
+from tests.strategies.oddities import KINDS_FOR, ODDITIES, ordered
 from tests.strategies.values import (
     CONTEXTS,
     MANY_ORDER_IDS,
@@ -119,10 +119,11 @@ class Scene(NamedTuple):
 def scene(pick: Pick, about: str | None = None) -> Scene:
     theme = about or pick(THEMES_DRAWN)
     of = THEMES[theme]
+    oddities = ordered([pick(ODDITIES) for _ in range(pick((0, 9)))])
     durations = {pick(of.durations) for _ in range(pick((1, 2, 3)))}
     return Scene(
         customers=pick(of.customers),
-        kinds=pick(of.kinds),
+        kinds=pick(of.kinds) + sum((KINDS_FOR.get(oddity, ()) for oddity in oddities), ()),
         durations=tuple(sorted(durations, key=DURATIONS.__getitem__)),
         products=some(pick, PRODUCTS),
         order_ids=some(pick, of.order_ids),
@@ -132,7 +133,7 @@ def scene(pick: Pick, about: str | None = None) -> Scene:
         traits=tuple(pick(TRAIT_CHOICES) for _ in range(pick((1, 2)))),
         contexts=tuple(pick(CONTEXT_CHOICES) for _ in range(pick((1, 2, 3)))),
         context_parts=of.contexts,
-        oddities=ordered([pick(ODDITIES) for _ in range(pick((0, 9)))]),
+        oddities=oddities,
     )
 
 
@@ -149,7 +150,7 @@ def steps(of: Scene) -> tuple[int, ...]:
         + (ITEM_RETENTION, *(ITEM_RETENTION + duration for duration in durations))
     )
     if "orders" in of.oddities:
-        options += (REPEAT, REPEAT, MINUTE) * len(durations)
+        options += (REPEAT, REPEAT, MINUTE, MINUTE, 2 * MINUTE) * len(durations)
     return options + TO_MIDNIGHT * len(durations) if of.theme == "calendar" else options
 
 
