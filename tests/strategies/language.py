@@ -128,8 +128,8 @@ def event_part(pick: Pick, of: Scene) -> Event:
 
 def where_by(pick: Pick, of: Scene) -> Event:
     """Tests of one property or of two; where events are told oddly, also those that are about that."""
-    if "booleans" in of.oddities and pick(range(2)):
-        return {pick(BOOLEANS): pick((True, True, False))}
+    if "booleans" in of.oddities and of.fields[0] in BOOLEANS and pick(range(3)):
+        return {of.fields[0]: bool(pick(range(3)))}
     if of.oddities and pick(range(3)) == 0:
         return pick(ODD_TESTS)
     return merged(pick(PROPERTIES[pick(of.fields)].tests) for _ in range(pick((1, 1, 1, 2))))

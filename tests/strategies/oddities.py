@@ -223,6 +223,8 @@ KINDS_FOR: dict[str, tuple[str, ...]] = {  # what has to be drawn more often, so
     "orders": ("order",) * 6,
     "cart ids": ("cart", "cart", "order"),
     "lines": ("cart", "cart"),
+    "signs": ("order", "order"),
+    "traits": ("identify", "identify"),
 }
 
 
