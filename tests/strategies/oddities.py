@@ -19,7 +19,7 @@ class Pick(Protocol):
 
 OFTEN = (True, True, False)
 NUMBERS = ("total", "revenue", "price", "quantity", "score")
-TEXTS = ("color", "category", "coupon")
+TEXTS = ("color", "category", "coupon", "city", "plan")
 BOOLEANS = ("color", "coupon", "score")
 SINGLE = ("color", "category", "coupon", "score")
 NEW_FIELDS = {"product_id": "id", "order_id": "orderId", "cart_id": "cartId"}
@@ -225,6 +225,7 @@ KINDS_FOR: dict[str, tuple[str, ...]] = {  # what has to be drawn more often, so
     "lines": ("cart", "cart"),
     "signs": ("order", "order"),
     "traits": ("identify", "identify"),
+    "texts": ("identify",),
 }
 
 
@@ -236,6 +237,9 @@ def told_oddly(pick: Pick, oddities: Sequence[str], event: Event) -> Event:
         properties = event.get("properties")
         if oddity in PROPERTY_ODDITIES and isinstance(properties, dict) and pick((True, False)):
             event = event | {"properties": PROPERTY_ODDITIES[oddity](pick, properties)}
+        traits = event.get("traits")
+        if oddity == "texts" and isinstance(traits, dict):
+            event = event | {"traits": PROPERTY_ODDITIES[oddity](pick, traits)}
     return event
 
 
