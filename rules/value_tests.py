@@ -10,7 +10,7 @@ See also: `rules.conditions` (which use them).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ import re2
 
 from rules.currencies import MONEY
 from rules.text_equality import fold
-from rules.values import Json, Path, Real, event_currency, money, number, read_property, shown_number, text
+from rules.values import Json, Path, Real, event_currency, members_of, money, number, read_property, shown_number, text
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -77,8 +77,9 @@ class ValueTest(msgspec.Struct, frozen=True):
         if value is None:
             return self == _ABSENT
         if not isinstance(value, list):
-            return self._meets_single(value, read) and not self._is_excluded(value, read)
-        members = list(_members(value))
+            asks_for_member = self.contains is not None and not isinstance(self.contains, str)
+            return not asks_for_member and self._meets_single(value, read) and not self._is_excluded(value, read)
+        members = list(members_of(value))
         return any(self._meets_single(member, read) for member in members) and not any(
             self._is_excluded(member, read) for member in members
         )
@@ -185,14 +186,6 @@ def _products(fields: dict[str, Json]) -> list[Json]:
     return [products if isinstance(products, dict) else fields]
 
 
-def _members(values: list[Json]) -> Iterator[Json]:
-    for value in values:
-        if isinstance(value, list):
-            yield from _members(value)
-        elif value is not None and value != "":
-            yield value
-
-
 ANYWHERE = PropertyTests()
 ENDS = NumberTest.__struct_fields__  # the names of a range's ends, as a definition has them
 # The keys of a test.
@@ -226,6 +219,9 @@ def _equal(scalar: Scalar, value: Json, read: NumberReader) -> bool:
 
 
 def _says(value: Json, words: tuple[str, ...]) -> bool:
+    if isinstance(value, Real):
+        micro = number(value)
+        return micro is not None and shown_number(micro) == int(words[-1])
     content = text(value)
     return content is not None and fold(content) in words
 

@@ -9,7 +9,7 @@ See also: `rules.number_text` (how numbers in texts are read), and `rules.curren
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
@@ -50,7 +50,7 @@ def _whole(digits: str) -> int | Real:
 
 
 class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A JSON object of an event, parsed at its first use. ``below``: another one, whose fields count where it has none."""
+    """A JSON object of an event, parsed at its first use; ``below``: one whose fields count where it has none."""
 
     raw: Any  # msgspec.Raw, or bytes
     parsed: Any = None
@@ -163,12 +163,21 @@ def text(value: Json) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def members_of(values: list[Json]) -> Iterator[Json]:
+    """The members of a list and of the lists in it, without those that are absent."""
+    for value in values:
+        if isinstance(value, list):
+            yield from members_of(value)
+        elif value is not None and value != "":
+            yield value
+
+
 def keys(value: Json, most: int) -> list[str]:
     """The keys by which values differ: of a single value, or of the first ``most`` different values in a list."""
     if not isinstance(value, list):
         return _key(value)
     distinct: dict[str, None] = {}
-    for member in value:
+    for member in members_of(value):
         distinct.update(dict.fromkeys(_key(member)))
         if len(distinct) == most:
             break

@@ -122,11 +122,12 @@ class OrderFact(msgspec.Struct, frozen=True):
         )
 
     def _lines(self, event: Event, currency: str) -> tuple[OrderLine, ...]:
-        """The products of an order or a refund, with prices in its currency."""
+        """The products of an order or a refund, with prices in its currency, else in that of the file."""
         assert event.items is not None
         lines = []
         for item in event.items[: order_fold.LINES_MAX]:
-            is_other = item.currency and currency and resolved(item.currency, self.currency) != currency
+            own = currency or self.currency or ""
+            is_other = item.currency and own and resolved(item.currency, self.currency) != own
             price = order_fold.UNREAD if is_other or item.is_unpriced else item.price
             lines.append((item.product, price, MICRO if item.quantity is None else item.quantity))
         return tuple(lines)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.currencies import MONEY, counts_in
+from rules.currencies import MONEY
 from rules.events import Event
 from rules.profile.short_ids import hashed_id
 from rules.value_tests import ANYWHERE, PropertyTests
-from rules.values import Json, Path, event_currency, keys, money, number, read_property
+from rules.values import Json, Path, event_currency, keys, members_of, money, number, read_property
 
 LISTED_MAX = 256  # the most values of one list that count
 
@@ -57,10 +57,17 @@ class PropertyReader(msgspec.Struct, frozen=True):
         value = read_property(fields, self.path)
         is_money = self.path[-1] in MONEY
         if self.distinct:
-            is_other = is_money and not counts_in(event_currency(fields), self.currency)
-            return () if is_other else tuple(hashed_id(key) for key in keys(value, self.most))
+            if is_money:
+                value = self._readable_money(value, fields)
+            return tuple(hashed_id(key) for key in keys(value, self.most))
         micro = money(value, event_currency(fields), self.currency) if is_money else number(value)
         return () if micro is None else (micro,)
+
+    def _readable_money(self, value: Json, fields: dict[str, Json]) -> list[Json]:
+        """The values, of a list or a single one, that are money of the file."""
+        currency = event_currency(fields)
+        members = members_of(value) if isinstance(value, list) else (value,)
+        return [member for member in members if money(member, currency, self.currency) is not None]
 
 
 def read(picked: EventFilter, reading: PropertyReader, event: Event) -> tuple[int, ...]:

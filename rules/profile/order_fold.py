@@ -174,8 +174,9 @@ def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int 
     listed = next((message.lines for message in reversed(contents) if message.lines and message.time >= since), ())
     total = 0
     for product, own_price, quantity in refund.lines:
-        price = next((price for line, price, _ in listed if is_same(line, product) and price is not None), own_price)
-        if price is None or price == UNREAD:
+        told = (price for line, price, _ in listed if is_same(line, product))
+        price = next((price for price in (*told, own_price) if price is not None and price != UNREAD), None)
+        if price is None:
             return None
         total += price * quantity // MICRO
     return total

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 MILLION = 1_000_000
@@ -68,6 +69,7 @@ def read_number(value: object) -> Number | None:
     return Number(millionths(str(value))) if math.isfinite(value) else UNREADABLE
 
 
+@cache
 def read_text(characters: str) -> Number:
     """A numeric text: a sign, a currency before or after, digits in groups or not."""
     match = WRITTEN.fullmatch(characters.strip().translate(DIGITS))

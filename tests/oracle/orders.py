@@ -157,8 +157,14 @@ def told_properties(messages: list[Fact]) -> Json:
     if not telling or telling[-1].properties is newest:
         return newest
     former = telling[-1].properties
-    own = {name: value for name, value in newest.items() if name not in AMOUNTS and name != "currency"}
-    return own | {name: former[name] for name in (*AMOUNTS, "currency") if name in former}
+    own = {name: value for name, value in newest.items() if name not in AMOUNTS}
+    return own | {name: in_its_currency(former[name], former) for name in AMOUNTS if name in former}
+
+
+def in_its_currency(value: object, properties: Json) -> object:
+    """An amount with the currency of its message, which another message may not name."""
+    told, code = read_number(value), named_currency(properties)
+    return f"{value} {code}" if code and told is not None and told.currency is None else value
 
 
 # --- refunds -----------------------------------------------------------------------------------
