@@ -7,9 +7,9 @@ and change when it was. So what is stored is a function of the set of cart event
 
 Bounds: item events more than 90 days before the newest cart event, and those before the newest 256 items of all events,
 do not count; nor do prices from more than 90 days before the newest cart event, or of products beyond the 256 with the
-newest prices. Where no event names a cart, an event that states the whole cart makes all before it void. Of an event
-that lists products, the first 256 count. The 16 carts that were touched last are told apart; of any other, events count
-as if they named none.
+newest prices. An event that states the whole cart and names none makes all item events void that come before it and
+name none. Of an event that lists products, the first 256 count. The 16 carts that were touched last are told apart; of any
+other, events count as if they named none.
 
 See also: `rules.facts.carts` (the fact that needs it).
 """
@@ -191,6 +191,9 @@ def _bound_lines(cart: Cart, frontier: int) -> None:
         return
     if len(lines) == 1 and len(lines[0].items) <= ITEMS_MAX and lines[0].time >= frontier:
         return
+    newest = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].kind == REPLACED and not lines[i].cart), 0)
+    if newest:
+        lines[:newest] = [line for line in lines[:newest] if line.cart]
     # Lines are ordered by time, so that dropping a line drops all lines before it.
     start, left = len(lines), ITEMS_MAX
     while start and left > 0 and lines[start - 1].time >= frontier:
@@ -199,7 +202,5 @@ def _bound_lines(cart: Cart, frontier: int) -> None:
         if len(line.items) > left:
             lines[start] = msgspec.structs.replace(line, items=line.items[:left])
         left -= max(1, len(line.items))
-        if line.kind == REPLACED and not cart.named:
-            break
     if start:
         del lines[:start]

@@ -29,8 +29,6 @@ from rules.profile import days, deduplication
 from rules.profile.days import Days
 from rules.profile.order_fold import (
     COMPLETED,
-    LINES_AGE_MS,
-    REFUNDED,
     CartEnd,
     Order,
     OrderMessage,
@@ -173,19 +171,8 @@ def _bound(orders: Orders, window: int | None, currency: str | None) -> None:
     while len(messages) > MESSAGES_MAX:
         _settle(orders, messages[0], currency)
         del messages[0]
-    _bound_lines(messages)
     for place in range(max((len(message.values) for message in messages), default=0)):
         _bound_values(messages, place)
-
-
-def _bound_lines(messages: list[OrderMessage]) -> None:
-    """Drop the products of orders that are too old for a refund of products, and had none."""
-    frontier = messages[-1].time - LINES_AGE_MS if messages else 0
-    for index, message in enumerate(messages):
-        if message.time >= frontier:
-            break
-        if message.lines and not any(other.order == message.order and other.kind == REFUNDED for other in messages):
-            messages[index] = msgspec.structs.replace(message, lines=())
 
 
 def _bound_values(messages: list[OrderMessage], place: int) -> None:

@@ -69,13 +69,23 @@ def open_carts(facts: Sequence[Fact], currency: str | None, retention_ms: int | 
     """What all open carts hold; None where none is open."""
     touches = still_counting(facts)
     carts, items, endings = carts_told_apart(touches), items_of(touches, currency), endings_of(facts, retention_ms)
+    voids = newest_whole_cart(touches, carts, items)
     fold = Fold()
     for what in in_time_order(touches, endings):
         if isinstance(what, Ending):
             fold.end(what)
         else:
-            fold.touch(what, carts[what.message_id], items[what.message_id])
+            is_void = voids is not None and carts[what.message_id] is None and moment_of(what) < voids
+            fold.touch(what, carts[what.message_id], items[what.message_id], is_void=is_void)
     return fold.result([what for what in touches if not is_over(what.time, carts[what.message_id], endings)], carts)
+
+
+def newest_whole_cart(
+    touches: list[Fact], carts: dict[str, str | None], items: dict[str, list[Item] | None]
+) -> tuple[int, str] | None:
+    """The newest event that states the whole cart and names none: item events before it that name none are void."""
+    stating = [what for what in touches if what.name in REPLACING and items[what.message_id] is not None]
+    return max((moment_of(what) for what in stating if carts[what.message_id] is None), default=None)
 
 
 def still_counting(facts: Sequence[Fact]) -> list[Fact]:
@@ -198,7 +208,11 @@ class Fold:
             self.quantities.pop(line, None)
             self.prices.pop(line, None)
 
-    def touch(self, what: Fact, cart: str | None, items: list[Item] | None) -> None:
+    def touch(self, what: Fact, cart: str | None, items: list[Item] | None, *, is_void: bool) -> None:
+        if is_void:  # but for the prices that it tells
+            for item in items or ():
+                self.tell_price(line_of(cart, item.properties), item)
+            return
         if what.name in REPLACING and items is not None:
             self.quantities = {line: held for line, held in self.quantities.items() if line.cart not in (cart, None)}
         for item in items or ():

@@ -290,9 +290,9 @@ class SilentRemovals(Fold):
 class Parted(Fold):
     """What is listed takes the place of nothing but the same cart's items."""
 
-    def touch(self, what: Fact, cart: str | None, items: list[Item] | None) -> None:
+    def touch(self, what: Fact, cart: str | None, items: list[Item] | None, *, is_void: bool) -> None:
         kept = {line: held for line, held in self.quantities.items() if line.cart is None and cart is not None}
-        super().touch(what, cart, items)
+        super().touch(what, cart, items, is_void=is_void)
         self.quantities = {**kept, **self.quantities}
 
 

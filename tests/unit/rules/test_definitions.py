@@ -339,7 +339,7 @@ def test_random_definitions_in_other_words() -> None:
         whens = {key: dict(when) for key, when in oracle.conditions_of(definitions).items()}
         expected = build(definitions, FILE)
         segments = {key: {"when": rewritten(when, rng), "title": "T"} for key, when in reversed(whens.items())}
-        actual = build({"segments": segments, "version": 1}, FILE)
+        actual = build({**definitions, "segments": segments}, FILE)
         assert fingerprints(actual) == fingerprints(expected), f"seed {seed}: {json.dumps(segments)}"
         assert actual.fingerprint == expected.fingerprint
         chosen = rng.choice(list(whens))

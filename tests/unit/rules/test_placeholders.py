@@ -35,7 +35,7 @@ from streams.wire.dead_letters import Undecodable
 from tests.support.partition_lives import Lives, Record
 
 # What decides the built-in file: of the version before placeholders, and to be changed only with what is stored.
-BUILT_IN_FINGERPRINT = "277d188c70da"
+BUILT_IN_FINGERPRINT = "5e3d26fa57c9"
 SEGMENTS = {
     "buyer": {"title": "Buyer", "when": {"performed": {"event": "Order Completed"}}},
     "abandoned_cart": {"title": "Abandoned", "when": {"cart": {"idle_for": "30m", "until": "30d"}}},
