@@ -143,10 +143,10 @@ def _letters(text: str) -> int:
     return bits
 
 
-def _is_near(one: str, other: str) -> bool:
+def _is_near(case: str, other: str) -> bool:
     """Whether the edit distance of two texts (Levenshtein's) is at most `NEAR_MAX`."""
     row = list(range(len(other) + 1))
-    for index, letter in enumerate(one, 1):
+    for index, letter in enumerate(case, 1):
         before, row[0] = row[0], index
         for place, character in enumerate(other, 1):
             before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (letter != character))

@@ -26,7 +26,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 class Item(msgspec.Struct, frozen=True, gc=False):
     """A product of an event; ``quantity`` and ``price`` in 10⁻⁶, ``None`` when the event states none that can be read.
 
-    ``product``: its id, else SKU, else name, with its SKU and variant where they are told (`rules.products`).
+    ``product``: its id, else SKU, else name, with its SKU and variant where they are told (`rules.profile.products`).
     ``currency``: that of the price, as `rules.currencies.money_currency` gives it. ``is_unpriced``: the price cannot be
     read.
     """

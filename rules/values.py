@@ -112,7 +112,7 @@ def read_property(fields: Json, path: Path) -> Json:
     """The value of a property of an event, under its name or an older one; `None` if there is none."""
     value = resolve_path(fields, path)
     if value is None and (others := _OTHER_NAMES.get(path[-1])) is not None:
-        return next((found for name in others if (found := resolve_path(fields, (*path[:-1], name))) is not None), None)
+        return next((hit for name in others if (hit := resolve_path(fields, (*path[:-1], name))) is not None), None)
     return value
 
 

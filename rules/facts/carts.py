@@ -89,17 +89,19 @@ class CartFact(msgspec.Struct, frozen=True):
         return changed or touched
 
     def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...], named: int) -> None:
-        known = {
+        readable = {
             cart.line_key(item.product, named): (time, message_id, item.price)
             for item in items
             if item.price is not None and counts_in(item.currency, self.currency)
         }
-        if known:
-            cart.price(current, known)
+        if readable:
+            cart.price(current, readable)
         unread = [
             key
             for item in items
-            if (item.is_unpriced or item.price is not None) and (key := cart.line_key(item.product, named)) not in known
+            if (item.is_unpriced or item.price is not None)
+            and (key := cart.line_key(item.product, named)) not in readable
+            and (key := cart.line_key(item.product, named)) not in readable
         ]
         if unread:
             cart.note_unpriced(current, time, unread)

@@ -8,8 +8,8 @@ and change when it was. So what is stored is a function of the set of cart event
 Bounds: item events more than 90 days before the newest cart event, and those before the newest 256 items of all events,
 do not count; nor do prices from more than 90 days before the newest cart event, or of products beyond the 256 with the
 newest prices. An event that states the whole cart and names none makes all item events void that come before it and
-name none. Of an event that lists products, the first 256 count. The 16 carts that were touched last are told apart; of any
-other, events count as if they named none.
+name none. Of an event that lists products, the first 256 count. The 16 carts that were touched last are told apart;
+of any other, events count as if they named none.
 
 See also: `rules.facts.carts` (the fact that needs it).
 """
@@ -36,7 +36,7 @@ CartTimes = tuple[int, int, int]  # the newest event of a cart, the newest of a 
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item event: its kind, its products (`rules.products.product_key`), and their quantities (10⁻⁶).
+    """One item event: its kind, its products (`rules.profile.products.product_key`), and their quantities (10⁻⁶).
 
     A quantity is ``None`` where none is stated. ``cart``: the hash of the cart that the event names.
     """

@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from rules.number_text import MICRO
-from rules.products import is_same
 from rules.profile.cart import ADDED, LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, line_key
 from rules.profile.order_fold import CartEnd
+from rules.profile.products import is_same
 
-_Key = tuple[int, str]  # the cart, and the product
+_LineKey = tuple[int, str]  # the cart, and the product
 
 
 class OpenCart(msgspec.Struct, gc=False):
@@ -32,7 +32,7 @@ class OpenCart(msgspec.Struct, gc=False):
     ``value``: in 10⁻¹², of the products whose price is known. ``is_unvalued``: the price of another one cannot be read.
     """
 
-    quantities: Mapping[_Key, int]
+    quantities: Mapping[_LineKey, int]
     touched: int = 0
     in_checkout: bool = False
     value: int = 0
@@ -49,16 +49,16 @@ NO_CART = OpenCart({})
 
 def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
     """Fold the cart events of a customer; ``ends``: when orders ended carts, ascending."""
-    known = [end._replace(cart=_named_then(cart, end)) for end in ends]
+    readable = [end._replace(cart=_named_then(cart, end)) for end in ends]
     # Cart events of so long ago count no longer, whatever they were.
     forgotten = cart.newest - LINES_AGE_MS - 1
-    all_ended = max([cart.bought, forgotten, *(end.time for end in known if not end.cart)])
-    ended = {UNNAMED_CART: max([all_ended, *(end.time for end in known)])}
+    all_ended = max([cart.bought, forgotten, *(end.time for end in readable if not end.cart)])
+    ended = {UNNAMED_CART: max([all_ended, *(end.time for end in readable)])}
     for named in cart.named:
-        ended[named] = max([all_ended, *(end.time for end in known if end.cart == named)])
+        ended[named] = max([all_ended, *(end.time for end in readable if end.cart == named)])
     # Everything up to the newest order that ended all carts is void.
     start = bisect_right(cart.lines, all_ended, key=lambda line: line.time)
-    quantities = _Fold(cart).of(cart.lines[start:], [end for end in known if end.time > all_ended])
+    quantities = _Fold(cart).of(cart.lines[start:], [end for end in readable if end.time > all_ended])
     opened = {of for of, _ in quantities} or {UNNAMED_CART, *cart.named}
     # An event that names no cart is one of each open cart, until an order ends what belongs to no cart.
     unnamed = ended[UNNAMED_CART]
@@ -87,10 +87,10 @@ class _Fold:
 
     def __init__(self, cart: Cart) -> None:
         self._named = cart.named
-        self._quantities: dict[_Key, int] = {}  # in the order in which the lines were last added to
+        self._quantities: dict[_LineKey, int] = {}  # in the order in which the lines were last added to
         self._newest: dict[int, int] = {}  # by cart, the index of its newest item event
 
-    def of(self, lines: Sequence[Line], ends: Sequence[CartEnd]) -> dict[_Key, int]:
+    def of(self, lines: Sequence[Line], ends: Sequence[CartEnd]) -> dict[_LineKey, int]:
         """The quantities after these events and ends, above 0."""
         waiting = list(reversed(ends))
         for index, line in enumerate(lines):
@@ -128,12 +128,12 @@ class _Fold:
             quantity = None if quantity is None else quantity - taken
 
 
-def _without(quantities: Mapping[_Key, int], cart: int) -> dict[_Key, int]:
+def _without(quantities: Mapping[_LineKey, int], cart: int) -> dict[_LineKey, int]:
     """The items but those of a cart and those without one."""
     return {key: quantity for key, quantity in quantities.items() if key[0] not in (cart, UNNAMED_CART)}
 
 
-def _worth(cart: Cart, quantities: Mapping[_Key, int], ended: Mapping[int, int]) -> tuple[int, bool]:
+def _worth(cart: Cart, quantities: Mapping[_LineKey, int], ended: Mapping[int, int]) -> tuple[int, bool]:
     """The value of these items, in 10⁻¹², at their newest known prices; whether one has a price that cannot be read."""
     value, is_unvalued = 0, False
     for (named, product), quantity in quantities.items():

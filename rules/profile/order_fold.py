@@ -8,7 +8,7 @@ The messages of an order are read in (time, message id) order, however they came
     Order Refunded    its value falls by the refund; a full refund ends it for good
 
 An order ends the carts of its customer when it first begins to stand, and at confirmations repeated within
-`REPEATED_WITHIN_MS`: later ones may come long after a new cart was begun.
+`REPEATED_WITHIN_MS`: later ones may come long after a new cart was start.
 
 An order and its refunds are compared in the order's own currency; a refund in another one is of unknown value, and
 lowers nothing. A refund of products without an amount is their price times quantity, where the order or the refund
@@ -24,7 +24,7 @@ import msgspec
 
 from rules.currencies import counts_in
 from rules.number_text import MICRO
-from rules.products import is_same
+from rules.profile.products import is_same
 from rules.times import DAY_MS, MINUTE_MS
 
 COMPLETED, REFUNDED, CANCELLED, UPDATED = 0, 1, 2, 3
@@ -64,12 +64,12 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Order(msgspec.Struct, frozen=True, gc=False):
     """An order that stands.
 
-    ``begun``: the completion at which it began to stand. ``content``: its newest completion or update. ``views``: those
+    ``start``: the completion at which it began to stand. ``content``: its newest completion or update. ``views``: those
     that it meets, as bits. ``value`` (10⁻⁶ of ``currency``): ``None`` if it is unknown. ``refunded``: what
     refunds took of it.
     """
 
-    begun: OrderMessage
+    start: OrderMessage
     content: OrderMessage
     views: int
     value: int | None
@@ -79,7 +79,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     @property
     def time(self) -> int:
         """When (ms) it began to stand."""
-        return self.begun.time
+        return self.start.time
 
 
 class CartEnd(NamedTuple):
@@ -89,11 +89,11 @@ class CartEnd(NamedTuple):
     cart: int
 
 
-_Key = tuple[bool, str]
+_OrderKey = tuple[bool, str]
 
 
-def _by_order(messages: Iterable[OrderMessage]) -> dict[_Key, list[OrderMessage]]:
-    by_order: dict[_Key, list[OrderMessage]] = {}
+def _by_order(messages: Iterable[OrderMessage]) -> dict[_OrderKey, list[OrderMessage]]:
+    by_order: dict[_OrderKey, list[OrderMessage]] = {}
     for message in messages:
         # An order id and a message id that happen to be the same text are two orders.
         key = (message.order is None, message.id if message.order is None else message.order)
@@ -103,8 +103,8 @@ def _by_order(messages: Iterable[OrderMessage]) -> dict[_Key, list[OrderMessage]
 
 def standing(messages: Iterable[OrderMessage]) -> list[Order]:
     """The orders that are neither cancelled nor fully refunded, ascending by when they began to stand."""
-    orders = [order for told in _by_order(messages).values() if (order := _formed(told)) is not None]
-    return sorted(orders, key=lambda order: (order.begun.time, order.begun.id))
+    orders = [order for stated in _by_order(messages).values() if (order := _formed(stated)) is not None]
+    return sorted(orders, key=lambda order: (order.start.time, order.start.id))
 
 
 def _formed(messages: Sequence[OrderMessage]) -> Order | None:
@@ -113,14 +113,14 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
         only = messages[0]
         if only.kind != COMPLETED:
             return None
-        return Order(only, only, only.views & only.total_views, _known(only.amount), only.currency, 0)
-    begun: OrderMessage | None = None
+        return Order(only, only, only.views & only.total_views, _readable(only.amount), only.currency, 0)
+    start: OrderMessage | None = None
     for message in messages:
         if message.kind == CANCELLED:
-            begun = None
-        elif message.kind == COMPLETED and begun is None:
-            begun = message
-    if begun is None:
+            start = None
+        elif message.kind == COMPLETED and start is None:
+            start = message
+    if start is None:
         return None
     has_refunds = any(message.kind == REFUNDED for message in messages)
     # A full refund is for good: neither a completion nor an update that comes after it undoes it.
@@ -130,7 +130,7 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
     valued = _valued(contents)
     refunded = sum(_refunds(messages)) if has_refunds else 0
     views = contents[-1].views & valued.total_views
-    return Order(begun, contents[-1], views, _known(valued.amount), valued.currency, refunded)
+    return Order(start, contents[-1], views, _readable(valued.amount), valued.currency, refunded)
 
 
 def _contents(messages: Sequence[OrderMessage]) -> list[OrderMessage]:
@@ -142,7 +142,7 @@ def _valued(contents: Sequence[OrderMessage]) -> OrderMessage:
     return next((message for message in reversed(contents) if message.amount is not None), contents[-1])
 
 
-def _known(amount: int | None) -> int | None:
+def _readable(amount: int | None) -> int | None:
     return None if amount == UNREAD else amount
 
 
@@ -150,9 +150,9 @@ def _is_fully_refunded(messages: Sequence[OrderMessage]) -> bool:
     """Whether these messages refund all: without an amount and products, or as much as the order's known value."""
     if any(message.kind == REFUNDED and message.amount is None and not message.lines for message in messages):
         return True
-    contents, known = _contents(messages), _refunds(messages)
-    value = _known(_valued(contents).amount) if contents else None
-    return value is not None and bool(known) and sum(known) >= value
+    contents, readable = _contents(messages), _refunds(messages)
+    value = _readable(_valued(contents).amount) if contents else None
+    return value is not None and bool(readable) and sum(readable) >= value
 
 
 def _refunds(messages: Sequence[OrderMessage]) -> list[int]:
@@ -164,7 +164,9 @@ def _refunds(messages: Sequence[OrderMessage]) -> list[int]:
         for message in messages
         if message.kind == REFUNDED and (not message.currency or not currency or message.currency == currency)
     ]
-    amounts = [_of_products(refund, contents) if refund.amount is None else _known(refund.amount) for refund in refunds]
+    amounts = [
+        _of_products(refund, contents) if refund.amount is None else _readable(refund.amount) for refund in refunds
+    ]
     return [amount for amount in amounts if amount is not None]
 
 
@@ -174,8 +176,8 @@ def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int 
     listed = next((message.lines for message in reversed(contents) if message.lines and message.time >= since), ())
     total = 0
     for product, own_price, quantity in refund.lines:
-        told = (price for line, price, _ in listed if is_same(line, product))
-        price = next((price for price in (*told, own_price) if price is not None and price != UNREAD), None)
+        stated = (price for line, price, _ in listed if is_same(line, product))
+        price = next((price for price in (*stated, own_price) if price is not None and price != UNREAD), None)
         if price is None:
             return None
         total += price * quantity // MICRO
@@ -196,8 +198,8 @@ def cart_ends(messages: Iterable[OrderMessage]) -> list[CartEnd]:
 
     An order that stands again after a cancel ends none.
     """
-    first: dict[_Key, int] = {}
-    cancelled: set[_Key] = set()
+    first: dict[_OrderKey, int] = {}
+    cancelled: set[_OrderKey] = set()
     ends = []
     for message in messages:
         key = (message.order is None, message.id if message.order is None else message.order)

@@ -192,7 +192,7 @@ def _settle(orders: Orders, oldest: OrderMessage, currency: str | None) -> None:
     """Settle an order whose only completion is about to be dropped."""
     if oldest.kind != COMPLETED or _is_repeated(orders.messages, oldest):
         return
-    order = next((order for order in standing(orders.messages) if order.begun is oldest), None)
+    order = next((order for order in standing(orders.messages) if order.start is oldest), None)
     if order is None:
         return
     settled = orders.settled = orders.settled or Settled()

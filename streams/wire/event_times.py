@@ -26,7 +26,7 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 
     A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
     """
-    time = _told(fields)
+    time = _stated(fields)
     if time is None:
         if record_time is None:
             raise Rejected("no_timestamp")
@@ -40,7 +40,7 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
     return record_time
 
 
-def _told(fields: Envelope) -> int | None:
+def _stated(fields: Envelope) -> int | None:
     """The time (ms) that the client told, corrected; `None`: it told none. Raises `Rejected`."""
     timestamp, original = fields.timestamp, fields.originalTimestamp
     if isinstance(timestamp, str) and timestamp.strip():

@@ -25,7 +25,7 @@ from rules.event_names import (
     WISHLIST_ADDED,
 )
 from rules.events import Item
-from rules.products import product_key
+from rules.profile.products import product_key
 from streams.wire.segment_spec import NOTHING, Product, Properties
 from streams.wire.values import Amount, amount, identity, is_unreadable_id, signed_amount
 
@@ -57,14 +57,14 @@ class ShopFields(msgspec.Struct, gc=False):
     unread: tuple[str, ...] = ()
 
 
-_NOTHING_TOLD = ShopFields()
+_NO_FIELDS = ShopFields()
 
 
 def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
     """The fields of an event with a name of the shop."""
     is_of_order = name in ORDER_NAMES
     if not is_of_order and name not in CART_NAMES:
-        return _NOTHING_TOLD  # of a browse event no value is stored unless a rule asks for it
+        return _NO_FIELDS  # of a browse event no value is stored unless a rule asks for it
     given = _NO_PROPERTIES if bytes(raw)[:1] != b"{" else _properties.decode(raw)
     unread: list[str] = []
     currency = _event_currency(given.currency, unread)

@@ -79,16 +79,16 @@ def fold(text: str) -> str:
 
 
 def _word_conditions() -> dict[str, Condition]:
-    found: dict[str, Condition] = {}
+    hit: dict[str, Condition] = {}
     for index, (word, _, _) in enumerate(WORDS):
-        found |= {
+        hit |= {
             f"is_{index}": {"trait": {"word": word}},
             f"in_{index}": {"trait": {"word": {"in": ["nothing", word]}}},
             f"not_in_{index}": {"trait": {"word": {"not_in": [word]}}},
             f"contains_{index}": {"trait": {"word": {"contains": word}}},
             f"where_{index}": performed("Signed Up", {"word": word}),
         }
-    return found
+    return hit
 
 
 FILES["words"] = document(_word_conditions())
@@ -124,11 +124,11 @@ def identify(message: str, minutes: float, /, **traits: Any) -> Event:
 def of_tags(value: Any) -> set[str]:
     """The segments of the tests of `tags`."""
     members = [value] if isinstance(value, str) and value else value if isinstance(value, list) else []
-    texts = [fold(one) for one in members]
+    texts = [fold(case) for case in members]
     if not texts:
         return {"no_tags"}
-    found = {"tags"} | ({"new", "new_in"} if "new" in texts else {"new_not_in"})
-    return found | ({"new_contains"} if any("new" in text for text in texts) else set())
+    hit = {"tags"} | ({"new", "new_in"} if "new" in texts else {"new_not_in"})
+    return hit | ({"new_contains"} if any("new" in text for text in texts) else set())
 
 
 def words() -> Iterator[Case]:
@@ -184,8 +184,8 @@ def values() -> Iterator[Case]:
         right = of_tags(value)
         sent = identify("m", 0, tags=value)
         yield make(f"tags {label(value)}", ("R36", "R34"), "traits", [sent], right)
-        kept = {"new_not_contains"} if "tags" in right and "new_contains" not in right else set()
-        yield make(f"tags {label(value)} without new", ("R36",), "exact", [sent], kept)
+        rest = {"new_not_contains"} if "tags" in right and "new_contains" not in right else set()
+        yield make(f"tags {label(value)} without new", ("R36",), "exact", [sent], rest)
     for text, exact, small in (
         ("Gold", True, False),
         ("gold", False, True),
@@ -274,21 +274,21 @@ FILES["items"] = document(
 )
 
 
-def _categories(one: dict[str, Any]) -> list[str]:
-    value = one.get("category")
+def _categories(case: dict[str, Any]) -> list[str]:
+    value = case.get("category")
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _price(one: dict[str, Any]) -> Fraction | None:
-    value = one.get("price")
+def _price(case: dict[str, Any]) -> Fraction | None:
+    value = case.get("price")
     amount = AMOUNTS.get(value) if isinstance(value, str) else value
     return None if amount is None else Fraction(amount)
 
 
 def of_products(products: tuple[dict[str, Any], ...]) -> set[str]:
     """The segments of an order of these products."""
-    categories = [text for one in products for text in _categories(one)]
-    prices = [price for one in products if (price := _price(one)) is not None]
+    categories = [text for case in products for text in _categories(case)]
+    prices = [price for case in products if (price := _price(case)) is not None]
     tests = {
         "tea": any(fold(text) == "tea" for text in categories),
         "tea_in": any(fold(text) in ("tea", "coffee") for text in categories),
@@ -303,10 +303,10 @@ def of_products(products: tuple[dict[str, Any], ...]) -> set[str]:
     return {key for key, holds in tests.items() if holds}
 
 
-def has_item(one: dict[str, Any]) -> bool:
+def has_item(case: dict[str, Any]) -> bool:
     """A tea above 50."""
-    price = _price(one)
-    return price is not None and price > 50 and any(fold(text) == "tea" for text in _categories(one))
+    price = _price(case)
+    return price is not None and price > 50 and any(fold(text) == "tea" for text in _categories(case))
 
 
 def products_of_orders() -> Iterator[Case]:

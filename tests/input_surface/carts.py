@@ -52,9 +52,9 @@ def products() -> Iterator[Case]:
         events = [added("m1", 0, product_id=value, price=10), added("m2", 1, product_id=value, price=20)]
         name = f"product_id {label(value)} alone is one unnamed product"
         yield make(name, ("R22",), "carts", events, of_cart(cart(40, 2)))
-    for one, other in (("a", "b"), ("A", "a"), (1, 2), ("08", "8")):
-        events = [added("m1", 0, product_id=one, price=10), removed("m2", 1, product_id=other)]
-        name = f"product_id {label(one)} is not {label(other)}"
+    for case, other in (("a", "b"), ("A", "a"), (1, 2), ("08", "8")):
+        events = [added("m1", 0, product_id=case, price=10), removed("m2", 1, product_id=other)]
+        name = f"product_id {label(case)} is not {label(other)}"
         yield make(name, ("R22", "R15"), "carts", events, of_cart(cart(10, 1)))
 
 
@@ -120,8 +120,8 @@ def lists() -> Iterator[Case]:
             yield make(f"{name} with products {shown}", ("R23", "R31"), "carts", [start, viewed], of_cart(right))
     none: tuple[Any, ...] = (None, "", [], "hat", 5, True)
     for value in none:
-        one = added("m1", 0, product_id="a", price=10, products=value)
-        yield make(f"added beside products {label(value)}", ("R23", "R31"), "carts", [one], of_cart(cart(10, 1)))
+        case = added("m1", 0, product_id="a", price=10, products=value)
+        yield make(f"added beside products {label(value)}", ("R23", "R31"), "carts", [case], of_cart(cart(10, 1)))
 
 
 def cart_prices() -> Iterator[Case]:

@@ -46,8 +46,8 @@ def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     inner: Any = value
     for name in reversed(path):
         inner = without_absent({name: inner})
-    found: dict[str, Any] = inner
-    return found
+    hit: dict[str, Any] = inner
+    return hit
 
 
 def attributes() -> Iterator[Case]:

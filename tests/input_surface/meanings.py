@@ -304,5 +304,5 @@ def money(form: Form, event_currency: str | Unknown | None, file_currency: str) 
 
 def quantity(form: Form) -> Fraction | None:
     """The value as a quantity: None where it counts as absent."""
-    known = isinstance(form.amount, Fraction) and form.amount >= 0 and form.currency is None
-    return form.amount if known and isinstance(form.amount, Fraction) else None
+    readable = isinstance(form.amount, Fraction) and form.amount >= 0 and form.currency is None
+    return form.amount if readable and isinstance(form.amount, Fraction) else None

@@ -49,7 +49,7 @@ def line(event: Event | str) -> str:
     if isinstance(event, str):
         return event
     text = json.dumps(event, ensure_ascii=False)
-    return re.sub(f'"{RAW}(.*?){RAW}"', lambda found: str(json.loads(f'"{found.group(1)}"')), text)
+    return re.sub(f'"{RAW}(.*?){RAW}"', lambda hit: str(json.loads(f'"{hit.group(1)}"')), text)
 
 
 def label(value: object) -> str:
@@ -98,7 +98,7 @@ def make(
         name=name,
         rules=tuple(rules),
         file=file,
-        lines=tuple(line(one) for one in events),
+        lines=tuple(line(case) for case in events),
         right={customer: frozenset(keys) for customer, keys in per_customer.items()},
         refused=dict(refused or {}),
         undecided=frozenset(undecided or ()),

@@ -66,8 +66,8 @@ def spellings(name: str) -> dict[str, None]:
     mixed = f"{words[0]}_{'-'.join(words[1:])}"
     camel = words[0].lower() + "".join(word.capitalize() for word in words[1:])
     around = [f" {name}", f"{name} ", f"  {name.lower()}\n", f"\t{'_'.join(words)}"]
-    found = [*joined, *map(str.lower, joined), *map(str.upper, joined), mixed, mixed.lower(), camel, *around]
-    return dict.fromkeys(found)
+    hit = [*joined, *map(str.lower, joined), *map(str.upper, joined), mixed, mixed.lower(), camel, *around]
+    return dict.fromkeys(hit)
 
 
 def reserved() -> Iterator[Case]:

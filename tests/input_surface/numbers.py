@@ -25,7 +25,7 @@ FILE_CURRENCIES: Final = {"orders": "EUR", "orders_usd": "USD", "orders_cad": "C
 A_FEW: Final = tuple(form for form in MONEY if form.raw in (49.9, "49.90", "49,90 €", "$49.90", "£49.90", "free", None))
 
 
-def known(amount: Amount) -> Fraction | None:
+def readable(amount: Amount) -> Fraction | None:
     """The number, or None where there is none."""
     return amount if isinstance(amount, Fraction) else None
 
@@ -35,7 +35,7 @@ def totals() -> Iterator[Case]:
     for file, currency in FILE_CURRENCIES.items():
         for form in MONEY:
             undecided = {key for key in of_orders([Order(Fraction(0)), Order(Fraction(10**9))]) if key[:5] == "total"}
-            right = of_orders([Order(known(money(form, None, currency)))])
+            right = of_orders([Order(readable(money(form, None, currency)))])
             for field in ("total", "revenue") if file == "orders" else ("total",):
                 yield make(
                     f"{file}: {field} {label(form.raw)}",
@@ -51,7 +51,7 @@ def totals_with_revenue() -> Iterator[Case]:
     """An absent total is replaced by revenue, an unknown one is not."""
     for form in MONEY:
         amount = money(form, None, "EUR")
-        value = Fraction(50) if amount is ABSENT else known(amount)
+        value = Fraction(50) if amount is ABSENT else readable(amount)
         if form in LISTS:
             continue
         yield make(
@@ -76,7 +76,7 @@ def currencies() -> Iterator[Case]:
                     (*form.rules, "R10"),
                     file,
                     [track("Order Completed", "m", 0, order_id="1", total=form.raw, currency=value)],
-                    of_orders([Order(known(amount))]),
+                    of_orders([Order(readable(amount))]),
                 )
 
 
@@ -123,7 +123,7 @@ def refunds() -> Iterator[Case]:
             amount = -form.amount
         for field in ("total", "revenue"):
             full = amount is ABSENT or (isinstance(amount, Fraction) and amount >= 100)
-            left = [] if full else [Order(Fraction(100), known(amount) or Fraction(0))]
+            left = [] if full else [Order(Fraction(100), readable(amount) or Fraction(0))]
             yield make(
                 f"refund of 100 with {field} {label(form.raw)}",
                 (*form.rules, "R16"),
@@ -140,7 +140,7 @@ def prices() -> Iterator[Case]:
     """Each form of a price: in a cart alone, beside another product, and in a test of `where`."""
     for form in MONEY:
         amount = money(form, None, "EUR")
-        price = Fraction(0) if amount is ABSENT else known(amount)
+        price = Fraction(0) if amount is ABSENT else readable(amount)
         complete = price is not None
         alone = Cart(price or Fraction(0), Fraction(1), complete)
         both = Cart((price or Fraction(0)) + 20, Fraction(2), complete)
@@ -156,7 +156,7 @@ def prices() -> Iterator[Case]:
         view = track("Product Viewed", "m", 0, product_id="a", price=form.raw)
         steps = ladder("price", LADDER, Fraction(0)) | ladder("price", LADDER, Fraction(10**9))
         undecided = steps if form in LISTS else None
-        right = of_price(known(amount))
+        right = of_price(readable(amount))
         yield make(f"viewed at {name}", (*form.rules, "R31"), "prices", [view], right, undecided=undecided)
 
 
@@ -167,13 +167,13 @@ def price_currencies() -> Iterator[Case]:
             if form.currency and _contradicts(form, meaning, "EUR"):
                 continue
             amount = money(form, meaning, "EUR")
-            price = Fraction(0) if amount is ABSENT else known(amount)
+            price = Fraction(0) if amount is ABSENT else readable(amount)
             name = f"{label(form.raw)} in {label(value)}"
             added = track("Product Added", "m", 0, product_id="a", price=form.raw, currency=value)
             cart = Cart(price or Fraction(0), Fraction(1), price is not None)
             yield make(f"added at {name}", (*form.rules, "R10", "R13"), "carts", [added], of_cart(cart))
             view = track("Product Viewed", "m", 0, product_id="a", price=form.raw, currency=value)
-            yield make(f"viewed at {name}", (*form.rules, "R10"), "prices", [view], of_price(known(amount)))
+            yield make(f"viewed at {name}", (*form.rules, "R10"), "prices", [view], of_price(readable(amount)))
 
 
 def quantities() -> Iterator[Case]:
@@ -183,8 +183,8 @@ def quantities() -> Iterator[Case]:
         added = Fraction(1) if given is None else given
         name = label(form.raw)
         if added * 10 < 10**12:
-            one = track("Product Added", "m", 0, product_id="a", price=10, quantity=form.raw)
-            yield make(f"quantity {name}", (*form.rules, "R14"), "carts", [one], of_cart(Cart(10 * added, added)))
+            case = track("Product Added", "m", 0, product_id="a", price=10, quantity=form.raw)
+            yield make(f"quantity {name}", (*form.rules, "R14"), "carts", [case], of_cart(Cart(10 * added, added)))
         left = Fraction(0) if given is None else max(Fraction(0), 5 - given)
         removed = [
             track("Product Added", "m1", 0, product_id="a", price=10, quantity=5),

@@ -43,16 +43,16 @@ def ids() -> Iterator[Case]:
         name = f"refund of {here} {label(first)} by {there} {label(second)}"
         yield make(name, ("R16", "R21"), "orders", events, of_orders([order(50)]))
     for field, value in product(ID_FIELDS, NO_ID):
-        events = [completed(f"m{one}", one, **{field: value, "total": 60}) for one in (1, 2)]
+        events = [completed(f"m{case}", case, **{field: value, "total": 60}) for case in (1, 2)]
         name = f"two orders with {field} {label(value)}"
         yield make(name, ("R18", "R21", "R7"), "orders", events, of_orders([order(60), order(60)]))
         for verb in ("Order Refunded", "Order Cancelled"):
             events = [completed("m1", 0, order_id="1", total=60), track(verb, "m2", 1, **{field: value})]
             name = f"{verb} with {field} {label(value)} touches none"
             yield make(name, ("R16", "R19", "R21"), "orders", events, of_orders([order(60)]))
-    for one, other in (("77", "78"), (77, 78), ("A", "a"), ("77", "77A"), ("077", "77")):
-        events = [completed("m1", 0, order_id=one, total=60), completed("m2", 1, order_id=other, total=60)]
-        name = f"orders {label(one)} and {label(other)} are two"
+    for case, other in (("77", "78"), (77, 78), ("A", "a"), ("77", "77A"), ("077", "77")):
+        events = [completed("m1", 0, order_id=case, total=60), completed("m2", 1, order_id=other, total=60)]
+        name = f"orders {label(case)} and {label(other)} are two"
         yield make(name, ("R18", "R21"), "orders", events, of_orders([order(60), order(60)]))
 
 
@@ -196,7 +196,7 @@ def refund_products() -> Iterator[Case]:
 
 def ends_carts() -> Iterator[Case]:
     """Which carts an order ends, whatever its value."""
-    one = Cart(Fraction(10), Fraction(1))
+    case = Cart(Fraction(10), Fraction(1))
     put = track("Product Added", "m1", 0, product_id="a", price=10)
     values: tuple[Any, ...] = (ABSENT, None, "", 9, "$49.90", "free", True, {}, [], -5, 10**12, "x" * 3000)
     for total in values:
@@ -208,7 +208,7 @@ def ends_carts() -> Iterator[Case]:
             f"an order with order_id {label(value)} ends the cart", ("R20", "R21"), "carts", events, of_cart(None)
         )
     for minutes, ended in ((2, True), (4.99, True), (5, True), (5.01, False), (60, False)):
-        right = of_cart(None if ended else one)
+        right = of_cart(None if ended else case)
         events = [completed("m0", -1, order_id="1", total=9), put, completed("m2", -1 + minutes, order_id="1", total=9)]
         yield make(f"a repeat {minutes} minutes after the order", ("R20",), "carts", events, right)
     for stop, again in product((2, 3), (4, 60)):
@@ -219,10 +219,10 @@ def ends_carts() -> Iterator[Case]:
             completed("m3", 10 + again, order_id="1", total=9),
         ]
         name = f"an order that stands again after {stop} and {again} minutes ends none"
-        yield make(name, ("R20", "R19"), "carts", events, of_cart(one))
+        yield make(name, ("R20", "R19"), "carts", events, of_cart(case))
     for verb in ("Order Updated", "Order Refunded", "Order Cancelled"):
         events = [put, track(verb, "m2", 5, order_id="1", total=9)]
-        yield make(f"{verb} ends no cart", ("R20",), "carts", events, of_cart(one))
+        yield make(f"{verb} ends no cart", ("R20",), "carts", events, of_cart(case))
 
 
 def cases() -> Iterator[Case]:

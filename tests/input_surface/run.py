@@ -23,7 +23,7 @@ class Difference:
     what: str
 
     def __str__(self) -> str:
-        lines = "\n    ".join(one[:400] for one in self.case.lines)
+        lines = "\n    ".join(case[:400] for case in self.case.lines)
         return f"{self.case.name} [{self.case.file}; {' '.join(self.case.rules)}]: {self.what}\n    {lines}"
 
 
@@ -38,11 +38,11 @@ class Outcome:
 def replay(lines: Sequence[str], file: str, folder: Path) -> Outcome:
     """Run the product's `replay` over the lines."""
     events, definitions = folder / f"{file}.jsonl", folder / f"{file}.yaml"
-    events.write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
+    events.write_text("".join(f"{case}\n" for case in lines), encoding="utf-8")
     definitions.write_text(text_of(file), encoding="utf-8")
     command = [sys.executable, "-m", "streams", "replay", str(events), "--definitions", str(definitions)]
     done = subprocess.run([*command, "--until", UNTIL], capture_output=True, text=True, encoding="utf-8", check=False)
-    refused = {int(found[1]): found[2] for found in map(REFUSAL.match, done.stderr.splitlines()) if found}
+    refused = {int(hit[1]): hit[2] for hit in map(REFUSAL.match, done.stderr.splitlines()) if hit}
     if done.returncode not in (0, 1) or (done.returncode == 1 and not refused):
         raise RuntimeError(f"replay with {file}.yaml: {done.stderr[-2000:]}")
     segments: dict[str, frozenset[str]] = {}
@@ -58,28 +58,28 @@ def differences(cases: Sequence[Case], file: str, folder: Path) -> list[Differen
     first: list[int] = []  # number of the first line of each case
     for index, case in enumerate(cases):
         first.append(len(lines) + 1)
-        lines += [one.replace(MARK, f"{index}-") for one in case.lines]
+        lines += [case.replace(MARK, f"{index}-") for case in case.lines]
     outcome = replay(lines, file, folder)
-    found = []
+    hit = []
     for index, case in enumerate(cases):
         sentences = [*_refusals(case, first[index], outcome), *_memberships(case, index, outcome)]
         if sentences:
-            found.append(Difference(case, "; ".join(sentences)))
-    return found
+            hit.append(Difference(case, "; ".join(sentences)))
+    return hit
 
 
 def _refusals(case: Case, first: int, outcome: Outcome) -> list[str]:
     numbers = range(1, len(case.lines) + 1)
-    given = {one: outcome.refused[first + one - 1] for one in numbers if first + one - 1 in outcome.refused}
+    given = {case: outcome.refused[first + case - 1] for case in numbers if first + case - 1 in outcome.refused}
     return [] if given == dict(case.refused) else [f"refused {given or 'none'}, right {dict(case.refused) or 'none'}"]
 
 
 def _memberships(case: Case, index: int, outcome: Outcome) -> list[str]:
     compared = own_keys(case.file) - case.undecided
-    found = []
+    hit = []
     for customer, right in case.right.items():
         given = outcome.segments.get(customer.replace(MARK, f"{index}-"), frozenset()) & compared
         if given != right & compared:
             more, less = sorted(given - right), sorted(right & compared - given)
-            found.append(f"{customer}: wrongly in {more}, missing in {less}")
-    return found
+            hit.append(f"{customer}: wrongly in {more}, missing in {less}")
+    return hit

@@ -16,11 +16,11 @@ CASES = tuple(all_cases())
 @pytest.mark.parametrize("file", FILES)
 def test_memberships_and_refusals_are_the_right_ones(file: str, tmp_path: Path) -> None:
     """Each case of the file gives its right value."""
-    found = differences([case for case in CASES if case.file == file], file, tmp_path)
-    if found:
-        rules = Counter(rule for one in found for rule in one.case.rules)
-        shown = "\n".join(map(str, found[:20]))
-        pytest.fail(f"{len(found)} differences; by rule {dict(rules.most_common())}\n{shown}", pytrace=False)
+    hit = differences([case for case in CASES if case.file == file], file, tmp_path)
+    if hit:
+        rules = Counter(rule for case in hit for rule in case.case.rules)
+        shown = "\n".join(map(str, hit[:20]))
+        pytest.fail(f"{len(hit)} differences; by rule {dict(rules.most_common())}\n{shown}", pytrace=False)
 
 
 def test_every_written_rule_has_cases() -> None:

@@ -104,32 +104,32 @@ def corrected() -> Iterator[Case]:
     """A client clock is corrected by what sending and receiving tell, beyond a minute."""
     for seconds in (600, 86_400, 61, 60.5, 60, 59, 1, 0, -1, -59, -60, -60.5, -61, -600, -86_400):
         for start in (-30, 30, -700, 700):
-            told = ORDER + timedelta(seconds=start)
-            sent = told + timedelta(seconds=2)
+            stated = ORDER + timedelta(seconds=start)
+            sent = stated + timedelta(seconds=2)
             received = sent + timedelta(seconds=seconds)
             moved = start + (seconds if abs(seconds) > 60 else 0)
             both = {"sentAt": _text(sent), "receivedAt": _text(received)}
             for field in ("originalTimestamp", "timestamp"):
-                events = [item(**{field: _text(told)}, **both), PAID]
+                events = [item(**{field: _text(stated)}, **both), PAID]
                 right = OPEN if moved > 0 else of_cart(None)
                 name = f"{field} {start} s from the order, received {seconds} s after sent"
                 yield make(name, ("R28",), "carts", events, right)
-            events = [item(timestamp=_text(told), originalTimestamp=_text(sent), **both), PAID]
+            events = [item(timestamp=_text(stated), originalTimestamp=_text(sent), **both), PAID]
             name = f"both times {start} s from the order, received {seconds} s after sent"
             yield make(name, ("R28",), "carts", events, OPEN if start > 0 else of_cart(None))
     values: tuple[Any, ...] = (ABSENT, None, "", "x", "2026-03-02T09:00:00", 5, True, {}, [], "x" * 3000)
     for value in values:
         for field, other in (("sentAt", "receivedAt"), ("receivedAt", "sentAt")):
             for start in (-30, 30):
-                told = ORDER + timedelta(seconds=start)
+                stated = ORDER + timedelta(seconds=start)
                 far = ORDER + timedelta(seconds=-3600 * start)
-                events = [item(originalTimestamp=_text(told), **{field: value, other: _text(far)}), PAID]
+                events = [item(originalTimestamp=_text(stated), **{field: value, other: _text(far)}), PAID]
                 right = OPEN if start > 0 else of_cart(None)
                 name = f"{start} s from the order, {field} {label(value)}"
                 yield make(name, ("R28", "R31"), "carts", events, right)
-    told = ORDER - timedelta(seconds=30)
-    for name, text in written(told + timedelta(minutes=10)).items():
-        events = [item(originalTimestamp=_text(told), sentAt=_text(told), receivedAt=text), PAID]
+    stated = ORDER - timedelta(seconds=30)
+    for name, text in written(stated + timedelta(minutes=10)).items():
+        events = [item(originalTimestamp=_text(stated), sentAt=_text(stated), receivedAt=text), PAID]
         yield make(f"receivedAt with {name}", ("R28", "R27"), "carts", events, OPEN)
 
 

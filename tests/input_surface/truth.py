@@ -66,10 +66,10 @@ def tests(prefix: str, steps: Sequence[str], form: Any) -> dict[str, Condition]:
 
 def ladder(prefix: str, steps: Sequence[str], low: Fraction, *, complete: bool = True) -> set[str]:
     """The keys of the steps that a value meets; of a value with an unknown part only those of at least."""
-    found = {f"{prefix}_ge_{slug(step)}" for step in steps if low >= Fraction(step)}
+    hit = {f"{prefix}_ge_{slug(step)}" for step in steps if low >= Fraction(step)}
     if complete:
-        found |= {f"{prefix}_le_{slug(step)}" for step in steps if low <= Fraction(step)}
-    return found
+        hit |= {f"{prefix}_le_{slug(step)}" for step in steps if low <= Fraction(step)}
+    return hit
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,23 @@ class Cart:
 
 def of_orders(orders: Sequence[Order]) -> set[str]:
     """The segments of the file `orders`, `orders_usd` and `orders_cad`."""
-    known = [order for order in orders if order.value is not None]
-    values = [order.value for order in known if order.value is not None]
-    found = ladder("spent", LADDER, sum(values, Fraction(0)) - sum((order.refunded for order in known), Fraction(0)))
+    readable = [order for order in orders if order.value is not None]
+    values = [order.value for order in readable if order.value is not None]
+    hit = ladder("spent", LADDER, sum(values, Fraction(0)) - sum((order.refunded for order in readable), Fraction(0)))
     for value in values:
-        found |= ladder("total", LADDER, value)
-    found |= {"bought"} if orders else set()
-    found |= {"bought_twice"} if len(orders) > 1 else set()
-    return found
+        hit |= ladder("total", LADDER, value)
+    hit |= {"bought"} if orders else set()
+    hit |= {"bought_twice"} if len(orders) > 1 else set()
+    return hit
 
 
 def of_cart(cart: Cart | None) -> set[str]:
     """The segments of the file `carts`."""
     if cart is None or cart.items == 0:
         return set()
-    found = {"abandoned"} | ladder("items", ITEMS, cart.items)
-    found |= ladder("cart", LADDER, cart.value, complete=cart.complete)
-    return found | {"checkout" if cart.checkout else "shopping"}
+    hit = {"abandoned"} | ladder("items", ITEMS, cart.items)
+    hit |= ladder("cart", LADDER, cart.value, complete=cart.complete)
+    return hit | {"checkout" if cart.checkout else "shopping"}
 
 
 def of_price(price: Fraction | None) -> set[str]:

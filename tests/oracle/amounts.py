@@ -123,24 +123,24 @@ def money(value: object, named: str | None, currency: str | None, own: str | Non
     number = read_number(value)
     if number is None:
         return None
-    return Money(limited(number.size), told_currency(number, named, currency) or own or currency)
+    return Money(limited(number.size), stated_currency(number, named, currency) or own or currency)
 
 
-def told_currency(number: Number, named: str | None, currency: str | None) -> str | None:
+def stated_currency(number: Number, named: str | None, currency: str | None) -> str | None:
     """The currency that the value itself names, else the one beside it."""
     if number.currency == "$":
         return next((code for code in (named, currency) if code in DOLLARS), "USD")
     return number.currency or named
 
 
-def is_same_currency(one: str | None, other: str | None) -> bool:
+def is_same_currency(case: str | None, other: str | None) -> bool:
     """Whether two currencies are one; what no one names is in no other."""
-    return one is None or other is None or one == other
+    return case is None or other is None or case == other
 
 
-def in_currency(told: Money | None, currency: str | None) -> int | None:
+def in_currency(stated: Money | None, currency: str | None) -> int | None:
     """The size of money in that currency; unknown in another."""
-    return told.size if told is not None and is_same_currency(told.currency, currency) else None
+    return stated.size if stated is not None and is_same_currency(stated.currency, currency) else None
 
 
 def currency_code(value: object) -> str | None:

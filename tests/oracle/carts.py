@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from tests.oracle.amounts import MILLION, in_currency, money, named_currency
+from tests.oracle.facts import Fact, moment_of
 from tests.oracle.names import ADDING, CANCELLED, CARTS, CHECKOUT, COMPLETED, REMOVING, REPLACING
 from tests.oracle.orders import (
     by_order,
@@ -15,10 +16,9 @@ from tests.oracle.orders import (
     own_id,
     product_of,
     quantity_of,
-    quantity_told,
+    quantity_stated,
     stated_products,
 )
-from tests.oracle.reading import Fact, moment_of
 from tests.oracle.values import DAY_MS, Json, identifier, mapping
 
 ITEM_RETENTION_MS = 90 * DAY_MS  # the product's stated bound of a cart
@@ -68,7 +68,7 @@ class Open(NamedTuple):
 def open_carts(facts: Sequence[Fact], currency: str | None, retention_ms: int | None) -> Open | None:
     """What all open carts hold; None where none is open."""
     touches = still_counting(facts)
-    carts, items, endings = carts_told_apart(touches), items_of(touches, currency), endings_of(facts, retention_ms)
+    carts, items, endings = carts_stated_apart(touches), items_of(touches, currency), endings_of(facts, retention_ms)
     voids = newest_whole_cart(touches, carts, items)
     fold = Fold()
     for what in in_time_order(touches, endings):
@@ -100,12 +100,12 @@ def in_time_order(touches: list[Fact], endings: list[Ending]) -> list[Fact | End
     return sorted(steps, key=lambda step: (step.time, 0, moment_of(step)) if isinstance(step, Fact) else (step.time, 1))
 
 
-def carts_told_apart(touches: list[Fact]) -> dict[str, str | None]:
+def carts_stated_apart(touches: list[Fact]) -> dict[str, str | None]:
     """The cart of each event, by messageId: of the 16 ids that were named last."""
     own = {what.message_id: own_id(what.properties, "cart_id") for what in touches}
     newest_first = dict.fromkeys(own[what.message_id] for what in reversed(touches))
-    known = [cart for cart in newest_first if cart is not None][:CARTS_MAX]
-    return {message_id: cart if cart in known else None for message_id, cart in own.items()}
+    readable = [cart for cart in newest_first if cart is not None][:CARTS_MAX]
+    return {message_id: cart if cart in readable else None for message_id, cart in own.items()}
 
 
 # --- orders that end carts ---------------------------------------------------------------------
@@ -155,9 +155,9 @@ def is_ended(cart: str | None, ending: Ending) -> bool:
 
 def items_of(touches: list[Fact], currency: str | None) -> dict[str, list[Item] | None]:
     """The items of each event, by messageId: the newest 256 of all; None: the event speaks of none."""
-    told = {what.message_id: told_items(what) for what in touches}
-    ranked = [(what, properties) for what in touches for properties in told[what.message_id] or ()]
-    items: dict[str, list[Item] | None] = {key: None if own is None else [] for key, own in told.items()}
+    stated = {what.message_id: stated_items(what) for what in touches}
+    ranked = [(what, properties) for what in touches for properties in stated[what.message_id] or ()]
+    items: dict[str, list[Item] | None] = {key: None if own is None else [] for key, own in stated.items()}
     for rank, (what, properties) in list(enumerate(ranked))[-ITEMS_MAX:]:
         own = items[what.message_id]
         assert own is not None
@@ -165,7 +165,7 @@ def items_of(touches: list[Fact], currency: str | None) -> dict[str, list[Item] 
     return items
 
 
-def told_items(what: Fact) -> list[Json] | None:
+def stated_items(what: Fact) -> list[Json] | None:
     """The products that an event adds, takes out, or puts in the place of what was there."""
     if what.name in ADDING | REMOVING:
         return stated_products(what.properties)
@@ -175,8 +175,8 @@ def told_items(what: Fact) -> list[Json] | None:
 
 def item_of(rank: int, properties: Json, what: Fact, currency: str | None) -> Item:
     named = named_currency(properties) or named_currency(what.properties)
-    told = money(properties.get("price"), named, currency)
-    return Item(rank, properties, told, in_currency(told, currency))
+    stated = money(properties.get("price"), named, currency)
+    return Item(rank, properties, stated, in_currency(stated, currency))
 
 
 def line_of(cart: str | None, properties: Json) -> Line:
@@ -214,7 +214,9 @@ class Fold:
                 self.tell_price(line_of(cart, item.properties), item)
             return
         if what.name in REPLACING and items is not None:
-            self.quantities = {line: held for line, held in self.quantities.items() if line.cart not in (cart, None)}
+            self.quantities = {
+                line: amounts for line, amounts in self.quantities.items() if line.cart not in (cart, None)
+            }
         for item in items or ():
             if what.name in REMOVING:
                 self.remove(line_of(cart, item.properties), item)
@@ -230,7 +232,7 @@ class Fold:
 
     def remove(self, removal: Line, item: Item) -> None:
         """Take from the lines that the removal speaks of, the newest first."""
-        left = quantity_told(item.properties)
+        left = quantity_stated(item.properties)
         self.tell_price(removal, item)
         for line in self.newest_first([line for line in self.quantities if is_taken(line, removal)]):
             gone = self.quantities[line] if left is None else min(left, self.quantities[line])
@@ -250,15 +252,15 @@ class Fold:
 
     def result(self, touches: list[Fact], carts: dict[str, str | None]) -> Open | None:
         """The carts that hold something; an event that names no cart is one of each of them."""
-        held = {line: quantity for line, quantity in self.quantities.items() if quantity > 0}
-        if not held:
+        amounts = {line: quantity for line, quantity in self.quantities.items() if quantity > 0}
+        if not amounts:
             return None
-        known = {line: self.prices.get(line, 0) for line in held}
-        value = sum(quantity * (known[line] or 0) for line, quantity in held.items())
-        own = {None, *(line.cart for line in held)}
+        readable = {line: self.prices.get(line, 0) for line in amounts}
+        value = sum(quantity * (readable[line] or 0) for line, quantity in amounts.items())
+        own = {None, *(line.cart for line in amounts)}
         return Open(
-            Fraction(sum(held.values()), MILLION),
+            Fraction(sum(amounts.values()), MILLION),
             Fraction(value, MILLION**2),
-            all(price is not None for price in known.values()),
+            all(price is not None for price in readable.values()),
             [what for what in touches if carts[what.message_id] in own],
         )

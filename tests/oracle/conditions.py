@@ -23,14 +23,14 @@ from tests.oracle.dates import (
     timezone_of,
     utc_day,
 )
+from tests.oracle.facts import Fact, moment_of
 from tests.oracle.names import COMPLETED, REFUNDED, current_name
 from tests.oracle.orders import AMOUNTS, Order, amount, stated_products
-from tests.oracle.reading import Fact, moment_of
 from tests.oracle.shop import attribute, device_kind, session_starts
 from tests.oracle.values import (
-    Found,
+    Hits,
     Json,
-    Told,
+    Stated,
     duration_ms,
     find,
     inline_test,
@@ -44,7 +44,7 @@ from tests.oracle.values import (
     reach,
     scalars,
     size_of,
-    told_values,
+    stated_values,
 )
 
 GROUPS = ("all", "any", "not")
@@ -123,24 +123,24 @@ def meets_where(what: Fact, name: str, test: object, currency: str | None) -> bo
     """Whether a property meets a test; `item` asks several of one and the same product."""
     if name == "item":
         return any(is_item(product, what, mapping(test), currency) for product in stated_products(what.properties))
-    found = found_in(what, name)
-    told = told_values(found, name, currency)
-    if what.name == REFUNDED and name in AMOUNTS and found:
-        known = amount(what._replace(properties={**what.properties, "total": found[0].value}), currency)
-        told = [one._replace(size=in_currency(known, currency)) for one in told]
-    return meets_test(told, test)
+    hit = values_in(what, name)
+    stated = stated_values(hit, name, currency)
+    if what.name == REFUNDED and name in AMOUNTS and hit:
+        readable = amount(what._replace(properties={**what.properties, "total": hit[0].value}), currency)
+        stated = [case._replace(size=in_currency(readable, currency)) for case in stated]
+    return meets_test(stated, test)
 
 
-def found_in(what: Fact, name: str) -> list[Found]:
+def values_in(what: Fact, name: str) -> list[Hits]:
     """What a name finds in an event; the revenue stands in for the total."""
-    found = find(what.properties, name)
-    return find(what.properties, "revenue") if name == "total" and not found else found
+    hit = find(what.properties, name)
+    return find(what.properties, "revenue") if name == "total" and not hit else hit
 
 
 def is_item(product: Json, what: Fact, tests: Json, currency: str | None) -> bool:
     """Whether a product meets all tests; its money is in its own currency, else in that of the event."""
     whole = product if product.get("currency") else {**product, "currency": what.properties.get("currency")}
-    return all(meets_test(told_values(find(whole, name), name, currency), test) for name, test in tests.items())
+    return all(meets_test(stated_values(find(whole, name), name, currency), test) for name, test in tests.items())
 
 
 def in_window(time: int, within: object, now: int) -> bool:
@@ -197,8 +197,8 @@ def value_of(what: Fact, form: Json, history: History) -> Fraction | int | None:
         return order.value if is_same_currency(order.currency, history.currency) else None
     if name == "total" and what.name == REFUNDED and find(what.properties, name):
         return in_currency(amount(what, history.currency), history.currency)
-    found = find(what.properties, name)
-    return size_of(found[0], name, history.currency) if len(found) == 1 and not found[0].is_member else None
+    hit = find(what.properties, name)
+    return size_of(hit[0], name, history.currency) if len(hit) == 1 and not hit[0].is_member else None
 
 
 def in_the_window(facts: list[Fact], form: Json, now: int) -> list[Fact]:
@@ -255,9 +255,9 @@ def distinct_values(what: Fact, form: Json, history: History) -> set[Hashable]:
         value = value_of(what, form, history)
         return set() if value is None else {value}
     name = str(form["of"])
-    found = find(what.properties, name)
+    hit = find(what.properties, name)
     is_money = name.rpartition(".")[2] in MONEY
-    return scalars(one.value for one in found if not is_money or size_of(one, name, history.currency) is not None)
+    return scalars(case.value for case in hit if not is_money or size_of(case, name, history.currency) is not None)
 
 
 AGGREGATES: dict[str, Callable[[list[Fact], Json, History], Fraction | None]] = {
@@ -299,7 +299,7 @@ def shared_values(step: list[Fact], same: str) -> set[Hashable]:
 
 
 def own_values(what: Fact, same: str) -> set[Hashable]:
-    return scalars(one.value for one in find(what.properties, same))
+    return scalars(case.value for case in find(what.properties, same))
 
 
 def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
@@ -331,23 +331,23 @@ def quiet(form: Json) -> Json:
 
 
 def trait(form: object, history: History) -> bool:
-    return all(trait_meets(trait_found(history, name), name, test, history) for name, test in mapping(form).items())
+    return all(trait_meets(trait_values(history, name), name, test, history) for name, test in mapping(form).items())
 
 
-def trait_found(history: History, name: str) -> list[Found]:
+def trait_values(history: History, name: str) -> list[Hits]:
     """What the newest identify that has the trait says, be it null."""
     key, *path = name.split(".")
     trait_values = [what.traits[key] for what in history.facts if what.name == "identify" and key in what.traits]
     return list(reach(trait_values[-1], path)) if trait_values else []
 
 
-def trait_meets(found: list[Found], name: str, test: object, history: History) -> bool:
-    told = told_values(found, name, history.currency)
+def trait_meets(hit: list[Hits], name: str, test: object, history: History) -> bool:
+    stated = stated_values(hit, name, history.currency)
     if "age" not in mapping(test):
-        return meets_test(told, test)
+        return meets_test(stated, test)
     others = {key: limit for key, limit in mapping(test).items() if key != "age"}
-    since = stated_date(found[0].value) if found and not found[0].is_member else None
-    return meets_test(told, others) and is_of_age(since, mapping(mapping(test)["age"]), history.now)
+    since = stated_date(hit[0].value) if hit and not hit[0].is_member else None
+    return meets_test(stated, others) and is_of_age(since, mapping(mapping(test)["age"]), history.now)
 
 
 def is_of_age(since: int | None, age: Json, now: int) -> bool:
@@ -373,7 +373,7 @@ def context(form: object, history: History) -> bool:
 
 
 def attribute_meets(value: str | None, test: object) -> bool:
-    return meets_test([] if value is None else [Told(value, number(value))], test)
+    return meets_test([] if value is None else [Stated(value, number(value))], test)
 
 
 def is_device(history: History, touch: str, test: object) -> bool:

@@ -16,6 +16,7 @@ from tests.oracle.amounts import currency_code
 from tests.oracle.carts import ITEM_RETENTION_MS
 from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves
 from tests.oracle.dates import day_end, milliseconds, turns
+from tests.oracle.facts import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
 from tests.oracle.names import (
     ADDING,
     BROWSE,
@@ -28,7 +29,6 @@ from tests.oracle.names import (
     current_name,
 )
 from tests.oracle.orders import ORDER_RETENTION_MS, order_key, order_messages, standing_orders
-from tests.oracle.reading import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
 from tests.oracle.shop import host_of
 from tests.oracle.values import Json, duration_ms, listed, mapping, meets, number
 

@@ -17,8 +17,8 @@ from tests.oracle.amounts import (
     named_currency,
     read_number,
 )
+from tests.oracle.facts import Fact
 from tests.oracle.names import CANCELLED, COMPLETED, PURCHASES, REFUNDED, UPDATED
-from tests.oracle.reading import Fact
 from tests.oracle.values import DAY_MS, Json, field, identifier, listed, mapping
 
 ORDER_RETENTION_MS = 90 * DAY_MS  # the product's stated bound, beyond the longest window over orders
@@ -81,10 +81,10 @@ def order_of(messages: list[Fact], currency: str | None = None) -> Order | None:
     if begun is None or was_fully_refunded(messages, currency):
         return None
     value = value_of_order(messages, currency)
-    told = begun._replace(properties=told_properties(messages))
+    stated = begun._replace(properties=stated_properties(messages))
     refunds = sum(refunds_known(messages, currency), Fraction(0))
-    known = None if value is None or value.size is None else value.size - refunds
-    return Order(told, known, own_currency(messages, currency))
+    readable = None if value is None or value.size is None else value.size - refunds
+    return Order(stated, readable, own_currency(messages, currency))
 
 
 def standing_since(messages: list[Fact]) -> Fact | None:
@@ -122,18 +122,18 @@ def tellers(messages: list[Fact]) -> list[Fact]:
 def value_of_order(messages: list[Fact], currency: str | None) -> Money | None:
     """The amount that was told last, be it unknown; None where none ever was."""
     amounts = [amount(message, currency) for message in tellers(messages)]
-    return next((told for told in reversed(amounts) if told is not None), None)
+    return next((stated for stated in reversed(amounts) if stated is not None), None)
 
 
 def amount(message: Fact, currency: str | None, own: str | None = None) -> Money | None:
     """The total, else the revenue; None where neither is told. A negative refund is one of that size."""
-    raw = amount_as_told(message)
-    told = money(raw, named_currency(message.properties), currency, own)
-    size = None if told is None or message.name != REFUNDED else size_without_sign(raw)
-    return told if told is None or size is None else told._replace(size=size)
+    raw = amount_as_stated(message)
+    stated = money(raw, named_currency(message.properties), currency, own)
+    size = None if stated is None or message.name != REFUNDED else size_without_sign(raw)
+    return stated if stated is None or size is None else stated._replace(size=size)
 
 
-def amount_as_told(message: Fact) -> object:
+def amount_as_stated(message: Fact) -> object:
     values = (message.properties.get(name) for name in AMOUNTS)
     return next((value for value in values if read_number(value) is not None), None)
 
@@ -150,10 +150,10 @@ def own_currency(messages: list[Fact], currency: str | None) -> str | None:
     return next((code for code in reversed(named) if code), currency) if value is None else value.currency
 
 
-def told_properties(messages: list[Fact]) -> Json:
+def stated_properties(messages: list[Fact]) -> Json:
     """The properties of the newest message; without an amount the former one stands."""
     newest = tellers(messages)[-1].properties
-    telling = [message for message in tellers(messages) if amount_as_told(message) is not None]
+    telling = [message for message in tellers(messages) if amount_as_stated(message) is not None]
     if not telling or telling[-1].properties is newest:
         return newest
     former = telling[-1].properties
@@ -163,8 +163,8 @@ def told_properties(messages: list[Fact]) -> Json:
 
 def in_its_currency(value: object, properties: Json) -> object:
     """An amount with the currency of its message, which another message may not name."""
-    told, code = read_number(value), named_currency(properties)
-    return f"{value} {code}" if code and told is not None and told.currency is None else value
+    stated, code = read_number(value), named_currency(properties)
+    return f"{value} {code}" if code and stated is not None and stated.currency is None else value
 
 
 # --- refunds -----------------------------------------------------------------------------------
@@ -172,23 +172,23 @@ def in_its_currency(value: object, properties: Json) -> object:
 
 def is_whole(refund: Fact) -> bool:
     """Whether a refund says neither how much nor what."""
-    return amount_as_told(refund) is None and refund.properties.get("products") in (None, "", [], {})
+    return amount_as_stated(refund) is None and refund.properties.get("products") in (None, "", [], {})
 
 
 def refunds_known(messages: list[Fact], currency: str | None) -> list[Fraction]:
     """The amounts, in the order's currency, of those refunds whose amount is known."""
     refunds = [message for message in messages if message.name == REFUNDED and not is_whole(message)]
     amounts = [refunded(refund, messages, currency) for refund in refunds]
-    return [known for known in amounts if known is not None]
+    return [readable for readable in amounts if readable is not None]
 
 
 def refunded(refund: Fact, messages: list[Fact], currency: str | None) -> Fraction | None:
     """What a refund takes from the order; None: unknown."""
     own = own_currency(messages, currency)
-    told = amount(refund, currency, own)
-    if told is None:
+    stated = amount(refund, currency, own)
+    if stated is None:
         return worth_of_products(refund, messages, currency)
-    return None if told.size is None or not is_same_currency(told.currency, own) else Fraction(told.size)
+    return None if stated.size is None or not is_same_currency(stated.currency, own) else Fraction(stated.size)
 
 
 def worth_of_products(refund: Fact, messages: list[Fact], currency: str | None) -> Fraction | None:
@@ -235,18 +235,18 @@ def product_of(properties: Json) -> str | None:
 
 def is_same_line(line: Json, other: Json) -> bool:
     """Whether two lines are of one product and differ in nothing that both tell."""
-    told = [(identifier(line.get(part)), identifier(other.get(part))) for part in ("sku", "variant")]
-    return product_of(line) == product_of(other) and all(a is None or b is None or a == b for a, b in told)
+    stated = [(identifier(line.get(part)), identifier(other.get(part))) for part in ("sku", "variant")]
+    return product_of(line) == product_of(other) and all(a is None or b is None or a == b for a, b in stated)
 
 
-def quantity_told(properties: Json) -> int | None:
+def quantity_stated(properties: Json) -> int | None:
     """The quantity; None: absent, or unknown, which is the same."""
-    told = read_number(properties.get("quantity"))
-    return None if told is None else limited(told.size)
+    stated = read_number(properties.get("quantity"))
+    return None if stated is None else limited(stated.size)
 
 
 def quantity_of(properties: Json) -> int:
-    quantity = quantity_told(properties)
+    quantity = quantity_stated(properties)
     return MILLION if quantity is None else quantity
 
 

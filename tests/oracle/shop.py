@@ -8,8 +8,8 @@ from functools import cache
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from tests.oracle.facts import Fact
 from tests.oracle.names import ACTIVITY
-from tests.oracle.reading import Fact
 from tests.oracle.values import Json, lookup
 
 SEARCH_ENGINES = {
@@ -66,8 +66,8 @@ def attribute(what: Fact, name: str, hosts: Collection[str] = ()) -> str | None:
 
 def referrers(what: Fact) -> list[str]:
     """The addresses told as referrers; the one in the context's own field counts first."""
-    told = (text_at(what.context, "referrer.url"), text_at(what.context, "page.referrer"))
-    return [url for url in told if url is not None and url != DIRECT]
+    stated = (text_at(what.context, "referrer.url"), text_at(what.context, "page.referrer"))
+    return [url for url in stated if url is not None and url != DIRECT]
 
 
 def text_at(context: Json, path: str) -> str | None:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.oracle import oracle, reading
+from tests.oracle import facts, oracle
 from tests.oracle.amounts import MILLION, Number, money, read_number
 from tests.oracle.cases import START_MS, Timeline
 from tests.oracle.names import current_name
@@ -56,9 +56,9 @@ NUMBERS: list[tuple[object, str | None, str | None]] = [
 
 
 @pytest.mark.parametrize(("told", "size", "currency"), NUMBERS, ids=[repr(row[0]) for row in NUMBERS])
-def test_a_number_is_read_leniently(told: object, size: str | None, currency: str | None) -> None:
+def test_a_number_is_read_leniently(stated: object, size: str | None, currency: str | None) -> None:
     """Its size is exact; None: it is told, and unknown."""
-    number = read_number(told)
+    number = read_number(stated)
     assert number is not None
     if size is None:
         assert number.size is None
@@ -82,9 +82,9 @@ def test_what_is_empty_is_no_number() -> None:
         ("5 GBP", "USD", "EUR", "GBP"),
     ],
 )
-def test_the_currency_of_money(told: str, beside: str | None, file: str, currency: str) -> None:
+def test_the_currency_of_money(stated: str, beside: str | None, file: str, currency: str) -> None:
     """A sign or code in the value comes first; a dollar is the event's or the file's, if that is one."""
-    read = money(told, beside, file)
+    read = money(stated, beside, file)
     assert read is not None
     assert read == (5 * MILLION, currency)
 
@@ -135,8 +135,8 @@ def test_where_total_reads_the_revenue() -> None:
         ({"price": 5, "currency": 840}, False),
     ],
 )
-def test_where_reads_money_in_the_files_currency(told: Event, expected: bool) -> None:
-    timeline = Timeline()(0, "E", **told)
+def test_where_reads_money_in_the_files_currency(stated: Event, expected: bool) -> None:
+    timeline = Timeline()(0, "E", **stated)
     assert bool(timeline.gives({"performed": {"event": "E", "where": {"price": {"at_least": 5}}}})) == expected
     assert bool(timeline.gives({"performed": {"event": "E", "where": {"price": {"not_in": [6]}}}})) == expected
     assert timeline.gives({"performed": {"event": "E", "where": {"price": {"exists": True}}}}) == [("entered", 0)]
@@ -203,7 +203,7 @@ def test_ids_are_digits() -> None:
     ],
 )
 def test_who_an_event_is_of(ids: Event, customer: str) -> None:
-    assert reading.customer(ids) == customer
+    assert facts.customer(ids) == customer
 
 
 def test_the_file_may_add_placeholders() -> None:
@@ -246,7 +246,7 @@ TIMES: list[tuple[str, Event, int | None]] = [
 
 @pytest.mark.parametrize(("times", "expected"), [row[1:] for row in TIMES], ids=[row[0] for row in TIMES])
 def test_when_an_event_happened(times: Event, expected: int | None) -> None:
-    assert reading.time_of(times) == (None if expected is None else START_MS + expected)
+    assert facts.time_of(times) == (None if expected is None else START_MS + expected)
 
 
 def test_what_has_no_time_has_no_effect() -> None:
@@ -307,14 +307,14 @@ def test_direct_and_the_shops_own_hosts_are_no_referrers() -> None:
         ("١٢٣", "۱۲۳"),
     ],
 )
-def test_texts_that_are_one(one: str, other: str) -> None:
-    assert folded(one) == folded(other)
-    assert meets({"color": one}, {"color": other})
-    assert not meets({"color": one}, {"color": {"exact": other}})
+def test_texts_that_are_one(case: str, other: str) -> None:
+    assert folded(case) == folded(other)
+    assert meets({"color": case}, {"color": other})
+    assert not meets({"color": case}, {"color": {"exact": other}})
 
 
-def meets(told: Event, where: Event) -> bool:
-    return bool(Timeline()(0, "E", **told).gives({"performed": {"event": "E", "where": where}}))
+def meets(stated: Event, where: Event) -> bool:
+    return bool(Timeline()(0, "E", **stated).gives({"performed": {"event": "E", "where": where}}))
 
 
 TESTS: list[tuple[str, Event, Event, bool]] = [
@@ -351,8 +351,8 @@ TESTS: list[tuple[str, Event, Event, bool]] = [
 
 
 @pytest.mark.parametrize(("told", "where", "expected"), [row[1:] for row in TESTS], ids=[row[0] for row in TESTS])
-def test_of_texts_and_lists(told: Event, where: Event, expected: bool) -> None:
-    assert meets(told, where) == expected
+def test_of_texts_and_lists(stated: Event, where: Event, expected: bool) -> None:
+    assert meets(stated, where) == expected
 
 
 def test_keys_of_distinct_and_same_are_not_folded() -> None:

@@ -17,19 +17,19 @@ from tests.oracle import amounts as oracle_amounts
 from tests.oracle import carts as oracle_carts
 from tests.oracle import conditions as oracle_conditions
 from tests.oracle import dates as oracle_dates
+from tests.oracle import facts as oracle_reading
 from tests.oracle import names as oracle_names
 from tests.oracle import oracle
 from tests.oracle import orders as oracle_orders
-from tests.oracle import reading as oracle_reading
 from tests.oracle import shop as oracle_shop
 from tests.oracle import values as oracle_values
 from tests.oracle.amounts import Money, Number
 from tests.oracle.carts import Fold, Item, Line
 from tests.oracle.conditions import AGGREGATES, CONDITIONS, History
+from tests.oracle.facts import Fact
 from tests.oracle.oracle import OracleChange, changes, latest
 from tests.oracle.orders import Order
-from tests.oracle.reading import Fact
-from tests.oracle.values import COMPARE, TESTS, Found, Json, Told
+from tests.oracle.values import COMPARE, TESTS, Hits, Json, Stated
 from tests.strategies import histories
 from tests.strategies.histories import DAY, DURATIONS, Event, without_hold
 from tests.strategies.language import FORMS
@@ -83,18 +83,18 @@ def compare_with(name: str, rule: Callable[[Fraction, Fraction], bool]) -> Mappi
     return {**COMPARE, name: rule}
 
 
-def only_found(rule: Callable[[list[Found]], list[Found]]) -> Callable[..., list[Found]]:
+def only_hit(rule: Callable[[list[Hits]], list[Hits]]) -> Callable[..., list[Hits]]:
     """Of what a name finds only some."""
     return lambda properties, name: rule(FIND(properties, name))
 
 
-def whole_lists(told: list[Told], test: object) -> bool:
+def whole_lists(stated: list[Stated], test: object) -> bool:
     """A list meets what all its members meet."""
-    return bool(told) and all(MEETS([one], test) for one in told) if len(told) > 1 else MEETS(told, test)
+    return bool(stated) and all(MEETS([case], test) for case in stated) if len(stated) > 1 else MEETS(stated, test)
 
 
-def matches_at_the_beginning(told: Told, pattern: object) -> bool:
-    characters = oracle_values.text(told.value)
+def matches_at_the_beginning(stated: Stated, pattern: object) -> bool:
+    characters = oracle_values.text(stated.value)
     return characters is not None and re.match(str(pattern), characters) is not None
 
 
@@ -105,9 +105,9 @@ def least_of_nothing(facts: list[Fact], form: Json, history: History) -> Fractio
 FIND, MEETS, EQUAL = oracle_values.find, oracle_values.meets_test, oracle_values.equal
 
 
-def equal_as_it_stands(told: Told, wanted: object) -> bool:
+def equal_as_it_stands(stated: Stated, wanted: object) -> bool:
     is_text = isinstance(wanted, str)
-    return oracle_values.text(told.value) == wanted if is_text else EQUAL(told, wanted)
+    return oracle_values.text(stated.value) == wanted if is_text else EQUAL(stated, wanted)
 
 
 def only_true_is_true(value: object, *, wanted: bool) -> bool:
@@ -149,15 +149,15 @@ def own_pages_refer(what: Fact, hosts: frozenset[str]) -> str | None:
     return channel or ("referral" if ATTRIBUTE(what, "referrer", hosts) else None)
 
 
-def nulls_are_ignored(history: History, name: str) -> list[Found]:
+def nulls_are_ignored(history: History, name: str) -> list[Hits]:
     key, *path = name.split(".")
     facts = [what for what in history.facts if what.name == "identify" and what.traits.get(key) is not None]
     return list(oracle_values.reach(facts[-1].traits[key], path)) if facts else []
 
 
-def traits_are_merged(history: History, name: str) -> list[Found]:
-    found = [oracle_values.find(what.traits, name) for what in history.facts if what.name == "identify"]
-    return next((one for one in reversed(found) if one), [])
+def traits_are_merged(history: History, name: str) -> list[Hits]:
+    hit = [oracle_values.find(what.traits, name) for what in history.facts if what.name == "identify"]
+    return next((case for case in reversed(hit) if case), [])
 
 
 def hosts_with_www(url: str) -> str | None:
@@ -263,7 +263,7 @@ class OldestFirst(Fold):
         return super().newest_first(lines)[::-1]
 
 
-class LastToldPrice(Fold):
+class LastStatedPrice(Fold):
     """An unknown price takes the place of the known one."""
 
     def tell_price(self, line: Line, item: Item) -> None:
@@ -291,9 +291,9 @@ class Parted(Fold):
     """What is listed takes the place of nothing but the same cart's items."""
 
     def touch(self, what: Fact, cart: str | None, items: list[Item] | None, *, is_void: bool) -> None:
-        kept = {line: held for line, held in self.quantities.items() if line.cart is None and cart is not None}
+        rest = {line: amounts for line, amounts in self.quantities.items() if line.cart is None and cart is not None}
         super().touch(what, cart, items, is_void=is_void)
-        self.quantities = {**kept, **self.quantities}
+        self.quantities = {**rest, **self.quantities}
 
 
 def point_decides(digits: str) -> str | None:
@@ -304,13 +304,13 @@ PLAIN_DIGITS, READ_NUMBER = oracle_amounts.plain_digits, oracle_amounts.read_num
 
 
 def unreadable_is_0(value: object) -> Number | None:
-    told = READ_NUMBER(value)
-    return Number(0) if told == oracle_amounts.UNREADABLE else told
+    stated = READ_NUMBER(value)
+    return Number(0) if stated == oracle_amounts.UNREADABLE else stated
 
 
 def unreadable_is_absent(value: object) -> Number | None:
-    told = READ_NUMBER(value)
-    return None if told == oracle_amounts.UNREADABLE else told
+    stated = READ_NUMBER(value)
+    return None if stated == oracle_amounts.UNREADABLE else stated
 
 
 # What is replaced in the oracle, and by what.
@@ -330,8 +330,8 @@ BROKEN: list[tuple[str, str, object]] = [
     ("no number is too large", "NUMBERS_END", 10**30),
     ("money may be negative", "limited", lambda size: size),
     ("an integer has no digits", "text", lambda value: value if isinstance(value, str) else None),
-    ("lists have no members", "find", only_found(lambda found: [one for one in found if not one.is_member])),
-    ("lists have one member", "find", only_found(lambda found: found[:1])),
+    ("lists have no members", "find", only_hit(lambda hit: [case for case in hit if not case.is_member])),
+    ("lists have one member", "find", only_hit(lambda hit: hit[:1])),
     ("all members of a list must do", "meets_test", whole_lists),
     ("old fields are other fields", "OLD_FIELDS", {}),
     ("a float is no id", "identifier", lambda value: str(value) if isinstance(value, int | str) and value else None),
@@ -343,7 +343,7 @@ BROKEN: list[tuple[str, str, object]] = [
     ("a value is never excluded", "EXCLUDING", {"not_in": "exact", "not_contains": "exact"}),
     ("contains is equal", "TESTS", TESTS | {"contains": EQUAL}),
     ("a member is not contained", "TESTS", TESTS | {
-        "contains": lambda told, wanted: str(wanted) in str(told.value) and not told.is_member}),
+        "contains": lambda stated, wanted: str(wanted) in str(stated.value) and not stated.is_member}),
     ("matches at the beginning", "TESTS", TESTS | {"matches": matches_at_the_beginning}),
     ("where is not read", "meets_all_tests", lambda *_: True),
     ("an item is any of them", "is_item", lambda *_: True),
@@ -365,7 +365,7 @@ BROKEN: list[tuple[str, str, object]] = [
     ("every message is an order", "order_key", lambda fact: ("message", fact.message_id)),
     ("refunds do nothing", "fully_refunded", lambda *_: False),
     ("refunds lower nothing", "refunds_known", lambda *_: []),
-    ("a refund of products is full", "is_whole", lambda refund: oracle_orders.amount_as_told(refund) is None),
+    ("a refund of products is full", "is_whole", lambda refund: oracle_orders.amount_as_stated(refund) is None),
     ("no refund is whole", "is_whole", lambda _: False),
     ("the order tells no prices", "price_in_order", lambda *_: None),
     ("a full refund is undone", "was_fully_refunded", refunded_now),
@@ -382,8 +382,8 @@ BROKEN: list[tuple[str, str, object]] = [
     ("an average is a sum", "AGGREGATES", AGGREGATES | {"avg": AGGREGATES["sum"]}),
     ("distinct are all", "AGGREGATES", AGGREGATES | {"distinct": lambda facts, *_: Fraction(len(facts))}),
     ("the orders' total as it is told", "value_of", lambda what, form, history: next(
-        (oracle_values.size_of(one, form["of"], history.currency)
-         for one in oracle_values.find(what.properties, form["of"])), None)),
+        (oracle_values.size_of(case, form["of"], history.currency)
+         for case in oracle_values.find(what.properties, form["of"])), None)),
     # last, first, sequence
     ("ago is closed", "is_ago", ago_closed),
     ("last is first", "CONDITIONS", CONDITIONS | {"last": oracle_conditions.first}),
@@ -414,13 +414,13 @@ BROKEN: list[tuple[str, str, object]] = [
     ("coupons are checkout", "CHECKOUT", {*oracle_names.CHECKOUT, "Coupon Entered", "Coupon Applied"}),
     ("the oldest line goes first", "Fold", OldestFirst),
     ("the first price counts", "Fold", FirstPrice),
-    ("an unknown price is the last", "Fold", LastToldPrice),
+    ("an unknown price is the last", "Fold", LastStatedPrice),
     ("removals tell no price", "Fold", SilentRemovals),
     ("a list leaves what has no cart", "Fold", Parted),
     ("what is unknown meets all bounds", "meets_at_least", oracle_values.meets),
     # traits
-    ("a null takes nothing away", "trait_found", nulls_are_ignored),
-    ("traits are merged", "trait_found", traits_are_merged),
+    ("a null takes nothing away", "trait_values", nulls_are_ignored),
+    ("traits are merged", "trait_values", traits_are_merged),
     ("the unborn have an age", "is_of_age", unborn_are_young),
     ("years have 365 days", "completed_years", years_of_365_days),
     ("a birthday counts from the next day on", "completed_years", birthdays_a_day_late),

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.oracle import oracle
 from tests.oracle.cases import START_MS
 from tests.oracle.conditions import GROUPS, leaves, members
+from tests.oracle.facts import moment_of
 from tests.oracle.names import PURCHASES, REPLACING
 from tests.oracle.oracle import BUILT_IN, Fact, Json, OracleChange, changes, mapping, membership, milliseconds
 from tests.oracle.orders import order_key
-from tests.oracle.reading import moment_of
 from tests.strategies import histories
 from tests.strategies.histories import DAY, DURATIONS, Event, without_hold
 from tests.strategies.language import FORMS
@@ -159,7 +159,7 @@ def has_products(is_wanted: Callable[[object], bool]) -> Callable[[list[Event]],
     return holds
 
 
-def told(name: str, is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
+def stated(name: str, is_wanted: Callable[[object], bool]) -> Callable[[list[Event]], bool]:
     """Whether some event tells such a property."""
     return lambda history: any(is_wanted(fact.properties.get(name)) for fact in facts_of(history))
 
@@ -242,19 +242,19 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
         order_with("Order Completed", "Order Cancelled", "Order Completed"),
     ),
     ("an order that is updated", 0.02, order_with("Order Completed", "Order Updated")),
-    ("a cart id", 0.05, told("cart_id", lambda value: value == "c1")),
-    ("the old name of a cart id", 0.01, told("cartId", bool)),
+    ("a cart id", 0.05, stated("cart_id", lambda value: value == "c1")),
+    ("the old name of a cart id", 0.01, stated("cartId", bool)),
     ("lines of one product", 0.05, has_line),
     ("several items added or removed", 0.03, lists_items),
     ("a name without spaces", 0.03, named("ProductViewed", "ProductAdded", "OrderCompleted")),
     ("a name in small letters", 0.03, named("product viewed", "product added", "order completed")),
-    ("money in euros, by its sign", 0.03, told("total", is_text_with("€"))),
-    ("money in dollars, by its sign", 0.03, told("total", is_text_with("$"))),
-    ("other digits", 0.03, told("total", is_text_with("۱١"))),
-    ("a total that cannot be read", 0.03, told("total", lambda value: value in ("n/a", "1,049", "-"))),
-    ("a currency in small letters", 0.05, told("currency", lambda value: value == "eur")),
-    ("a list for one value", 0.02, told("category", lambda value: isinstance(value, list))),
-    ("one value for a list", 0.01, told("tags", lambda value: value == "vip")),
+    ("money in euros, by its sign", 0.03, stated("total", is_text_with("€"))),
+    ("money in dollars, by its sign", 0.03, stated("total", is_text_with("$"))),
+    ("other digits", 0.03, stated("total", is_text_with("۱١"))),
+    ("a total that cannot be read", 0.03, stated("total", lambda value: value in ("n/a", "1,049", "-"))),
+    ("a currency in small letters", 0.05, stated("currency", lambda value: value == "eur")),
+    ("a list for one value", 0.02, stated("category", lambda value: isinstance(value, list))),
+    ("one value for a list", 0.01, stated("tags", lambda value: value == "vip")),
     ("a list for an object", 0.05, lambda history: any(event.get("context") == [] for event in history)),
     ("an id written as a float", 0.05, has_float_id),
     ("a placeholder for an id", 0.05, lambda history: any(event.get("userId") == "Undefined " for event in history)),

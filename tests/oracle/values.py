@@ -20,7 +20,7 @@ from tests.oracle.amounts import (
     money,
     named_currency,
     read_number,
-    told_currency,
+    stated_currency,
 )
 from tests.oracle.names import OLD_FIELDS
 
@@ -55,7 +55,7 @@ def duration_ms(text: object) -> int:
 # --- what a name finds -------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
+class Hits(NamedTuple):
     """A value that a name finds, the currency named beside it, and whether it is one of a list."""
 
     value: object
@@ -63,19 +63,19 @@ class Found(NamedTuple):
     is_member: bool
 
 
-def find(properties: Json, name: str) -> list[Found]:
+def find(properties: Json, name: str) -> list[Hits]:
     """All that a dotted name finds; nothing where it is absent."""
     return list(reach(properties, name.split(".")))
 
 
-def reach(value: object, path: list[str], currency: str | None = None, *, is_member: bool = False) -> Iterator[Found]:
+def reach(value: object, path: list[str], currency: str | None = None, *, is_member: bool = False) -> Iterator[Hits]:
     """Follow a path down into objects, and into every member of a list."""
     if isinstance(value, list):
         for member in value:
             yield from reach(member, path, currency, is_member=True)
     elif not path:
         if value is not None and value != "":
-            yield Found(value, currency, is_member)
+            yield Hits(value, currency, is_member)
     elif isinstance(value, Mapping):
         inner_currency = named_currency(value) or currency
         yield from reach(field(value, path[0]), path[1:], inner_currency, is_member=is_member)
@@ -89,8 +89,8 @@ def field(properties: Json, name: str) -> object:
 
 def lookup(properties: Json, name: str) -> object:
     """The one value that a dotted name finds; None where that is absent, or a list."""
-    found = find(properties, name)
-    return found[0].value if len(found) == 1 and not found[0].is_member else None
+    hit = find(properties, name)
+    return hit[0].value if len(hit) == 1 and not hit[0].is_member else None
 
 
 def identifier(value: object) -> str | None:
@@ -131,34 +131,34 @@ def plain_text(value: float | str) -> str | None:
 
 def number(value: object) -> int | None:
     """A number in millionths; None for what is no number to a test."""
-    told = read_number(value)
-    return None if told is None else within_bounds(told)
+    stated = read_number(value)
+    return None if stated is None else within_bounds(stated)
 
 
-def within_bounds(told: Number) -> int | None:
-    return told.size if told.size is not None and abs(told.size) < NUMBERS_END * MILLION else None
+def within_bounds(stated: Number) -> int | None:
+    return stated.size if stated.size is not None and abs(stated.size) < NUMBERS_END * MILLION else None
 
 
-def size_of(found: Found, name: str, currency: str | None) -> int | None:
+def size_of(hit: Hits, name: str, currency: str | None) -> int | None:
     """The size of a value under that name; money has one in the file's currency only."""
-    told = read_number(found.value)
-    if told is None:
+    stated = read_number(hit.value)
+    if stated is None:
         return None
     kind = name.rpartition(".")[2]
     if kind in MONEY:
-        return in_currency(money(found.value, found.currency, currency), currency)
+        return in_currency(money(hit.value, hit.currency, currency), currency)
     if kind == "quantity":
-        return limited(told.size)
-    return within_bounds(told) if is_same_currency(told_currency(told, None, currency), currency) else None
+        return limited(stated.size)
+    return within_bounds(stated) if is_same_currency(stated_currency(stated, None, currency), currency) else None
 
 
-def is_foreign(found: Found, name: str, currency: str | None) -> bool:
+def is_foreign(hit: Hits, name: str, currency: str | None) -> bool:
     """Whether this is money of another currency than the file's, which is never a plain number."""
-    told = read_number(found.value)
-    if told is None or told.size is None:
+    stated = read_number(hit.value)
+    if stated is None or stated.size is None:
         return False
-    beside = found.currency if name.rpartition(".")[2] in MONEY else None
-    return not is_same_currency(told_currency(told, beside, currency), currency)
+    beside = hit.currency if name.rpartition(".")[2] in MONEY else None
+    return not is_same_currency(stated_currency(stated, beside, currency), currency)
 
 
 # --- keys --------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def scalar(value: object) -> Hashable:
 # --- tests -------------------------------------------------------------------------------------
 
 
-class Told(NamedTuple):
+class Stated(NamedTuple):
     """A value as tests see it: as it stands, and its size if it is a number to them."""
 
     value: object
@@ -193,39 +193,42 @@ class Told(NamedTuple):
     is_foreign: bool = False
 
 
-def told_values(found: Iterable[Found], name: str, currency: str | None) -> list[Told]:
+def stated_values(hit: Iterable[Hits], name: str, currency: str | None) -> list[Stated]:
     return [
-        Told(one.value, size_of(one, name, currency), one.is_member, is_foreign(one, name, currency)) for one in found
+        Stated(case.value, size_of(case, name, currency), case.is_member, is_foreign(case, name, currency))
+        for case in hit
     ]
 
 
-def meets_test(told: list[Told], test: object) -> bool:
+def meets_test(stated: list[Stated], test: object) -> bool:
     """Whether what was told is what a rule says, or meets all that it asks.
 
     One member of a list must meet all that is asked of it; what is excluded no member may meet.
     """
-    asked = dict(test) if isinstance(test, Mapping) else {"is": test}
-    if "exists" in asked and asked.pop("exists") != bool(told):
+    wanted = dict(test) if isinstance(test, Mapping) else {"is": test}
+    if "exists" in wanted and wanted.pop("exists") != bool(stated):
         return False
-    known = [one for one in told if not one.is_foreign]
-    excluded = {EXCLUDING[key]: asked.pop(key) for key in EXCLUDING if key in asked}
-    if excluded and (not known or any(TESTS[key](one, wanted) for key, wanted in excluded.items() for one in known)):
+    readable = [case for case in stated if not case.is_foreign]
+    excluded = {EXCLUDING[key]: wanted.pop(key) for key in EXCLUDING if key in wanted}
+    if excluded and (
+        not readable or any(TESTS[key](case, wanted) for key, wanted in excluded.items() for case in readable)
+    ):
         return False
-    return not asked or any(all(TESTS[key](one, wanted) for key, wanted in asked.items()) for one in known)
+    return not wanted or any(all(TESTS[key](case, wanted) for key, wanted in wanted.items()) for case in readable)
 
 
 EXCLUDING = {"not_in": "in", "not_contains": "contains"}
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
-def equal(told: Told, wanted: object) -> bool:
+def equal(stated: Stated, wanted: object) -> bool:
     """Whether a value of an event is the value of a rule; objects equal nothing."""
     if isinstance(wanted, bool):
-        return is_boolean(told.value, wanted=wanted)
+        return is_boolean(stated.value, wanted=wanted)
     if isinstance(wanted, str):
-        characters = text(told.value)
+        characters = text(stated.value)
         return characters is not None and folded(characters) == folded(wanted)
-    return told.size is not None and told.size == number(wanted)
+    return stated.size is not None and stated.size == number(wanted)
 
 
 def is_boolean(value: object, *, wanted: bool) -> bool:
@@ -235,35 +238,35 @@ def is_boolean(value: object, *, wanted: bool) -> bool:
     return isinstance(value, bool | int | float) and value == wanted
 
 
-def exactly(told: Told, wanted: object) -> bool:
+def exactly(stated: Stated, wanted: object) -> bool:
     """As it stands: a text by its characters."""
-    if isinstance(wanted, bool) or isinstance(told.value, bool):
-        return told.value is wanted
-    return text(told.value) == wanted if isinstance(wanted, str) else equal(told, wanted)
+    if isinstance(wanted, bool) or isinstance(stated.value, bool):
+        return stated.value is wanted
+    return text(stated.value) == wanted if isinstance(wanted, str) else equal(stated, wanted)
 
 
-def is_one_of(told: Told, wanted: object) -> bool:
-    return any(equal(told, option) for option in listed(wanted))
+def is_one_of(stated: Stated, wanted: object) -> bool:
+    return any(equal(stated, option) for option in listed(wanted))
 
 
-def contains(told: Told, wanted: object) -> bool:
+def contains(stated: Stated, wanted: object) -> bool:
     """A text that contains the text; a member of a list may also be what is asked."""
-    if isinstance(told.value, str) and isinstance(wanted, str) and folded(wanted) in folded(told.value):
+    if isinstance(stated.value, str) and isinstance(wanted, str) and folded(wanted) in folded(stated.value):
         return True
-    return told.is_member and equal(told, wanted)
+    return stated.is_member and equal(stated, wanted)
 
 
-def matches(told: Told, wanted: object) -> bool:
+def matches(stated: Stated, wanted: object) -> bool:
     """Whether the pattern is found anywhere; RE2's rules are those of Python for what the tests ask."""
-    characters = text(told.value)
+    characters = text(stated.value)
     return characters is not None and re.search(str(wanted), characters) is not None
 
 
-def compares(name: str) -> Callable[[Told, object], bool]:
+def compares(name: str) -> Callable[[Stated, object], bool]:
     """The test of a value's size."""
 
-    def test(told: Told, wanted: object) -> bool:
-        return told.size is not None and COMPARE[name](Fraction(told.size, MILLION), bound(wanted))
+    def test(stated: Stated, wanted: object) -> bool:
+        return stated.size is not None and COMPARE[name](Fraction(stated.size, MILLION), bound(wanted))
 
     return test
 
@@ -298,7 +301,7 @@ COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "exactly": lambda size, limit: size == limit,
 }
 
-TESTS: dict[str, Callable[[Told, object], bool]] = {
+TESTS: dict[str, Callable[[Stated, object], bool]] = {
     "is": equal,
     "exact": exactly,
     "in": is_one_of,

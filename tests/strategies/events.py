@@ -3,7 +3,7 @@
 Its one rule: whatever is drawn is a usable record; what makes a dead letter is drawn elsewhere.
 """
 
-from tests.strategies.oddities import CART_IDS, ODD_TOTALS, VARIANTS, told_oddly
+from tests.strategies.oddities import CART_IDS, ODD_TOTALS, VARIANTS, stated_oddly
 from tests.strategies.scene import Pick, Scene, merged
 from tests.strategies.values import CONTEXTS, CURRENCIES, PRICES, PROPERTIES, QUANTITIES, REFUNDS, TRAITS, VALUES, Event
 
@@ -21,7 +21,7 @@ COMPLETING = ("Order Completed", "Order Completed", "Completed Order")
 def body(pick: Pick, of: Scene) -> Event:
     """An event but for its time and ids."""
     drawn = BODIES[pick(of.kinds)](pick, of) | context(pick, of)
-    return told_oddly(pick, of.oddities, drawn) if of.oddities else drawn
+    return stated_oddly(pick, of.oddities, drawn) if of.oddities else drawn
 
 
 def page_body(pick: Pick, of: Scene) -> Event:
@@ -63,10 +63,10 @@ def cart_body(pick: Pick, of: Scene) -> Event:
     if kind == "list":
         contents: Event = pick(({}, {"products": []}, {"products": products(pick, of)}))
         return track(pick(LISTING), contents | cart_id(pick, of))
-    told = with_scene_properties(pick, of, item(pick, of))
+    stated = with_scene_properties(pick, of, item(pick, of))
     if "lines" in of.oddities and pick((True, False, False)):
-        told = {"products": products(pick, of)}
-    return track(pick(ADDING if kind == "add" else REMOVING), told | cart_id(pick, of))
+        stated = {"products": products(pick, of)}
+    return track(pick(ADDING if kind == "add" else REMOVING), stated | cart_id(pick, of))
 
 
 def cart_id(pick: Pick, of: Scene) -> Event:
@@ -74,8 +74,8 @@ def cart_id(pick: Pick, of: Scene) -> Event:
 
 
 def item(pick: Pick, of: Scene) -> Event:
-    told = pick(of.products) | pick(QUANTITIES) | pick(PRICES)
-    return told | pick(VARIANTS) if "lines" in of.oddities else told
+    stated = pick(of.products) | pick(QUANTITIES) | pick(PRICES)
+    return stated | pick(VARIANTS) if "lines" in of.oddities else stated
 
 
 def products(pick: Pick, of: Scene) -> list[Event]:
@@ -100,11 +100,13 @@ def order_body(pick: Pick, of: Scene) -> Event:
 
 def refund(pick: Pick, of: Scene) -> Event:
     """An amount, products or nothing; now and then an amount below zero, or in some currency."""
-    told = pick(REFUNDS)
+    stated = pick(REFUNDS)
     if "orders" in of.oddities:
         amount: Event = pick(({"total": -40}, {"total": 40} | pick(CURRENCIES)))
-        told = pick((told, amount, {"products": products(pick, of)}, {"products": without_prices(products(pick, of))}))
-    return told
+        stated = pick(
+            (stated, amount, {"products": products(pick, of)}, {"products": without_prices(products(pick, of))})
+        )
+    return stated
 
 
 def without_prices(lines: list[Event]) -> list[Event]:

@@ -229,7 +229,7 @@ KINDS_FOR: dict[str, tuple[str, ...]] = {  # what has to be drawn more often, so
 }
 
 
-def told_oddly(pick: Pick, oddities: Sequence[str], event: Event) -> Event:
+def stated_oddly(pick: Pick, oddities: Sequence[str], event: Event) -> Event:
     """The event as told by a scene of these oddities; some stay as they are."""
     for oddity in oddities:
         if oddity in EVENT_ODDITIES and pick((True, False)):

@@ -61,7 +61,7 @@ NONE = [
 ]  # fmt: skip
 
 
-def told(text: str) -> tuple[int, str] | None:
+def stated(text: str) -> tuple[int, str] | None:
     """The number that a text tells, and its currency."""
     written = read_number(text)
     return None if written is None else (written.micro, written.currency)
@@ -71,7 +71,7 @@ def told(text: str) -> tuple[int, str] | None:
 def test_numbers(text: str, micro: int, currency: str) -> None:
     """A number is read exactly, with the currency that stands beside it, however often it is asked for."""
     for _ in range(2):
-        assert told(text) == (micro, currency)
+        assert stated(text) == (micro, currency)
 
 
 @pytest.mark.parametrize("text", NONE, ids=lambda text: ascii(text[:20]))
@@ -84,13 +84,13 @@ def test_texts_that_are_no_numbers(text: str) -> None:
 @pytest.mark.parametrize("text", ["0e999", "0e99999999", "0.0e13", "1e-9999", "1e-99999", "1e-99999999999999999999"])
 def test_an_exponent_of_any_size_changes_no_zero(text: str) -> None:
     """A number is exact whatever its exponent: zero stays zero, and digits beyond 10⁻⁶ are cut."""
-    assert told(text) == (0, "")
+    assert stated(text) == (0, "")
 
 
 def test_every_digit_of_both_alphabets() -> None:
     """Each of the twenty digits is that of its place."""
     for start in (0x0660, 0x06F0):
-        assert [told(f"1{chr(start + digit)}") for digit in range(10)] == [
+        assert [stated(f"1{chr(start + digit)}") for digit in range(10)] == [
             ((10 + digit) * MICRO, "") for digit in range(10)
         ]
 
@@ -107,4 +107,4 @@ def test_random_numbers_in_every_way_of_writing() -> None:
         before, after, currency = rng.choice((("", "", ""), ("€", "", "EUR"), ("", " gbp", "GBP"), ("﷼ ", "", "IRR")))
         sign = rng.choice(("", "+", "-"))
         micro = (whole * 100 + int(part)) * (MICRO // 100) * (-1 if sign == "-" else 1)
-        assert told(f" {sign}{before}{text}{after} ") == (micro, currency), text
+        assert stated(f" {sign}{before}{text}{after} ") == (micro, currency), text

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rules.currencies import UNREADABLE
 from rules.events import Event, Item
-from rules.products import product_key
+from rules.profile.products import product_key
 from rules.profile.short_ids import short_id
 from streams.wire.dead_letters import REASONS
 from tests.oracle import oracle

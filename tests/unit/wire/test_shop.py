@@ -9,7 +9,7 @@ import pytest
 
 from rules.currencies import counts_in, resolved
 from rules.events import Event, Item
-from rules.products import product_key
+from rules.profile.products import product_key
 from tests.support.input_records import accepted, ordered, record, shop
 
 MICRO = 1_000_000

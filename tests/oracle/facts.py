@@ -79,9 +79,9 @@ def name_of(event: Json) -> str:
 
 def customer(event: Json, placeholders: Collection[str] = ()) -> str:
     """UserId, else anonymousId; a placeholder is absent. Empty if there is none."""
-    known = PLACEHOLDERS | set(map(without_spaces, placeholders))
+    readable = PLACEHOLDERS | set(map(without_spaces, placeholders))
     ids = (identifier(event.get(field)) for field in ("userId", "anonymousId"))
-    first = next((name for name in ids if name is not None and without_spaces(name) not in known), "")
+    first = next((name for name in ids if name is not None and without_spaces(name) not in readable), "")
     return first if len(first.encode()) <= ID_BYTES_MAX and not CONTROL.search(first) else ""
 
 
@@ -95,11 +95,11 @@ def without_spaces(name: str) -> str:
 def time_of(event: Json) -> int | None:
     """When it happened: `timestamp`, else `originalTimestamp`, by the receiver's clock where that is known."""
     original = event.get("originalTimestamp") or None
-    told = instant(event.get("timestamp") or original)
-    if told is None:
+    stated = instant(event.get("timestamp") or original)
+    if stated is None:
         return None
     is_corrected = bool(event.get("timestamp")) and original is not None
-    time = told if is_corrected else told + clock_error(event)
+    time = stated if is_corrected else stated + clock_error(event)
     return time if time >= FIRST_TIME else None
 
 

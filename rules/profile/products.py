@@ -26,14 +26,14 @@ def _part(text: str) -> str:
     return short_id(text.replace(_BETWEEN, " ") if _BETWEEN in text else text)
 
 
-def is_same(one: str, other: str) -> bool:
+def is_same(case: str, other: str) -> bool:
     """Whether two keys are of one product and differ in nothing that both tell."""
-    return one == other or _is_same(one, other)
+    return case == other or _is_same(case, other)
 
 
 @lru_cache(maxsize=4_096)
-def _is_same(one: str, other: str) -> bool:
-    mine, theirs = _parts(one), _parts(other)
+def _is_same(case: str, other: str) -> bool:
+    mine, theirs = _parts(case), _parts(other)
     return mine[0] == theirs[0] and all(not a or not b or a == b for a, b in zip(mine[1:], theirs[1:], strict=True))
 
 

@@ -29,7 +29,7 @@ from streams.wire.event_decoder import decode_line
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored" / "first_reading.json").read_text())
 DOCUMENT = compress(STORED["document"])
 CARTS = {"abandoned_cart", "valuable_cart", "at_checkout"}
-CUSTOMERS = [(one["id"], b64decode(one["stored"]), one["segments"]) for one in STORED["customers"]]
+CUSTOMERS = [(case["id"], b64decode(case["stored"]), case["segments"]) for case in STORED["customers"]]
 
 
 def definitions() -> Definitions:
@@ -53,7 +53,7 @@ def test_the_former_reading_is_known_by_its_fingerprint() -> None:
     today = definitions()
     assert was.document["reading"] == FIRST_READING
     assert today.fingerprint != was.fingerprint == STORED["fingerprint"]
-    assert {one.key: one.fingerprint for one in today.segments} == STORED["segments"]
+    assert {case.key: case.fingerprint for case in today.segments} == STORED["segments"]
     assert history_gaps(was, today) == []
 
 
@@ -68,7 +68,7 @@ def test_no_membership_turns() -> None:
 @pytest.mark.parametrize("order", ["Order Completed", "order_completed"])
 def test_a_former_cart_ends_with_the_next_order(order: str) -> None:
     """Lines and prices of a former cart count, until an order ends it."""
-    with_cart = [(one, encoded) for one, encoded, segments in CUSTOMERS if "valuable_cart" in segments]
+    with_cart = [(case, encoded) for case, encoded, segments in CUSTOMERS if "valuable_cart" in segments]
     assert with_cart
     for customer_id, encoded in with_cart:
         customer, engine, _ = taken_over(customer_id, encoded)
@@ -79,7 +79,7 @@ def test_a_former_cart_ends_with_the_next_order(order: str) -> None:
 
 def test_a_cart_that_was_bought_stays_ended() -> None:
     """A purchase of before ended its cart for good, although it is no message that today's reading knows."""
-    bought = [(one, encoded) for one, encoded, segments in CUSTOMERS if "buyer" in segments]
+    bought = [(case, encoded) for case, encoded, segments in CUSTOMERS if "buyer" in segments]
     for customer_id, encoded in bought:
         customer, engine, _ = taken_over(customer_id, encoded)
         before = CARTS & set(engine.membership(customer))
