@@ -66,7 +66,6 @@ NEW_LINKS_WINDOW_MS = 30 * 24 * 3600 * 1000
 
 Refusal = Literal["identified", "too_many", "unlinked", "too_late"]
 
-
 Apply = Callable[[Event, Customer], list[Change]]
 Sent = list[Event]
 

@@ -1,4 +1,4 @@
-"""Traits and their tests: texts, numbers, lists, true."""
+"""Traits and their tests: texts, numbers, lists, true. Long because each form of a trait stands beside its meaning."""
 
 import unicodedata
 from collections.abc import Iterator

@@ -162,9 +162,9 @@ def cart_ids() -> Iterator[Case]:
             paid = track("Order Completed", "m3", 5, order_id="1", total=10, **{other: second})
             name = f"{field} {label(first)} ended by {other} {label(second)}"
             yield make(name, ("R20", "R21"), "carts", [*two, paid], of_cart(cart(20, 1)))
-            seen = track("Cart Viewed", "m3", 5, **{other: second, "products": [{"product_id": "c", "price": 5}]})
+            viewed = track("Cart Viewed", "m3", 5, **{other: second, "products": [{"product_id": "c", "price": 5}]})
             name = f"{field} {label(first)} replaced by {other} {label(second)}"
-            yield make(name, ("R23", "R21"), "carts", [*two, seen], of_cart(cart(25, 2)))
+            yield make(name, ("R23", "R21"), "carts", [*two, viewed], of_cart(cart(25, 2)))
     named = added("m1", 0, product_id="a", price=10, cart_id="7")
     plain = added("m2", 1, product_id="b", price=20)
     for value in (*NO_CART_ID, "9"):

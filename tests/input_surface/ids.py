@@ -84,7 +84,7 @@ def absent() -> Iterator[Case]:
 
 
 def placeholders() -> Iterator[Case]:
-    """A placeholder is no id, and links nobody."""
+    """A placeholder is no id, and links no customers."""
     after = track(CUSTOM, "m9", 1)
     for placeholder in PLACEHOLDERS:
         for value in spelled(placeholder):

@@ -1,4 +1,4 @@
-"""The forms in which shops write a number, and what each of them means."""
+"""The forms in which shops write a number, and what each means. Long because it is one table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

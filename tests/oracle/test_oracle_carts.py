@@ -149,7 +149,7 @@ def test_a_cart_in_another_currency_is_of_unknown_value() -> None:
 
 
 def test_the_last_known_price_stays() -> None:
-    """Neither an unknown price nor one that is not told takes its place; a line that never had one is worth nothing."""
+    """A price stays where a later one is unknown or absent; a line that never had one is worth nothing."""
     timeline = Timeline()(0, "Product Added", sku="a", price=20)(
         1, "Cart Viewed", products=[{"sku": "a", "price": "?"}]
     )

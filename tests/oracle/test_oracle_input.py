@@ -57,7 +57,7 @@ NUMBERS: list[tuple[object, str | None, str | None]] = [
 
 @pytest.mark.parametrize(("told", "size", "currency"), NUMBERS, ids=[repr(row[0]) for row in NUMBERS])
 def test_a_number_is_read_leniently(stated: object, size: str | None, currency: str | None) -> None:
-    """Its size is exact; None: it is told, and unknown."""
+    """The size is exact; None: it is stated, and unknown."""
     number = read_number(stated)
     assert number is not None
     if size is None:

@@ -20,7 +20,7 @@ def worth(timeline: Timeline, value: object) -> bool:
 
 
 def test_an_order_stands_again_after_a_cancel() -> None:
-    """It is out from the cancel to the next completion, and is then an order of that time."""
+    """An order is none from the cancel to the next completion, and is then an order of that time."""
     timeline = Timeline()(0, "Order Completed", order_id="o")(1, "Order Cancelled", order_id="o")
     timeline(5, "Order Completed", order_id="o")
     assert timeline.gives(BOUGHT) == [("entered", 0), ("exited", 1), ("entered", 5)]

@@ -1,6 +1,7 @@
 """How the oracle reads the values of events and rules: absence, texts, equality, tests, durations.
 
 Its one rule: a test asks of what was told, one value or the members of a list; what is absent was not told.
+Long because the reading of all values stands here as a whole.
 """
 
 import re
@@ -277,7 +278,7 @@ def meets(size: Fraction | int, test: object) -> bool:
 
 
 def meets_at_least(size: Fraction | int, test: object) -> bool:
-    """The same of what is at least so much, since a part of it is unknown: no upper bound is met."""
+    """Whether a size meets a test that is known only in part: no upper bound is met."""
     return meets(size, test) and bounds(test).keys() <= {"at_least", "above"}
 
 

@@ -33,7 +33,7 @@ CUSTOMERS = [(case["id"], b64decode(case["stored"]), case["segments"]) for case 
 
 
 def definitions() -> Definitions:
-    """The same file, as it is read today."""
+    """The stored file, as it is read today."""
     return build(STORED["document"], "today.yaml")
 
 
