@@ -11,10 +11,8 @@ from msgspec import Meta, Raw
 from doc_tools.schema_parts import definitions, document, reference, with_fields
 from rules.event_names import ALIASES, PRODUCT_ADDED, SHOP_NAMES
 from rules.forms.json_schema import Schema
-from rules.times import _RFC3339  # the schema has the same pattern
 from streams.wire.event_decoder import CUSTOMER_MAX_BYTES, RECORD_MAX_BYTES
 from streams.wire.segment_spec import Envelope, Product, Properties
-from streams.wire.shop import WHOLE_CART
 
 # An example: only its values are made up, not its names and form.
 EVENT: Schema = {
@@ -27,9 +25,16 @@ EVENT: Schema = {
 }
 
 # The struct lets these fields be absent, so that the dead letter can say which one was.
-_REQUIRED = ("type", "messageId", "timestamp")
+_REQUIRED = ("type", "messageId")
+# What else they hold makes no event unusable: a value that cannot be read counts as absent or unknown.
+_OPEN = (
+    "timestamp", "originalTimestamp", "sentAt", "receivedAt", "event", "userId", "anonymousId", "previousId",
+    "properties", "traits", "context",
+)  # fmt: skip
 _TEXT = {"type": "string", "minLength": 1}
 _TRACK = {"type": {"const": "track"}}
+_ID: Schema = {"anyOf": [_TEXT, {"type": "number"}]}
+# The key of a record, which outputs have as well.
 _CUSTOMER: Schema = {
     "description": f"1 to {CUSTOMER_MAX_BYTES} bytes of UTF-8, no control characters",
     "maxLength": CUSTOMER_MAX_BYTES,
@@ -41,26 +46,29 @@ _CUSTOMER: Schema = {
 def event() -> Schema:
     """The schema of an input: one message of the Segment Spec."""
     hints = get_type_hints(Envelope, include_extras=True)
-    types = {name: Annotated[str, *get_args(hints[name])[1:]] for name in _REQUIRED}
-    types["properties"] = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+    types = {name: Annotated[str, *get_args(hints[name])[1:]] for name in ("type",)}
+    types["messageId"] = Annotated[Raw, *_descriptions(hints["messageId"]), Meta(extra_json_schema=_ID)]
+    types |= {name: Annotated[Raw, *_descriptions(hints[name]), Meta(extra_json_schema={})] for name in _OPEN}
     defs = definitions(_readable(Envelope, **types), _readable(Properties), _readable(Product))
     defs["Customer"] = _CUSTOMER
-    defs["WholeCart"] = {"properties": {"products": defs["Properties"]["properties"].pop("products")}}
     whole = defs["Envelope"]
-    whole["description"] += f" At most {RECORD_MAX_BYTES} bytes."
+    whole["description"] += (
+        f" At most {RECORD_MAX_BYTES} bytes. The customer's id has 1 to {CUSTOMER_MAX_BYTES} bytes of UTF-8 and no"
+        " control characters; an id that cannot be used counts as absent where the other one can."
+    )
     whole["required"] = list(_REQUIRED)
-    whole["properties"]["messageId"] |= _TEXT
-    whole["properties"]["timestamp"]["pattern"] = f"^(?:{_RFC3339.pattern})$"
-    customer = {name: with_fields(**{name: reference("Customer")}) for name in ("userId", "anonymousId")}
-    of_shop = {"anyOf": [reference("Properties"), {"type": "null"}]}
     whole["allOf"] = [
-        {"if": with_fields(**_TRACK), "then": with_fields(event=_TEXT)},
-        {"if": with_fields(userId=_TEXT), "then": customer["userId"], "else": customer["anonymousId"]},
-        # An event of any other name may have any properties.
-        {"if": _named(SHOP_NAMES), "then": {"properties": {"properties": of_shop}}},
-        {"if": _named(WHOLE_CART), "then": {"properties": {"properties": reference("WholeCart")}}},
+        {"if": with_fields(**_TRACK), "then": with_fields(event={**_TEXT, "pattern": r"\S"})},
+        {"anyOf": [with_fields(userId=_ID), with_fields(anonymousId=_ID)]},
+        {"if": _named(SHOP_NAMES), "then": {"properties": {"properties": {"anyOf": [reference("Properties"), {}]}}}},
     ]
     return document("Envelope", defs)
+
+
+def _descriptions(hint: Any) -> list[Meta]:
+    """The descriptions of a field, without the type that it should have."""
+    metas = [part for part in get_args(hint)[1:] if isinstance(part, Meta)]
+    return [Meta(description=meta.description) for meta in metas if meta.description]
 
 
 def _readable(struct: type[msgspec.Struct], **types: Any) -> type[msgspec.Struct]:

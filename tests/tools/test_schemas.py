@@ -136,52 +136,42 @@ REFUSED: list[tuple[object, str]] = [
     ([PAGE], "not_object"),
     (without(PAGE, "userId"), "no_customer"),
     (PAGE | {"userId": "", "anonymousId": None}, "no_customer"),
-    (PAGE | {"userId": 5}, "bad_id"),
-    (PAGE | {"userId": "u\n"}, "bad_id"),
-    (PAGE | {"userId": "u\x85é"}, "bad_id"),
-    (PAGE | {"userId": "u" * 257}, "bad_id"),
-    (PAGE | {"userId": None, "anonymousId": "u\t"}, "bad_id"),
+    (PAGE | {"userId": ["u"]}, "bad_id"),
     (without(PAGE, "messageId"), "no_message_id"),
     (PAGE | {"messageId": ""}, "no_message_id"),
-    (PAGE | {"messageId": 7}, "no_message_id"),
-    (without(PAGE, "timestamp"), "no_timestamp"),
-    (PAGE | {"timestamp": 1_793_000_000}, "no_timestamp"),
-    (PAGE | {"timestamp": "2026-11-22T10:00:00"}, "absurd_timestamp"),
-    (PAGE | {"timestamp": "2026-11-22"}, "absurd_timestamp"),
+    (PAGE | {"messageId": [7]}, "no_message_id"),
     (without(PAGE, "type"), "bad_type"),
     (PAGE | {"type": "pageview"}, "bad_type"),
     (PAGE | {"type": None}, "bad_type"),
     (PAGE | {"type": "track"}, "bad_value"),
     (PAGE | {"type": "track", "event": ""}, "bad_value"),
-    (PAGE | {"properties": []}, "bad_value"),
-    (with_properties(ADDED, quantity=-1), "bad_value"),
-    (with_properties(ADDED, price=True), "bad_value"),
-    (with_properties(ADDED, product_id=["p1"]), "bad_value"),
-    (with_properties(ADDED, product_id=1.5), "bad_value"),
-    (with_properties(ADDED, currency=978), "bad_value"),
-    (with_properties(ADDED | {"event": "Added Product"}, quantity=-1), "bad_value"),
-    (with_properties(CART, products={}), "bad_value"),
-    (with_properties(CART, products=[None]), "bad_value"),
-    (with_properties(CART, products=[{"sku": "s", "price": -1}]), "bad_value"),
+    (PAGE | {"type": "track", "event": " "}, "bad_value"),
 ]
 ACCEPTED: list[Json] = [
     PAGE | {"userId": "", "anonymousId": "a"},
     PAGE | {"userId": "é" * 128, "anonymousId": "\n"},
+    PAGE | {"userId": 5, "messageId": 7.0},
+    PAGE | {"userId": ["u"], "anonymousId": "a"},
     PAGE | {"timestamp": "2026-11-22t13:30:00.123456+03:30"},
+    PAGE | {"timestamp": "2026-11-22T13:30:00+0330"},
+    without(PAGE, "timestamp") | {"originalTimestamp": "2026-11-22T10:00:00Z"},
     PAGE | {"type": "group", "properties": None, "groupId": "g", "context": {"locale": "fa"}},
+    PAGE | {"properties": [], "traits": [], "context": []},
     with_properties(PAGE, quantity=-1, products={}, name=["any"]),
     with_properties(PAGE | {"type": "track", "event": "Trial Started"}, total="all", value=-3),
     without(ADDED, "properties"),
+    with_properties(ADDED, quantity=-1, price=True, product_id=["p1"], currency=978),
     with_properties(ADDED, quantity="1.5", price=0, product_id=7, sku=None, colour=[1]),
     with_properties(CART, products=None),
+    with_properties(CART, products=[None, {"price": -1}]),
     with_properties(CART, products=[{}, {"sku": "s", "quantity": "2"}]),
-    with_properties(CART | {"event": "Order Completed"}, order_id=3, total="1e2", products="as one text"),
+    with_properties(CART | {"event": "order_completed"}, order_id=3, total="$1e2", products="as one text"),
 ]
 
 
 @pytest.mark.parametrize(("event", "reason"), REFUSED)
 def test_what_makes_a_dead_letter_is_refused(event: object, reason: str) -> None:
-    """The schema refuses what the code refuses, for all reasons that lie in the value alone."""
+    """The schema refuses what the code refuses, where a type or an absent field is the reason."""
     assert taken(event) == reason
     assert not valid("event", event)
 

@@ -179,7 +179,7 @@ class Shop:
 
     def _broken(self, good: Send, customer: str, name: str, at_ms: int, message_id: str) -> Send:
         """A record beside a good one that cannot be used."""
-        reason = self._sim.pick(("not_json", "wrong_key", "wrong_partition", "no_timestamp", "absurd_timestamp"))
+        reason = self._sim.pick(("not_json", "wrong_key", "wrong_partition", "bad_type", "absurd_timestamp"))
         value, tp, key = good.value, good.tp, good.key
         if reason == "not_json":
             value = self._sim.pick((b"{", None))
@@ -194,8 +194,8 @@ class Shop:
             tp, key = TP(tp.topic, (home + 1) % self._partitions), stranger.encode()
             value = event(stranger, name, at_ms, message_id)
         else:
-            stamp = "1999-01-01T00:00:00Z" if reason == "absurd_timestamp" else None
-            value = json.dumps(json.loads(good.value or b"{}") | {"timestamp": stamp}).encode()
+            wrong = {"timestamp": "1999-01-01T00:00:00Z"} if reason == "absurd_timestamp" else {"type": "gossip"}
+            value = json.dumps(json.loads(good.value or b"{}") | wrong).encode()
         return good._replace(tp=tp, key=key, value=value, bad=reason)
 
 
