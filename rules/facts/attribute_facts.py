@@ -216,15 +216,14 @@ class TouchFact(SlottedFact, frozen=True):
             value = old.touches[facts[0].slot]
             if value is None:
                 return
+            met = _met(tests, _values(old.touches, facts))
             if value.shown is not None and len(value.shown) < SHOWN_MAX_CHARS:
-                # The whole text is stored, so every test can be answered again.
+                # The whole text is stored, so every test can be answered again; but a device's kind may have come of
+                # more than its name, so that an answer which is stored stays.
                 kind = kind_of_name(value.shown) if is_device else None
-                met = sum(1 << bit for bit, test in enumerate(self.tests) if _meets(test, value.shown, kind))
-            else:
-                values = {
-                    fact.slot: former_value for fact in facts if (former_value := old.touches[fact.slot]) is not None
-                }
-                met = _met(tests, values)
+                again = (bit for bit, source in enumerate(tests) if source is None or not is_device)
+                answers = {bit: _meets(self.tests[bit], value.shown, kind) for bit in again}
+                met = sum(1 << bit for bit in range(len(tests)) if answers.get(bit, bool(met >> bit & 1)))
             new.touches[self.slot] = AttributeValue(value.time, value.id, met, value.shown)
 
         return carry
@@ -261,7 +260,7 @@ def _meets(test: ValueTest, value: str, kind: str | None) -> bool:
     """Whether a text meets a test, or its kind does; what the test excludes, neither may be."""
     if kind is None or kind == value:
         return test.meets(value)
-    excluding = ValueTest(not_in=test.not_in)
+    excluding = ValueTest(not_in=test.not_in, not_contains=test.not_contains)
     if not (excluding.meets(value) and excluding.meets(kind)):
         return False
     return test.meets(value) or test.meets(kind)

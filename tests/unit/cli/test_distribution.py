@@ -329,7 +329,7 @@ def test_check_explains_every_segment() -> None:
         assert re.fullmatch(r"keeps of a customer: at most about [\d,]+ bytes", keeps)
     assert by_segment["recently_purchased"][:3] == [
         "At least 1 × Order Completed within 30 days.",
-        "events: Order Cancelled, Order Completed, Order Refunded",
+        "events: Order Cancelled, Order Completed, Order Refunded, Order Updated",
         "windows: 30d",
     ]
     assert by_segment["vip"][0] == "In segment loyal_customer; and in segment customer_value_high."

@@ -344,7 +344,7 @@ def test_random_definitions_in_other_words() -> None:
         assert actual.fingerprint == expected.fingerprint
         chosen = rng.choice(list(whens))
         other = segments | {chosen: {"title": "T", "when": changed(whens[chosen], rng)}}
-        after = dict(fingerprints(build({"version": 1, "segments": other}, FILE)))
+        after = dict(fingerprints(build({**definitions, "segments": other}, FILE)))
         differing = [key for key, fingerprint in fingerprints(expected) if after[key] != fingerprint]
         assert differing == [chosen], f"seed {seed}: {json.dumps(other[chosen])}"
     assert compared >= 50
