@@ -55,7 +55,7 @@ NUMBERS: list[tuple[object, str | None, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "size", "currency"), NUMBERS, ids=[repr(row[0]) for row in NUMBERS])
+@pytest.mark.parametrize(("stated", "size", "currency"), NUMBERS, ids=[repr(row[0]) for row in NUMBERS])
 def test_a_number_is_read_leniently(stated: object, size: str | None, currency: str | None) -> None:
     """The size is exact; None: it is stated, and unknown."""
     number = read_number(stated)
@@ -71,7 +71,7 @@ def test_what_is_empty_is_no_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "beside", "file", "currency"),
+    ("stated", "beside", "file", "currency"),
     [
         ("$5", None, "EUR", "USD"),
         ("$5", None, "CAD", "CAD"),
@@ -125,7 +125,7 @@ def test_where_total_reads_the_revenue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("stated", "expected"),
     [
         ({"price": 5, "currency": "eur "}, True),
         ({"price": 5, "currency": "USD"}, False),
@@ -294,7 +294,7 @@ def test_direct_and_the_shops_own_hosts_are_no_referrers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("case", "other"),
     [
         ("Tea", " tea "),
         ("cafe\u0301", "CAFÉ"),
@@ -350,7 +350,7 @@ TESTS: list[tuple[str, Event, Event, bool]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("told", "where", "expected"), [row[1:] for row in TESTS], ids=[row[0] for row in TESTS])
+@pytest.mark.parametrize(("stated", "where", "expected"), [row[1:] for row in TESTS], ids=[row[0] for row in TESTS])
 def test_of_texts_and_lists(stated: Event, where: Event, expected: bool) -> None:
     assert meets(stated, where) == expected
 

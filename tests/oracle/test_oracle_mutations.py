@@ -462,6 +462,7 @@ def break_rule(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> Non
         monkeypatch.setattr(module, name, value)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("name", "value"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_the_worlds_tell_a_broken_rule(
     worlds: list[World], monkeypatch: pytest.MonkeyPatch, name: str, value: object

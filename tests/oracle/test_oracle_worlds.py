@@ -246,7 +246,7 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
     ("the old name of a cart id", 0.01, stated("cartId", bool)),
     ("lines of one product", 0.05, has_line),
     ("several items added or removed", 0.03, lists_items),
-    ("a name without spaces", 0.03, named("ProductViewed", "ProductAdded", "OrderCompleted")),
+    ("a name without spaces", 0.02, named("ProductViewed", "ProductAdded", "OrderCompleted")),
     ("a name in small letters", 0.03, named("product viewed", "product added", "order completed")),
     ("money in euros, by its sign", 0.03, stated("total", is_text_with("€"))),
     ("money in dollars, by its sign", 0.03, stated("total", is_text_with("$"))),
