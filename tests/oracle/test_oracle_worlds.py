@@ -223,7 +223,7 @@ FEATURES: list[tuple[str, float, Callable[[list[Event]], bool]]] = [
         lambda history: any(fact.properties.get("currency") == "USD" for fact in facts_of(history)),
     ),
     *(
-        (f"the old name {name}", 0.08, named(name))
+        (f"the old name {name}", 0.05, named(name))
         for name in ("Viewed Product", "Added Product", "Removed Product", "Completed Order")
     ),
     ("removals", 0.3, named("Product Removed")),
