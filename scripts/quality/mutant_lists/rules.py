@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "placeholders are part of a file's fingerprint",
         "rules/definitions/segments_file.py",
-        '"segments": fingerprints, **added})',
-        '"segments": fingerprints})',
+        '"segments": fingerprints, **added, **read_as})',
+        '"segments": fingerprints, **read_as})',
         "tests/unit/rules/test_placeholders.py",
     ),
     Mutant(
