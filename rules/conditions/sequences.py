@@ -153,7 +153,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
     if first_at is None:
         text = lang.say("not_in_order", steps=steps)
     else:
-        text = lang.say("start", steps=steps, at=lang.name(first_at))
+        text = lang.say("begun", steps=steps, at=lang.name(first_at))
     if first_at is not None and not reason.holds:
         text = lang.say("too_old", observed=text, time=lang.duration(reason.within))
     test = lang.duration(reason.within, "all_within") if reason.within else lang.say("any_time")
@@ -172,14 +172,14 @@ SEQUENCE = ConditionKind(
             "then": ", then ",
             "same": "{steps}, of the same {of}",
             "not_in_order": "{steps}: not seen in this order",
-            "start": "{steps}: last start at {at}",
+            "begun": "{steps}: last begun at {at}",
             "all_within": "all within {number} {unit}",
         },
         "fa": {
             "then": "، سپس ",
             "same": "{steps}، با {of} یکسان",
             "not_in_order": "{steps}: به این ترتیب دیده نشده است",
-            "start": "{steps}: آخرین بار در {at} آغاز شده است",
+            "begun": "{steps}: آخرین بار در {at} آغاز شده است",
             "all_within": "همه در {number} {linked} گذشته",
         },
     },

@@ -274,9 +274,9 @@ def test_the_newest_256_order_messages_count(over: int) -> None:
 
 
 def test_order_messages_count_for_the_longest_window_and_ninety_days() -> None:
-    """At the bound a cancellation holds, a millisecond later the order stands; without a window it always holds."""
+    """At the bound a full refund holds, a millisecond later the order stands; without a window it always holds."""
     for age, standing in ((91 * DAY, []), (91 * DAY + 1, [91 * DAY + 1])):
-        events = [order(0, "Order Cancelled", "o"), order(age, ident="o")]
+        events = [order(0, "Order Refunded", "o"), order(age, ident="o")]
         assert in_every_order(events, orders_of("1d")) == standing
         assert in_every_order(events, orders_of("2d")) == []
         assert in_every_order(events, orders_of(None)) == []
@@ -316,7 +316,7 @@ def test_a_refund_without_an_order_id_is_not_kept(name: str) -> None:
     completed = Event("u", "Order Completed", T + 1, "same")
     assert in_every_order([completed, without], orders_of(None)) == [1]
     later = Event("u", name, T + 200 * DAY, "later")
-    assert in_every_order([order(0, "Order Cancelled", "o"), order(1, ident="o"), later], orders_of("1d")) == []
+    assert in_every_order([order(0, "Order Refunded", "o"), order(1, ident="o"), later], orders_of("1d")) == []
 
 
 def test_an_order_is_its_id_whatever_the_message_ids() -> None:
