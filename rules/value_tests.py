@@ -150,11 +150,15 @@ class PropertyTests(msgspec.Struct, frozen=True):
 
     def meets(self, fields: dict[str, Json], of_file: str | None = None) -> bool:
         """Whether the properties meet every test; ``of_file``: the currency of the file."""
-        read_money = partial(money, of_event=event_currency(fields), of_file=of_file)
-        if not all(_meets(fields, path, test, read_money) for path, test in self.tests):
+
+        def met(holder: Json, path: Path, test: ValueTest) -> bool:
+            read = partial(money, of_event=event_currency(fields), of_file=of_file) if path[-1] in MONEY else number
+            return test.meets(read_property(holder, path), read)
+
+        if not all(met(fields, path, test) for path, test in self.tests):
             return False
         return not self.item or any(
-            all(_meets(product, path, test, read_money) for path, test in self.item) for product in _products(fields)
+            all(met(product, path, test) for path, test in self.item) for product in _products(fields)
         )
 
     @property
@@ -172,10 +176,6 @@ class PropertyTests(msgspec.Struct, frozen=True):
 
 _TOTAL: Path = ("total",)
 ITEM = "item"  # the key of tests of one product
-
-
-def _meets(fields: Json, path: Path, test: ValueTest, read_money: NumberReader) -> bool:
-    return test.meets(read_property(fields, path), read_money if path[-1] in MONEY else number)
 
 
 def _products(fields: dict[str, Json]) -> list[Json]:

@@ -101,7 +101,6 @@ class CartFact(msgspec.Struct, frozen=True):
             for item in items
             if (item.is_unpriced or item.price is not None)
             and (key := cart.line_key(item.product, named)) not in readable
-            and (key := cart.line_key(item.product, named)) not in readable
         ]
         if unread:
             cart.note_unpriced(current, time, unread)

@@ -8,7 +8,7 @@ The messages of an order are read in (time, message id) order, however they came
     Order Refunded    its value falls by the refund; a full refund ends it for good
 
 An order ends the carts of its customer when it first begins to stand, and at confirmations repeated within
-`REPEATED_WITHIN_MS`: later ones may come long after a new cart was start.
+`REPEATED_WITHIN_MS`: later ones may come long after a new cart was begun.
 
 An order and its refunds are compared in the order's own currency; a refund in another one is of unknown value, and
 lowers nothing. A refund of products without an amount is their price times quantity, where the order or the refund
@@ -92,12 +92,15 @@ class CartEnd(NamedTuple):
 _OrderKey = tuple[bool, str]
 
 
+def _key(message: OrderMessage) -> _OrderKey:
+    """The order that a message is about: an order id and a message id of the same text are two orders."""
+    return message.order is None, message.id if message.order is None else message.order
+
+
 def _by_order(messages: Iterable[OrderMessage]) -> dict[_OrderKey, list[OrderMessage]]:
     by_order: dict[_OrderKey, list[OrderMessage]] = {}
     for message in messages:
-        # An order id and a message id that happen to be the same text are two orders.
-        key = (message.order is None, message.id if message.order is None else message.order)
-        by_order.setdefault(key, []).append(message)
+        by_order.setdefault(_key(message), []).append(message)
     return by_order
 
 
@@ -115,26 +118,26 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
             return None
         return Order(only, only, only.views & only.total_views, _readable(only.amount), only.currency, 0)
     start: OrderMessage | None = None
+    contents: list[OrderMessage] = []
+    refunds: list[OrderMessage] = []
     for message in messages:
         if message.kind == CANCELLED:
             start = None
-        elif message.kind == COMPLETED and start is None:
-            start = message
+            continue
+        if message.kind == REFUNDED:
+            refunds.append(message)
+        else:
+            contents.append(message)
+            start = message if start is None and message.kind == COMPLETED else start
+        # A full refund is for good: neither a completion nor an update that comes after it undoes it.
+        if refunds and _is_fully_refunded(contents, refunds):
+            return None
     if start is None:
         return None
-    has_refunds = any(message.kind == REFUNDED for message in messages)
-    # A full refund is for good: neither a completion nor an update that comes after it undoes it.
-    if has_refunds and any(_is_fully_refunded(messages[: index + 1]) for index in range(len(messages))):
-        return None
-    contents = _contents(messages)
     valued = _valued(contents)
-    refunded = sum(_refunds(messages)) if has_refunds else 0
+    refunded = sum(_known_refunds(contents, refunds))
     views = contents[-1].views & valued.total_views
     return Order(start, contents[-1], views, _readable(valued.amount), valued.currency, refunded)
-
-
-def _contents(messages: Sequence[OrderMessage]) -> list[OrderMessage]:
-    return [message for message in messages if message.kind in (COMPLETED, UPDATED)]
 
 
 def _valued(contents: Sequence[OrderMessage]) -> OrderMessage:
@@ -146,26 +149,23 @@ def _readable(amount: int | None) -> int | None:
     return None if amount == UNREAD else amount
 
 
-def _is_fully_refunded(messages: Sequence[OrderMessage]) -> bool:
-    """Whether these messages refund all: without an amount and products, or as much as the order's known value."""
-    if any(message.kind == REFUNDED and message.amount is None and not message.lines for message in messages):
+def _is_fully_refunded(contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]) -> bool:
+    """Whether these refund all: one without an amount and products, or as much as the order's known value."""
+    if any(refund.amount is None and not refund.lines for refund in refunds):
         return True
-    contents, readable = _contents(messages), _refunds(messages)
     value = _readable(_valued(contents).amount) if contents else None
-    return value is not None and bool(readable) and sum(readable) >= value
+    if value is None:
+        return False
+    amounts = _known_refunds(contents, refunds)
+    return bool(amounts) and sum(amounts) >= value
 
 
-def _refunds(messages: Sequence[OrderMessage]) -> list[int]:
+def _known_refunds(contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]) -> list[int]:
     """The refunds (10⁻⁶ of the order's currency) whose amount is known."""
-    contents = _contents(messages)
     currency = _valued(contents).currency if contents else ""
-    refunds = [
-        message
-        for message in messages
-        if message.kind == REFUNDED and (not message.currency or not currency or message.currency == currency)
-    ]
+    comparable = [refund for refund in refunds if not refund.currency or not currency or refund.currency == currency]
     amounts = [
-        _of_products(refund, contents) if refund.amount is None else _readable(refund.amount) for refund in refunds
+        _of_products(refund, contents) if refund.amount is None else _readable(refund.amount) for refund in comparable
     ]
     return [amount for amount in amounts if amount is not None]
 
@@ -202,7 +202,7 @@ def cart_ends(messages: Iterable[OrderMessage]) -> list[CartEnd]:
     cancelled: set[_OrderKey] = set()
     ends = []
     for message in messages:
-        key = (message.order is None, message.id if message.order is None else message.order)
+        key = _key(message)
         if message.kind == CANCELLED:
             cancelled.add(key)
         if message.kind != COMPLETED:

@@ -212,7 +212,7 @@ class Metrics(Collector):
                 continue
             name = decoded.name
             if decoded.unread:
-                for field in set(decoded.unread):
+                for field in decoded.unread:
                     self.counts["segmenter_unread_values_total"][name, field] += 1
             elif name not in KNOWN_NAMES and (near := nearest_reserved(name)) is not None:
                 self.counts["segmenter_misspelled_events_total"][(near,)] += 1

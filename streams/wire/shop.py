@@ -27,7 +27,7 @@ from rules.event_names import (
 from rules.events import Item
 from rules.profile.products import product_key
 from streams.wire.segment_spec import NOTHING, Product, Properties
-from streams.wire.values import Amount, amount, identity, is_unreadable_id, signed_amount
+from streams.wire.values import Amount, amount, identity, is_stated, signed_amount
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
@@ -120,7 +120,7 @@ def _event_currency(raw: msgspec.Raw, unread: list[str]) -> str:
 def _id(raw: msgspec.Raw, former: msgspec.Raw, unread: list[str], name: str) -> str:
     """An id, under its name or that of the first version of the spec."""
     read = identity(raw)
-    if not read and raw is not NOTHING and is_unreadable_id(raw, read):
+    if not read and is_stated(raw):
         unread.append(name)
     return read or identity(former)
 

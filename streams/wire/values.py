@@ -92,6 +92,6 @@ def identity(raw: msgspec.Raw) -> str:
     return "" if whole is None else whole[1].decode()
 
 
-def is_unreadable_id(raw: msgspec.Raw, read: str) -> bool:
+def is_stated(raw: msgspec.Raw) -> bool:
     """Whether a value that gave no id is something else than absent."""
-    return not read and bytes(raw) not in (b"null", b'""', b"[]", b"{}")
+    return bytes(raw) not in (b"null", b'""', b"[]", b"{}")
