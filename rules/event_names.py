@@ -1,9 +1,9 @@
 """The names of events: those with a meaning here, the spellings in which they come, and the topic of each.
 
 A reserved name is recognised without regard to case, to spaces around it, and to `_`, `-`, a space or nothing between
-its words, as Segment's libraries do: `order_completed` is Order Completed. So are the names of the first version of the
-Segment Spec, which has verb and object turned round (Completed Order). Any other name is a shop's own, and counts as
-it is written.
+its words, as Segment's libraries do: ``order_completed`` is Order Completed. So are the names of the first version of
+the Segment Spec, which has verb and object turned round (Completed Order). Any other name is a shop's own, and counts
+as it is written.
 
 Names: https://segment.com/docs/connections/spec/ecommerce/v2/
 """

@@ -11,8 +11,8 @@ An order ends the carts of its customer when it first begins to stand, and at co
 `REPEATED_WITHIN_MS`: later ones may come long after a new cart was begun.
 
 An order and its refunds are compared in the order's own currency; a refund in another one is of unknown value, and
-lowers nothing. A refund of products without an amount is their price times quantity, where the order or the refund
-tells the price.
+lowers nothing. A refund of products without an amount is their price times quantity: the price that the order listed
+when they were refunded (or lists first after it), else that of the refund, else unknown.
 """
 
 from __future__ import annotations
@@ -118,70 +118,107 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
             return None
         return Order(only, only, only.views & only.total_views, _readable(only.amount), only.currency, 0)
     start: OrderMessage | None = None
-    contents: list[OrderMessage] = []
-    refunds: list[OrderMessage] = []
+    content: OrderMessage | None = None  # the newest completion or update
+    valued: OrderMessage | None = None  # the newest of them which tells an amount
+    refunds = _Refunds()
     for message in messages:
         if message.kind == CANCELLED:
             start = None
             continue
         if message.kind == REFUNDED:
-            refunds.append(message)
+            if message.amount is None and not message.lines:
+                return None
+            refunds.add(message)
         else:
-            contents.append(message)
+            content = message
+            valued = message if valued is None or message.amount is not None else valued
             start = message if start is None and message.kind == COMPLETED else start
+            if message.lines:
+                refunds.listed(message)
         # A full refund is for good: neither a completion nor an update that comes after it undoes it.
-        if refunds and _is_fully_refunded(contents, refunds):
+        if valued is not None and refunds.reach(_readable(valued.amount), valued.currency):
             return None
-    if start is None:
+    if start is None or content is None or valued is None:
         return None
-    valued = _valued(contents)
-    refunded = sum(_known_refunds(contents, refunds))
-    views = contents[-1].views & valued.total_views
-    return Order(start, contents[-1], views, _readable(valued.amount), valued.currency, refunded)
-
-
-def _valued(contents: Sequence[OrderMessage]) -> OrderMessage:
-    """The message that tells the value of an order: the newest which tells an amount."""
-    return next((message for message in reversed(contents) if message.amount is not None), contents[-1])
+    views = content.views & valued.total_views
+    refunded = refunds.total(valued.currency)
+    return Order(start, content, views, _readable(valued.amount), valued.currency, refunded)
 
 
 def _readable(amount: int | None) -> int | None:
     return None if amount == UNREAD else amount
 
 
-def _is_fully_refunded(contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]) -> bool:
-    """Whether these refund all: one without an amount and products, or as much as the order's known value."""
-    if any(refund.amount is None and not refund.lines for refund in refunds):
-        return True
-    value = _readable(_valued(contents).amount) if contents else None
-    if value is None:
-        return False
-    amounts = _known_refunds(contents, refunds)
-    return bool(amounts) and sum(amounts) >= value
+class _Refunds:
+    """The refunds of one order, summed as they are read, so that an order of many messages is formed in one walk.
+
+    Refunded products are worth what the order listed at the time of the refund, else what it lists first after it.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, int] = {}  # the known ones by currency; "": none is named
+        self._listing: OrderMessage | None = None  # the newest completion or update which lists products
+        self._unlisted: list[OrderMessage] = []  # those which came before any listing
+
+    def add(self, refund: OrderMessage) -> None:
+        """Add a refund which is not a full one by its form."""
+        if self._listing is None:
+            self._unlisted.append(refund)
+        worth = _worth(refund, self._listing)
+        if worth is not None:
+            amount, currency = worth
+            self._sums[currency] = self._sums.get(currency, 0) + amount
+
+    def listed(self, content: OrderMessage) -> None:
+        """Take the products of a completion or update as the order's."""
+        unlisted, self._unlisted = self._unlisted, []
+        is_first, self._listing = self._listing is None, content
+        if is_first:
+            self._sums.clear()
+            for refund in unlisted:
+                self.add(refund)
+
+    def total(self, currency: str) -> int:
+        """The known refunds (10⁻⁶) of an order in this currency."""
+        if not currency:
+            return sum(self._sums.values())
+        return self._sums.get(currency, 0) + self._sums.get("", 0)
+
+    def reach(self, value: int | None, currency: str) -> bool:
+        """Whether refunds are known that are as much as the value of the order (10⁻⁶ of ``currency``)."""
+        if value is None or not self._sums:
+            return False
+        is_known = not currency or currency in self._sums or "" in self._sums
+        return is_known and self.total(currency) >= value
 
 
-def _known_refunds(contents: Sequence[OrderMessage], refunds: Sequence[OrderMessage]) -> list[int]:
-    """The refunds (10⁻⁶ of the order's currency) whose amount is known."""
-    currency = _valued(contents).currency if contents else ""
-    comparable = [refund for refund in refunds if not refund.currency or not currency or refund.currency == currency]
-    amounts = [
-        _of_products(refund, contents) if refund.amount is None else _readable(refund.amount) for refund in comparable
-    ]
-    return [amount for amount in amounts if amount is not None]
+def _worth(refund: OrderMessage, listing: OrderMessage | None) -> tuple[int, str] | None:
+    """What a refund takes (10⁻⁶) and its currency; ``None`` if it is unknown."""
+    if refund.amount is None:
+        return _worth_of_products(refund, listing)
+    return None if refund.amount == UNREAD else (refund.amount, refund.currency)
 
 
-def _of_products(refund: OrderMessage, contents: Sequence[OrderMessage]) -> int | None:
-    """The value of refunded products (10⁻⁶); ``None`` if the price of one of them is not known."""
-    since = refund.time - LINES_AGE_MS
-    listed = next((message.lines for message in reversed(contents) if message.lines and message.time >= since), ())
+def _worth_of_products(refund: OrderMessage, listing: OrderMessage | None) -> tuple[int, str] | None:
+    """The value of refunded products (10⁻⁶) and its currency; ``None`` if the price of one of them is not known.
+
+    The prices are those of the order, else those of the refund; where they are in two currencies the value is unknown.
+    """
+    lines = listing.lines if listing is not None and listing.time >= refund.time - LINES_AGE_MS else ()
     total = 0
+    currencies = set[str]()
     for product, own_price, quantity in refund.lines:
-        stated = (price for line, price, _ in listed if is_same(line, product))
-        price = next((price for price in (*stated, own_price) if price is not None and price != UNREAD), None)
-        if price is None:
+        stated = (price for line, price, _ in lines if is_same(line, product))
+        price = next((price for price in stated if price is not None and price != UNREAD), None)
+        currencies.add(refund.currency if listing is None or price is None else listing.currency)
+        price = own_price if price is None else price
+        if price is None or price == UNREAD:
             return None
         total += price * quantity // MICRO
-    return total
+    currencies.discard("")
+    if len(currencies) > 1:
+        return None
+    return total, next(iter(currencies), "")
 
 
 def value_of(order: Order, place: int, of_file: str | None) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from rules.forms.segment_key import KEY_PATTERN
 from rules.hosts import HOST_FORM, HOST_MAX_CHARS, OWN_MAX
 from rules.placeholders import ADDED_MAX, ADDED_MAX_CHARS
 from rules.times import DURATION_FORM
-from rules.value_tests import ENDS
+from rules.value_tests import ENDS, ITEM
 
 
 def schema() -> Schema:
@@ -81,7 +81,10 @@ def _defs() -> Schema:
         "scalar": {"type": ["string", "number", "boolean"]},
         "test": {"anyOf": [reference("scalar"), value_test_schema()]},
         "textTest": {"anyOf": [TEXT, value_test_schema(TEXT)]},
-        "where": {"type": "object", "additionalProperties": reference("test"), "minProperties": 1},
+        "where": {
+            **_tests_by_name(),
+            "properties": {ITEM: {"anyOf": [reference("test"), _tests_by_name()]}},
+        },
         "range": {"anyOf": [NUMBER, {**mapping(dict.fromkeys(ENDS, NUMBER)), "minProperties": 1}]},
         "count": {
             "anyOf": [
@@ -101,6 +104,10 @@ def _segment() -> Schema:
     bands["properties"]["total"] = {**form_schema(TotalForm), "required": ["agg", "of", "event"]}
     segment["properties"]["bands"] = bands
     return segment
+
+
+def _tests_by_name() -> Schema:
+    return {"type": "object", "additionalProperties": reference("test"), "minProperties": 1}
 
 
 def _whole() -> Schema:

@@ -198,7 +198,7 @@ def worth_of_products(refund: Fact, messages: list[Fact], currency: str | None) 
         return None
     own, whole = own_currency(messages, currency), Fraction(0)
     for product in map(mapping, products):
-        price = price_in_order(product, refund.time, messages, currency)
+        price = price_in_order(product, refund, messages, currency)
         if price is None:
             price = price_in(product, refund, currency, own)
         if price is None:
@@ -207,16 +207,28 @@ def worth_of_products(refund: Fact, messages: list[Fact], currency: str | None) 
     return whole
 
 
-def price_in_order(product: Json, time: int, messages: list[Fact], currency: str | None) -> int | None:
-    """The price in the order of the first line that differs in nothing that both tell."""
-    newest = tellers(messages)[-1:]
+def price_in_order(product: Json, refund: Fact, messages: list[Fact], currency: str | None) -> int | None:
+    """The price in the order of the first line that tells one and differs in nothing that both tell."""
     own = own_currency(messages, currency)
-    for message in newest:
-        lines = message.properties.get("products")
-        if isinstance(lines, list) and message.time >= time - LINES_MS:
-            same = [line for line in map(mapping, lines[:LINES_MAX]) if is_same_line(line, product)]
-            return price_in(same[0], message, currency, own) if same else None
+    for message in listing_at(refund, messages):
+        if message.time >= refund.time - LINES_MS:
+            lines = map(mapping, listed(message.properties["products"])[:LINES_MAX])
+            prices = [price_in(line, message, currency, own) for line in lines if is_same_line(line, product)]
+            return next((price for price in prices if price is not None), None)
     return None
+
+
+def listing_at(refund: Fact, messages: list[Fact]) -> list[Fact]:
+    """The completion or update whose products are refunded: the newest that lists some, else the first after it."""
+    place = messages.index(refund)
+    before = [message for message in tellers(messages[:place]) if lists_products(message)]
+    after = [message for message in tellers(messages[place:]) if lists_products(message)]
+    return before[-1:] or after[:1]
+
+
+def lists_products(message: Fact) -> bool:
+    products = message.properties.get("products")
+    return isinstance(products, list) and bool(products)
 
 
 def price_in(line: Json, message: Fact, currency: str | None, own: str | None) -> int | None:

@@ -30,7 +30,7 @@ from tests.strategies import histories
 from tests.strategies.histories import DAY, MINUTE
 
 AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T12:30:00.000Z"
-SEEDS = range(400)
+SEEDS = range(440)
 
 
 def performed(count: int, within: str | None = None, event: str | tuple[str, ...] = "page", **test: int) -> Reason:
