@@ -218,29 +218,28 @@ def _channel(fields: _Fields, own_hosts: frozenset[str], *, of_page: bool) -> st
     campaign = fields.campaign or _NO_CAMPAIGN
     if campaign.source or campaign.medium or campaign.name:
         return "campaign"
-    referrer = _referrer(fields)
+    referrer = _foreign_referrer(fields, own_hosts)
     if referrer is None:
-        return "direct" if of_page else None
+        return "direct" if of_page and not _referrers(fields) else None
     host, page = host_of(referrer), (fields.page or _NO_PAGE).url
-    if host is None or is_within(host, own_hosts):
+    if host is None:
         return None
     return None if page and _same(host, host_of(page)) else channel_of(host)
 
 
 def _foreign_referrer(fields: _Fields, own_hosts: frozenset[str]) -> str | None:
-    """The referrer, unless it is on one of the shop's own hosts."""
-    referrer = _referrer(fields)
-    if referrer is None or not own_hosts:
-        return referrer
-    host = host_of(referrer)
-    return None if host is not None and is_within(host, own_hosts) else referrer
-
-
-def _referrer(fields: _Fields) -> str | None:
-    for referrer in ((fields.referrer or _NO_REFERRER).url, (fields.page or _NO_PAGE).referrer):
-        if referrer and referrer != _NO_REFERRER_WORD:
+    """The first referrer which is not on one of the shop's own hosts."""
+    for referrer in _referrers(fields):
+        host = host_of(referrer) if own_hosts else None
+        if host is None or not is_within(host, own_hosts):
             return referrer
     return None
+
+
+def _referrers(fields: _Fields) -> list[str]:
+    """The addresses that are stated as referrers; the one in the field of its own comes first."""
+    stated = ((fields.referrer or _NO_REFERRER).url, (fields.page or _NO_PAGE).referrer)
+    return [referrer for referrer in stated if referrer and referrer != _NO_REFERRER_WORD]
 
 
 def _same(host: str, other: str | None) -> bool:

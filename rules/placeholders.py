@@ -28,7 +28,7 @@ class Placeholders(msgspec.Struct, frozen=True):
     most_chars: int
 
     def include(self, text: str) -> bool:
-        """Whether a text is a placeholder, without regard to case and white space."""
+        """Whether a text is a placeholder, without regard to case and white space, or is white space alone."""
         if text[0] not in self.first:
             return False
         if len(text) > self.most_chars:
@@ -55,7 +55,7 @@ def placeholders(added: Iterable[str] = ()) -> Placeholders:
     folded = frozenset(map(fold, (*TEXTS, *added)))
     starts = {form[0] for text in (*TEXTS, *added, *folded) for form in (text, text.lower(), text.upper())}
     first = frozenset({*starts, *_SPACES})
-    return Placeholders(folded, first, max(map(len, (*TEXTS, *added, *folded))) + _SPACES_MAX)
+    return Placeholders(folded | {""}, first, max(map(len, (*TEXTS, *added, *folded))) + _SPACES_MAX)
 
 
 BUILT_IN = placeholders()

@@ -10,7 +10,7 @@ See also: `rules.conditions` (which use them).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -19,7 +19,19 @@ import re2
 
 from rules.currencies import MONEY
 from rules.text_equality import fold
-from rules.values import Json, Path, Real, event_currency, members_of, money, number, read_property, shown_number, text
+from rules.values import (
+    Json,
+    Path,
+    Real,
+    event_currency,
+    members_of,
+    money,
+    number,
+    read_property,
+    refunded_money,
+    shown_number,
+    text,
+)
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -80,26 +92,26 @@ class ValueTest(msgspec.Struct, frozen=True):
             asks_for_member = self.contains is not None and not isinstance(self.contains, str)
             return not asks_for_member and self._meets_single(value, read) and not self._is_excluded(value, read)
         members = list(members_of(value))
-        return any(self._meets_single(member, read) for member in members) and not any(
-            self._is_excluded(member, read) for member in members
+        return any(self._meets_single(member, read, is_member=True) for member in members) and not any(
+            self._is_excluded(member, read, is_member=True) for member in members
         )
 
-    def _meets_single(self, value: Json, read: NumberReader) -> bool:
-        """Whether a value that is no list meets every part but those that exclude it."""
+    def _meets_single(self, value: Json, read: NumberReader, *, is_member: bool = False) -> bool:
+        """Whether a value that is no list, or a member of one, meets every part but those that exclude it."""
         return (
             self.exists is not False
             and (self.equals is None or _equal(self.equals, value, read))
             and (self.in_ is None or any(_equal(scalar, value, read) for scalar in self.in_))
-            and (self.contains is None or _contains(self.contains, value, read))
+            and (self.contains is None or _contains(self.contains, value, read, is_member=is_member))
             and (self.matches is None or _matches(self.matches, value))
             and (self.exact is None or text(value) == self.exact)
             and (self.numbers is None or _in_range(self.numbers, value, read))
         )
 
-    def _is_excluded(self, value: Json, read: NumberReader) -> bool:
+    def _is_excluded(self, value: Json, read: NumberReader, *, is_member: bool = False) -> bool:
         if self.not_in is not None and any(_equal(scalar, value, read) for scalar in self.not_in):
             return True
-        return self.not_contains is not None and _contains(self.not_contains, value, read)
+        return self.not_contains is not None and _contains(self.not_contains, value, read, is_member=is_member)
 
     @property
     def test(self) -> Shown:
@@ -134,32 +146,28 @@ class PropertyTests(msgspec.Struct, frozen=True):
     item: tuple[tuple[Path, ValueTest], ...] = ()
 
     @property
-    def of_total(self) -> PropertyTests:
-        """The tests of the total alone."""
-        return PropertyTests(tuple([(path, test) for path, test in self.tests if path == _TOTAL]))
-
-    @property
-    def without_total(self) -> PropertyTests:
-        """All tests but those of the total."""
-        return PropertyTests(tuple([(path, test) for path, test in self.tests if path != _TOTAL]), self.item)
-
-    @property
     def asks_for_money(self) -> bool:
         """Whether a test is one of money, which depends on the currency of the file."""
         return any(path[-1] in MONEY for path, _ in (*self.tests, *self.item))
 
-    def meets(self, fields: dict[str, Json], of_file: str | None = None) -> bool:
-        """Whether the properties meet every test; ``of_file``: the currency of the file."""
+    def meets(self, fields: dict[str, Json], of_file: str | None = None, *, is_refund: bool = False) -> bool:
+        """Whether the properties meet every test.
 
-        def met(holder: Json, path: Path, test: ValueTest) -> bool:
-            read = partial(money, of_event=event_currency(fields), of_file=of_file) if path[-1] in MONEY else number
-            return test.meets(read_property(holder, path), read)
+        ``of_file``: the currency of the file. ``is_refund``: they are of a refund, whose amount may be negative.
+        """
+        return _all_met(self.tests, fields, fields, of_file, is_refund=is_refund) and self._meets_item(fields, of_file)
 
-        if not all(met(fields, path, test) for path, test in self.tests):
-            return False
-        return not self.item or any(
-            all(met(product, path, test) for path, test in self.item) for product in _products(fields)
-        )
+    def meets_total(self, fields: dict[str, Json], of_file: str | None) -> bool:
+        """Whether the properties meet the tests of the total."""
+        return _all_met([item for item in self.tests if item[0] == _TOTAL], fields, fields, of_file)
+
+    def meets_but_total(self, fields: dict[str, Json], of_file: str | None) -> bool:
+        """Whether the properties meet all tests but those of the total."""
+        tests = [item for item in self.tests if item[0] != _TOTAL]
+        return _all_met(tests, fields, fields, of_file) and self._meets_item(fields, of_file)
+
+    def _meets_item(self, fields: dict[str, Json], of_file: str | None) -> bool:
+        return not self.item or any(_all_met(self.item, product, fields, of_file) for product in _products(fields))
 
     @property
     def test(self) -> dict[str, Shown]:
@@ -175,7 +183,31 @@ class PropertyTests(msgspec.Struct, frozen=True):
 
 
 _TOTAL: Path = ("total",)
+_AMOUNTS: frozenset[Path] = frozenset({_TOTAL, ("revenue",)})
 ITEM = "item"  # the key of tests of one product
+
+
+def _all_met(
+    tests: Iterable[tuple[Path, ValueTest]],
+    holder: Json,
+    fields: dict[str, Json],
+    of_file: str | None,
+    *,
+    is_refund: bool = False,
+) -> bool:
+    """Whether a holder of values, the event's properties or one of its products, meets these tests."""
+    return all(
+        test.meets(read_property(holder, path), number_reader(path, fields, of_file, is_refund=is_refund))
+        for path, test in tests
+    )
+
+
+def number_reader(path: Path, fields: dict[str, Json], of_file: str | None, *, is_refund: bool) -> NumberReader:
+    """How the property at a path is read as a number: money in the currency of the file, without sign in a refund."""
+    if path[-1] not in MONEY:
+        return number
+    read = refunded_money if is_refund and path in _AMOUNTS else money
+    return partial(read, of_event=event_currency(fields), of_file=of_file)
 
 
 def _products(fields: dict[str, Json]) -> list[Json]:
@@ -231,10 +263,11 @@ def _folded_rule(scalar: str) -> str:
     return fold(scalar)
 
 
-def _contains(scalar: Scalar, value: Json, read: NumberReader) -> bool:
-    if not isinstance(scalar, str):
-        return _equal(scalar, value, read)
-    return isinstance(value, str) and not isinstance(value, Real) and _folded_rule(scalar) in fold(value)
+def _contains(scalar: Scalar, value: Json, read: NumberReader, *, is_member: bool) -> bool:
+    """Whether a text contains another; a member of a list may also be equal to what is asked for."""
+    if isinstance(scalar, str) and isinstance(value, str) and not isinstance(value, Real):
+        return _folded_rule(scalar) in fold(value)
+    return (is_member or not isinstance(scalar, str)) and _equal(scalar, value, read)
 
 
 def _matches(source: str, value: Json) -> bool:

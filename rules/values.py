@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from rules.currencies import counts_in, currency_of, money_currency
-from rules.number_text import MICRO, NUMBER_LIMIT, read_number
+from rules.number_text import MICRO, NUMBER_LIMIT, WrittenNumber, read_number
 
 Json: TypeAlias = "bool | int | Real | str | list[Json] | dict[str, Json] | None"
 Path: TypeAlias = tuple[str, ...]
@@ -131,18 +131,26 @@ def money(value: Json, of_event: str, of_file: str | None) -> int | None:
 
     ``of_event``: the event's currency, ``""``: it names none.
     """
+    written = _written_money(value, of_event, of_file)
+    return None if written is None or written.is_negative else written.micro
+
+
+def refunded_money(value: Json, of_event: str, of_file: str | None) -> int | None:
+    """Convert the amount of a refund as `money` does, but a negative one to a refund of that size."""
+    written = _written_money(value, of_event, of_file)
+    return None if written is None else abs(written.micro)
+
+
+def _written_money(value: Json, of_event: str, of_file: str | None) -> WrittenNumber | None:
     if isinstance(value, str):
         written = read_number(value)
         if written is None or not counts_in(money_currency(written.currency, of_event), of_file):
             return None
-        if written.is_negative:
-            return None
-        micro = written.micro
     elif isinstance(value, int) and not isinstance(value, bool) and counts_in(of_event, of_file):
-        micro = value * MICRO
+        written = WrittenNumber(value * MICRO, "", value < 0)
     else:
         return None
-    return micro if 0 <= micro < MONEY_LIMIT * MICRO else None
+    return written if abs(written.micro) < MONEY_LIMIT * MICRO else None
 
 
 def event_currency(fields: Mapping[str, Json]) -> str:

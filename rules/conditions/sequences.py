@@ -116,7 +116,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     of_orders = any(of_orders for of_orders, _ in names)
     place = TOTAL
     if of_orders and same:
-        place = OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True))
+        place = OrderFact.require_property(scope.facts, PropertyReader(same, distinct=True, as_stated=True))
     chosen = tuple(
         (others, EventFilter.of(step.where, scope.currency))
         for step, (_, others) in zip(form.steps, names, strict=True)

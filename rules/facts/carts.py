@@ -79,6 +79,8 @@ class CartFact(msgspec.Struct, frozen=True):
         named = cart.UNNAMED_CART if event.cart is None else hashed_id(event.cart)
         touched = cart.touch(current, event.time, named, in_checkout=event.name in CHECKOUT_NAMES)
         if event.items is None:
+            if touched:
+                cart.bound(current)
             return touched
         listed = event.items[: cart.ITEMS_MAX]
         message_id = short_id(event.id)
@@ -86,6 +88,7 @@ class CartFact(msgspec.Struct, frozen=True):
         changed = cart.change(current, Line(event.time, message_id, _LINE_KINDS[event.name], items, named))
         if self.prices:
             self._note_prices(current, event.time, message_id, listed, named)
+        cart.bound(current)
         return changed or touched
 
     def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...], named: int) -> None:

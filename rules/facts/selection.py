@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from rules.currencies import MONEY
+from rules.event_names import ORDER_REFUNDED
 from rules.events import Event
 from rules.profile.short_ids import hashed_id
-from rules.value_tests import ANYWHERE, PropertyTests
-from rules.values import Json, Path, event_currency, keys, members_of, money, number, read_property
+from rules.value_tests import ANYWHERE, PropertyTests, number_reader
+from rules.values import Json, Path, event_currency, keys, members_of, money, read_property
 
 LISTED_MAX = 256  # the most values of one list that count
 
@@ -30,37 +31,40 @@ class EventFilter(msgspec.Struct, frozen=True):
 
     def meets(self, event: Event) -> bool:
         """Whether an event passes the filter."""
-        return not self.where or self.where.meets(event.properties.fields, self.money)
+        if not self.where:
+            return True
+        return self.where.meets(event.properties.fields, self.money, is_refund=event.name == ORDER_REFUNDED)
 
     def meets_but_total(self, event: Event) -> bool:
         """Whether an event meets every test but those of its total."""
-        return not self.where or self.where.without_total.meets(event.properties.fields, self.money)
+        return not self.where or self.where.meets_but_total(event.properties.fields, self.money)
 
     def meets_total(self, event: Event) -> bool:
         """Whether an event meets the tests of its total."""
-        return not self.where or self.where.of_total.meets(event.properties.fields, self.money)
+        return not self.where or self.where.meets_total(event.properties.fields, self.money)
 
 
 class PropertyReader(msgspec.Struct, frozen=True):
     """A reader of a property: as a number, or as the values by which events differ. Money is read in ``currency``.
 
-    Bound: of a list the first ``most`` different values.
+    ``as_stated``: values differ as they are written, whether or not they are money of the file. Bound: of a list the
+    first ``most`` different values.
     """
 
     path: Path
     distinct: bool
     most: int = LISTED_MAX
     currency: str | None = None
+    as_stated: bool = False
 
-    def of(self, fields: dict[str, Json]) -> tuple[int, ...]:
+    def of(self, fields: dict[str, Json], *, is_refund: bool = False) -> tuple[int, ...]:
         """Read the property: a number in 10⁻⁶, or hashes of values; empty if the event has none."""
         value = read_property(fields, self.path)
-        is_money = self.path[-1] in MONEY
         if self.distinct:
-            if is_money:
+            if self.path[-1] in MONEY and not self.as_stated:
                 value = self._readable_money(value, fields)
             return tuple(hashed_id(key) for key in keys(value, self.most))
-        micro = money(value, event_currency(fields), self.currency) if is_money else number(value)
+        micro = number_reader(self.path, fields, self.currency, is_refund=is_refund)(value)
         return () if micro is None else (micro,)
 
     def _readable_money(self, value: Json, fields: dict[str, Json]) -> list[Json]:
@@ -72,4 +76,4 @@ class PropertyReader(msgspec.Struct, frozen=True):
 
 def read(picked: EventFilter, reading: PropertyReader, event: Event) -> tuple[int, ...]:
     """Read the property of an event that passes the filter; empty for any other event."""
-    return reading.of(event.properties.fields) if picked.meets(event) else ()
+    return reading.of(event.properties.fields, is_refund=event.name == ORDER_REFUNDED) if picked.meets(event) else ()

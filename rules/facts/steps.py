@@ -43,7 +43,7 @@ class StepFact(SlottedFact, frozen=True):
             name: tuple((index, picked) for index, (step_names, picked) in enumerate(chosen) if name in step_names)
             for name in names
         }
-        reading = None if same is None else PropertyReader(same, distinct=True, most=steps.SAME_MAX)
+        reading = None if same is None else PropertyReader(same, distinct=True, most=steps.SAME_MAX, as_stated=True)
         ends = 1 << (len(chosen) - 1) if thin else 0
         return cls(chosen, masks, reading, window, ends, thin)
 

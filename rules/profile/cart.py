@@ -16,7 +16,7 @@ See also: `rules.facts.carts` (the fact that needs it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -68,7 +68,9 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     @property
     def newest(self) -> int:
         """The time (ms) of the newest cart event."""
-        return max(self.touched, max((times[0] for times in self.named.values()), default=0))
+        if not self.named:
+            return self.touched
+        return max(self.touched, *[times[0] for times in self.named.values()])
 
 
 def line_key(product: str, named: int) -> str:
@@ -85,20 +87,18 @@ def touch(cart: Cart, time: int, named: int = UNNAMED_CART, *, in_checkout: bool
     if after == before:
         return False
     if named:
+        is_new = named not in cart.named
         cart.named[named] = after
-        _bound_named(cart)
+        if is_new:
+            _bound_named(cart)
     else:
         cart.touched, cart.checkout = after[:2]
-    _bound(cart)
     return True
 
 
 def change(cart: Cart, line: Line) -> bool:
     """Insert an item event by (time, message id); whether it is new and counts."""
-    if line.time <= cart.bought or not deduplication.insert(cart.lines, line, _key):
-        return False
-    _bound(cart)
-    return True
+    return line.time > cart.bought and deduplication.insert(cart.lines, line, _key)
 
 
 def price(cart: Cart, newest: Mapping[str, Price]) -> None:
@@ -118,14 +118,12 @@ def price(cart: Cart, newest: Mapping[str, Price]) -> None:
     prices.update(newer)
     if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
         cart.prices = {product: prices[product] for product in sorted(prices, key=lambda item: _priced(prices, item))}
-    _bound(cart)
 
 
 def note_unpriced(cart: Cart, time: int, products: Iterable[str]) -> None:
     """Note products whose price cannot be read."""
     for product in products:
         cart.unpriced[product] = max(time, cart.unpriced.get(product, 0))
-    _bound(cart)
 
 
 def _priced(prices: dict[str, Price], product: str) -> tuple[int, str, str]:
@@ -157,7 +155,7 @@ def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
     for unpriced in (mine.unpriced, theirs.unpriced):
         for product, time in unpriced.items():
             merged.unpriced[product] = max(time, merged.unpriced.get(product, 0))
-    _bound(merged)
+    bound(merged)
     return merged
 
 
@@ -171,10 +169,11 @@ def _bound_named(cart: Cart) -> None:
     cart.named = {named: cart.named[named] for named in sorted(newest)}
 
 
-def _bound(cart: Cart) -> None:
-    """Drop the lines and prices beyond the bounds."""
+def bound(cart: Cart) -> None:
+    """Drop the lines and prices beyond the bounds, as is due once all of an event is noted."""
     frontier = cart.newest - LINES_AGE_MS
-    _bound_lines(cart, frontier)
+    if cart.lines:
+        _bound_lines(cart, frontier)
     prices = cart.prices
     if prices and (len(prices) > PRICES_MAX or next(iter(prices.values()))[0] < frontier):
         newest = sorted(prices, key=lambda product: _priced(prices, product))[-PRICES_MAX:]
@@ -187,9 +186,7 @@ def _bound(cart: Cart) -> None:
 
 def _bound_lines(cart: Cart, frontier: int) -> None:
     lines = cart.lines
-    if not lines:
-        return
-    if len(lines) == 1 and len(lines[0].items) <= ITEMS_MAX and lines[0].time >= frontier:
+    if lines[0].time >= frontier and not _is_beyond(lines):
         return
     newest = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].kind == REPLACED and not lines[i].cart), 0)
     if newest:
@@ -204,3 +201,13 @@ def _bound_lines(cart: Cart, frontier: int) -> None:
         left -= max(1, len(line.items))
     if start:
         del lines[:start]
+
+
+def _is_beyond(lines: Sequence[Line]) -> bool:
+    """Whether lines may have more items than are kept, or are void by one that states the whole cart."""
+    items = 0
+    for line in lines:
+        items += len(line.items) or 1
+        if line.kind == REPLACED and not line.cart and len(lines) > 1:
+            return True
+    return items > ITEMS_MAX

@@ -12,12 +12,12 @@ See also: `rules.profile.cart` (the events), and `rules.profile.order_fold` (whi
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 import msgspec
 
 from rules.number_text import MICRO
-from rules.profile.cart import ADDED, LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, line_key
+from rules.profile.cart import LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, line_key
 from rules.profile.order_fold import CartEnd
 from rules.profile.products import is_same
 
@@ -49,83 +49,96 @@ NO_CART = OpenCart({})
 
 def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
     """Fold the cart events of a customer; ``ends``: when orders ended carts, ascending."""
-    readable = [end._replace(cart=_named_then(cart, end)) for end in ends]
+    newest = cart.newest
     # Cart events of so long ago count no longer, whatever they were.
-    forgotten = cart.newest - LINES_AGE_MS - 1
-    all_ended = max([cart.bought, forgotten, *(end.time for end in readable if not end.cart)])
-    ended = {UNNAMED_CART: max([all_ended, *(end.time for end in readable)])}
-    for named in cart.named:
-        ended[named] = max([all_ended, *(end.time for end in readable if end.cart == named)])
+    all_ended = max(cart.bought, newest - LINES_AGE_MS - 1)
+    own_ends: list[CartEnd] = []  # those of one cart
+    for end in ends:
+        if _is_named_then(cart, end):
+            own_ends.append(end)
+        elif end.time > all_ended:
+            all_ended = end.time
+    if newest <= all_ended:
+        return NO_CART
+    ended: dict[int, int] = {}  # by cart, of those that an order named after that
+    if own_ends:
+        own_ends = [end for end in own_ends if end.time > all_ended]
+        ended = {end.cart: end.time for end in own_ends}
+        # An order ends what belongs to no cart, whatever it names.
+        ended[UNNAMED_CART] = max(ended.values(), default=all_ended)
     # Everything up to the newest order that ended all carts is void.
-    start = bisect_right(cart.lines, all_ended, key=lambda line: line.time)
-    quantities = _Fold(cart).of(cart.lines[start:], [end for end in readable if end.time > all_ended])
-    opened = {of for of, _ in quantities} or {UNNAMED_CART, *cart.named}
-    # An event that names no cart is one of each open cart, until an order ends what belongs to no cart.
-    unnamed = ended[UNNAMED_CART]
-    touched = max(_since(unnamed, cart.touched), *(_since(ended[of], cart.named.get(of, _NEVER)[0]) for of in opened))
-    checkout = max(_since(unnamed, cart.checkout), *(_since(ended[of], cart.named.get(of, _NEVER)[1]) for of in opened))
-    value, is_unvalued = _worth(cart, quantities, ended)
+    lines = cart.lines
+    if lines and lines[0].time <= all_ended:
+        lines = lines[bisect_right(lines, all_ended, key=_time) :]
+    quantities = _folded(lines, cart.named, own_ends) if lines else {}
+    touched, checkout = _activity(cart, {of for of, _ in quantities}, ended, all_ended)
+    value, is_unvalued = _worth(cart, quantities, ended, all_ended) if cart.prices or cart.unpriced else (0, False)
     return OpenCart(quantities, touched, checkout > 0, value, is_unvalued)
 
 
-_NEVER = (0, 0, 0)
+def _time(line: Line) -> int:
+    return line.time
 
 
-def _named_then(cart: Cart, end: CartEnd) -> int:
-    """The cart that an order names, if a cart event told of it up to then; else none."""
+def _is_named_then(cart: Cart, end: CartEnd) -> bool:
+    """Whether an order names a cart of which a cart event told up to then."""
     times = cart.named.get(end.cart)
-    return end.cart if times is not None and times[2] <= end.time else UNNAMED_CART
+    return times is not None and times[2] <= end.time
 
 
-def _since(ended: int, time: int) -> int:
-    """The time of an event after its cart was ended; 0: it was before."""
-    return time if time > ended else 0
+def _activity(cart: Cart, opened: Collection[int], ended: Mapping[int, int], all_ended: int) -> tuple[int, int]:
+    """The newest event of the open carts, and the newest of a checkout; 0: none since they were ended.
+
+    An event that names no cart is one of each open cart, until an order ends what belongs to no cart.
+    """
+    since = ended.get(UNNAMED_CART, all_ended)
+    touched = cart.touched if cart.touched > since else 0
+    checkout = cart.checkout if cart.checkout > since else 0
+    for named, (newest, newest_checkout, _) in cart.named.items():
+        if opened and named not in opened:
+            continue
+        since = ended.get(named, all_ended)
+        if newest > since and newest > touched:
+            touched = newest
+        if newest_checkout > since and newest_checkout > checkout:
+            checkout = newest_checkout
+    return touched, checkout
 
 
-class _Fold:
-    """The lines of all carts on the way through the item events."""
-
-    def __init__(self, cart: Cart) -> None:
-        self._named = cart.named
-        self._quantities: dict[_LineKey, int] = {}  # in the order in which the lines were last added to
-        self._newest: dict[int, int] = {}  # by cart, the index of its newest item event
-
-    def of(self, lines: Sequence[Line], ends: Sequence[CartEnd]) -> dict[_LineKey, int]:
-        """The quantities after these events and ends, above 0."""
-        waiting = list(reversed(ends))
-        for index, line in enumerate(lines):
-            while waiting and waiting[-1].time < line.time:
-                self._end(waiting.pop().cart)
-            self._take_in(index, line)
-        for end in reversed(waiting):
-            self._end(end.cart)
-        return {key: quantity for key, quantity in self._quantities.items() if quantity}
-
-    def _end(self, cart: int) -> None:
-        self._quantities = _without(self._quantities, cart) if cart else {}
-
-    def _take_in(self, index: int, line: Line) -> None:
-        named = line.cart if line.cart in self._named else UNNAMED_CART
-        if line.kind == REPLACED:
-            self._quantities = _without(self._quantities, named)
+def _folded(lines: Sequence[Line], carts: Container[int], ends: Sequence[CartEnd]) -> dict[_LineKey, int]:
+    """The quantities after these item events and ends, above 0, in the order in which the lines were last added to."""
+    quantities: dict[_LineKey, int] = {}
+    newest: dict[int, int] = {}  # by cart, the index of its newest item event
+    place = 0
+    for index, line in enumerate(lines):
+        while place < len(ends) and ends[place].time < line.time:
+            quantities = _without(quantities, ends[place].cart)
+            place += 1
+        kind, cart = line.kind, line.cart if line.cart in carts else UNNAMED_CART
+        if kind == REPLACED:
+            quantities = _without(quantities, cart)
         for product, quantity in line.items:
-            if line.kind == REMOVED:
-                self._remove(named, product, quantity)
-            else:
-                assert line.kind in (ADDED, REPLACED)
-                # Taken out first, so that the lines stand in the order in which they were last added to.
-                before = self._quantities.pop((named, product), 0)
-                self._quantities[named, product] = before + (MICRO if quantity is None else quantity)
-        self._newest[named] = index
+            if kind == REMOVED:
+                _remove(quantities, newest, cart, product, quantity)
+                continue
+            key = cart, product
+            before = quantities.pop(key, 0)  # taken out first, so that the line goes to the end
+            quantities[key] = before + (MICRO if quantity is None else quantity)
+        newest[cart] = index
+    for end in ends[place:]:
+        quantities = _without(quantities, end.cart)
+    return {key: quantity for key, quantity in quantities.items() if quantity}
 
-    def _remove(self, cart: int, product: str, quantity: int | None) -> None:
-        """Take a quantity of a product out, ``None``: all of it; never below 0."""
-        quantities = self._quantities
-        chosen = [key for key in reversed(quantities) if is_same(key[1], product) and cart in (key[0], UNNAMED_CART)]
-        for key in sorted(chosen, key=lambda key: -self._newest[key[0]]):
-            taken = quantities[key] if quantity is None else min(quantity, quantities[key])
-            quantities[key] -= taken
-            quantity = None if quantity is None else quantity - taken
+
+def _remove(
+    quantities: dict[_LineKey, int], newest: Mapping[int, int], cart: int, product: str, quantity: int | None
+) -> None:
+    """Take a quantity of a product out, ``None``: all of it; never below 0."""
+    chosen = [key for key in reversed(quantities) if is_same(key[1], product) and cart in (key[0], UNNAMED_CART)]
+    for key in sorted(chosen, key=lambda key: -newest[key[0]]):
+        taken = quantities[key] if quantity is None else min(quantity, quantities[key])
+        quantities[key] -= taken
+        quantity = None if quantity is None else quantity - taken
 
 
 def _without(quantities: Mapping[_LineKey, int], cart: int) -> dict[_LineKey, int]:
@@ -133,14 +146,17 @@ def _without(quantities: Mapping[_LineKey, int], cart: int) -> dict[_LineKey, in
     return {key: quantity for key, quantity in quantities.items() if key[0] not in (cart, UNNAMED_CART)}
 
 
-def _worth(cart: Cart, quantities: Mapping[_LineKey, int], ended: Mapping[int, int]) -> tuple[int, bool]:
+def _worth(
+    cart: Cart, quantities: Mapping[_LineKey, int], ended: Mapping[int, int], all_ended: int
+) -> tuple[int, bool]:
     """The value of these items, in 10⁻¹², at their newest known prices; whether one has a price that cannot be read."""
     value, is_unvalued = 0, False
     for (named, product), quantity in quantities.items():
         key = line_key(product, named)
+        since = ended.get(named, all_ended)
         time, _, price = cart.prices.get(key, (0, "", 0))
-        if time > ended[named]:
+        if time > since:
             value += quantity * price
-        elif cart.unpriced.get(key, 0) > ended[named]:
+        elif cart.unpriced.get(key, 0) > since:
             is_unvalued = True
     return value, is_unvalued

@@ -134,7 +134,9 @@ class Merge:
             end = len(pending.readings) if bound is None else bisect_left(pending.readings, bound)
             ready += pending.readings[: min(end, limit)]
         ready.sort()
-        return self._advance(_within_bytes(ready[:limit]))
+        ready = ready[:limit]
+        fits = sum(pending.bytes for pending in self._inputs.values()) <= STEP_MAX_BYTES
+        return self._advance(ready if fits else _within_bytes(ready))
 
     def _bound(self, read_until: Callable[[str], float]) -> _Bound | None:
         """The reading before which all may be taken; ``None``: all may be taken, `NOTHING`: none."""
@@ -169,11 +171,13 @@ class Merge:
             count = counts[pending.rank]
             if count == len(pending.readings):
                 pending.position = pending.fetched
+                pending.bytes = 0
+                pending.readings.clear()
             elif count:
                 pending.position = pending.readings[count - 1][2] + 1
+                pending.bytes -= sum([size_of(record) for _, _, _, _, record in pending.readings[:count]])
+                del pending.readings[:count]
             positions[topic] = pending.position
-            pending.bytes -= sum(size_of(record) for _, _, _, _, record in pending.readings[:count])
-            del pending.readings[:count]
         return MergedBatch(taken, starts, positions)
 
 

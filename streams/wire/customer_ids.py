@@ -25,7 +25,7 @@ class Rejected(Exception):
 
 def present(text: Any, placeholders: Placeholders) -> Any:
     """The id unchanged, whatever its type; ``None`` for an empty text, for spaces and for a placeholder."""
-    if not text or (isinstance(text, str) and (text.isspace() or placeholders.include(text))):
+    if not text or (isinstance(text, str) and text[0] in placeholders.first and placeholders.include(text)):
         return None
     return text
 

@@ -26,7 +26,10 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 
     A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
     """
-    time = _stated(fields)
+    # Most events have a timestamp that is read at once, and nothing beside it that would correct it.
+    time = parse_instant(fields.timestamp) if isinstance(fields.timestamp, str) and fields.sentAt is None else None
+    if time is None:
+        time = _stated(fields)
     if time is None:
         if record_time is None:
             raise Rejected("no_timestamp")

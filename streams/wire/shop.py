@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -27,7 +28,7 @@ from rules.event_names import (
 from rules.events import Item
 from rules.profile.products import product_key
 from streams.wire.segment_spec import NOTHING, Product, Properties
-from streams.wire.values import Amount, amount, identity, is_stated, signed_amount
+from streams.wire.values import ABSENT, Amount, amount, identity, is_stated, signed_amount
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
@@ -35,6 +36,7 @@ _WITH_LINES = frozenset({ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED})
 # The most products of an event that are read; of a cart and of an order fewer count.
 LISTED_MAX = 256
 _USUAL_BYTES = 64 * 1024  # a list of so many bytes is decoded at once
+_CACHED_MAX_BYTES = 100
 
 _properties = msgspec.json.Decoder(Properties)
 _NO_PROPERTIES = Properties()
@@ -67,7 +69,13 @@ def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
         return _NO_FIELDS  # of a browse event no value is stored unless a rule asks for it
     given = _NO_PROPERTIES if bytes(raw)[:1] != b"{" else _properties.decode(raw)
     unread: list[str] = []
-    currency = _event_currency(given.currency, unread)
+    currency = ""
+    if given.currency is not NOTHING:
+        raw_currency = bytes(given.currency)
+        is_short = len(raw_currency) <= _CACHED_MAX_BYTES
+        currency = _cached_currency(raw_currency) if is_short else _event_currency(raw_currency)
+        if currency == UNREADABLE:
+            unread.append("currency")
     cart = _id(given.cart_id, given.cartId, unread, "cart_id") or None
     if is_of_order:
         return _of_order(name, given, currency, cart, unread)
@@ -108,21 +116,23 @@ def _value(given: Properties, unread: list[str], *, is_refund: bool) -> Amount:
     return Amount(None)
 
 
-def _event_currency(raw: msgspec.Raw, unread: list[str]) -> str:
-    if raw is NOTHING or bytes(raw) == b"null":
+def _event_currency(raw: bytes) -> str:
+    if raw == b"null":
         return ""
-    currency = currency_of(_text.decode(raw)) if bytes(raw)[:1] == b'"' else UNREADABLE
-    if currency == UNREADABLE:
-        unread.append("currency")
-    return currency
+    return currency_of(_text.decode(raw)) if raw[:1] == b'"' else UNREADABLE
+
+
+_cached_currency = lru_cache(maxsize=1_024)(_event_currency)
 
 
 def _id(raw: msgspec.Raw, former: msgspec.Raw, unread: list[str], name: str) -> str:
     """An id, under its name or that of the first version of the spec."""
-    read = identity(raw)
-    if not read and is_stated(raw):
+    read = "" if raw is NOTHING else identity(raw)
+    if read:
+        return read
+    if raw is not NOTHING and is_stated(raw):
         unread.append(name)
-    return read or identity(former)
+    return "" if former is NOTHING else identity(former)
 
 
 def _listed(raw: msgspec.Raw, currency: str, unread: list[str]) -> tuple[Item, ...] | None:
@@ -162,14 +172,15 @@ def _members(text: str) -> Iterator[str]:
 
 def _item(given: Product | Properties, currency: str, unread: list[str]) -> Item:
     product = _id(given.product_id, given.id, unread, "product_id")
-    sku, variant = identity(given.sku), identity(given.variant)
+    sku = "" if given.sku is NOTHING else identity(given.sku)
+    variant = "" if given.variant is NOTHING else identity(given.variant)
     if not product:
         product, sku = (sku, "") if sku else (identity(given.name), "")
-    quantity = Amount(None) if given.quantity is NOTHING else amount(given.quantity)
-    price = Amount(None) if given.price is NOTHING else amount(given.price)
+    quantity = ABSENT if given.quantity is NOTHING else amount(given.quantity)
+    price = ABSENT if given.price is NOTHING else amount(given.price)
     if quantity.is_unread:
         unread.append("quantity")
     if price.is_unread:
         unread.append("price")
-    named = money_currency(price.currency, currency)
+    named = money_currency(price.currency, currency) if price.currency else currency
     return Item(product_key(product, sku, variant), quantity.micro, price.micro, named, price.is_unread)

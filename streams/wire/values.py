@@ -39,20 +39,25 @@ class Amount(NamedTuple):
     is_negative: bool = False
 
 
-_ABSENT = Amount(None)
+ABSENT = Amount(None)
 _UNREAD = Amount(None, is_unread=True)
 
 
 def amount(raw: msgspec.Raw) -> Amount:
     """Read money or a quantity; a negative one cannot be read."""
-    read = signed_amount(raw)
-    return _UNREAD if read.is_negative else read
+    text = bytes(raw)
+    return _cached(text) if len(text) <= _CACHED_MAX_BYTES else _read(text)
 
 
 def signed_amount(raw: msgspec.Raw) -> Amount:
     """Read money, which a refund may state as a negative number."""
     text = bytes(raw)
-    return _signed(text) if len(text) <= _CACHED_MAX_BYTES else _read_signed(text)
+    return _cached_signed(text) if len(text) <= _CACHED_MAX_BYTES else _read_signed(text)
+
+
+def _read(text: bytes) -> Amount:
+    read = _read_signed(text)
+    return _UNREAD if read.is_negative else read
 
 
 def _read_signed(text: bytes) -> Amount:
@@ -60,11 +65,11 @@ def _read_signed(text: bytes) -> Amount:
     if text.isdigit():
         return Amount(int(text) * MICRO) if len(text) <= 12 else _UNREAD
     if text == b"null":
-        return _ABSENT
+        return ABSENT
     if text[:1] == b'"':
         content = _text.decode(text)
         if not content or content.isspace():
-            return _ABSENT
+            return ABSENT
     elif text[:1] in b"-0123456789":
         content = text.decode()
     else:
@@ -75,7 +80,8 @@ def _read_signed(text: bytes) -> Amount:
     return Amount(written.micro, written.currency, is_negative=written.is_negative)
 
 
-_signed = lru_cache(maxsize=_CACHED_MAX)(_read_signed)
+_cached = lru_cache(maxsize=_CACHED_MAX)(_read)
+_cached_signed = lru_cache(maxsize=_CACHED_MAX)(_read_signed)
 
 
 def identity(raw: msgspec.Raw) -> str:
@@ -84,7 +90,7 @@ def identity(raw: msgspec.Raw) -> str:
         return ""
     text = bytes(raw)
     if text[:1] == b'"':
-        content = _text.decode(raw) if b"\\" in text else text[1:-1].decode()
+        content = _text.decode(text)
         return "" if content.isspace() else content
     if _INTEGER.fullmatch(text):
         return text.decode()

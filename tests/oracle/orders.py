@@ -192,30 +192,30 @@ def refunded(refund: Fact, messages: list[Fact], currency: str | None) -> Fracti
 
 
 def worth_of_products(refund: Fact, messages: list[Fact], currency: str | None) -> Fraction | None:
-    """Price × quantity of all that is refunded; unknown if one of the prices is."""
+    """Price × quantity of all that is refunded; unknown if one of the prices is, or is in another currency."""
     products = refund.properties.get("products")
     if not isinstance(products, list):
         return None
     own, whole = own_currency(messages, currency), Fraction(0)
     for product in map(mapping, products):
-        price = price_in_order(product, refund, messages, currency)
+        of, price = price_in_order(product, refund, messages, currency)
         if price is None:
-            price = price_in(product, refund, currency, own)
-        if price is None:
+            of, price = refund, price_in(product, refund, currency, own)
+        if price is None or not is_same_currency(currency_of(of, currency, own), own):
             return None
         whole += Fraction(price * quantity_of(product), MILLION)
     return whole
 
 
-def price_in_order(product: Json, refund: Fact, messages: list[Fact], currency: str | None) -> int | None:
-    """The price in the order of the first line that tells one and differs in nothing that both tell."""
+def price_in_order(product: Json, refund: Fact, messages: list[Fact], currency: str | None) -> tuple[Fact, int | None]:
+    """The price of the first line in the order that tells one and is of the product, and the message that says so."""
     own = own_currency(messages, currency)
     for message in listing_at(refund, messages):
         if message.time >= refund.time - LINES_MS:
             lines = map(mapping, listed(message.properties["products"])[:LINES_MAX])
             prices = [price_in(line, message, currency, own) for line in lines if is_same_line(line, product)]
-            return next((price for price in prices if price is not None), None)
-    return None
+            return message, next((price for price in prices if price is not None), None)
+    return refund, None
 
 
 def listing_at(refund: Fact, messages: list[Fact]) -> list[Fact]:
@@ -232,9 +232,18 @@ def lists_products(message: Fact) -> bool:
 
 
 def price_in(line: Json, message: Fact, currency: str | None, own: str | None) -> int | None:
-    """The price of a line in the order's own currency."""
+    """The price of a line, if it is in the currency of its message."""
+    of_message = currency_of(message, currency, own)
     named = named_currency(line) or named_currency(message.properties)
-    return in_currency(money(line.get("price"), named, currency, own), own)
+    return in_currency(money(line.get("price"), named, currency, of_message), of_message)
+
+
+def currency_of(message: Fact, currency: str | None, own: str | None) -> str | None:
+    """The currency that a message tells: with its amount, or beside it; else the file's, or of a refund the order's."""
+    if message.name == REFUNDED:
+        return named_currency(message.properties) or own
+    stated = amount(message, currency)
+    return stated.currency if stated is not None else named_currency(message.properties) or currency
 
 
 # --- lines -------------------------------------------------------------------------------------
