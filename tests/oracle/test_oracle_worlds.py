@@ -318,6 +318,7 @@ def ways(history: list[Event], definitions: Event, until: int) -> set[tuple[str,
     return happened
 
 
+@pytest.mark.nightly  # half a minute: a check of the drawn worlds, not of the product
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
     """In each way that there is, in at least one of twenty worlds with such a segment."""

@@ -176,8 +176,8 @@ MUTANTS = (
     Mutant(
         "a referrer on a host of the shop is none",
         "rules/context.py",
-        "if host is None or is_within(host, own_hosts):",
-        "if host is None:",
+        "if host is None or not is_within(host, own_hosts):",
+        "if referrer:",
         "tests/unit/rules/test_referrers.py",
     ),
     Mutant(
