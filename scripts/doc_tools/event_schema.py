@@ -65,6 +65,66 @@ def event() -> Schema:
     return document("Envelope", defs)
 
 
+_NULL: Schema = {"type": "null"}
+_PLAIN_ID: Schema = {
+    "anyOf": [{**_TEXT, "pattern": r"\S"}, {"type": "integer", "minimum": -(2**53), "maximum": 2**53}, _NULL]
+}
+_PLAIN_NUMBER: Schema = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "exclusiveMaximum": 10**12},
+        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$"},
+        _NULL,
+    ]
+}
+_INSTANT: Schema = {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]"
+            r":[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+        },
+        _NULL,
+    ]
+}
+_MONEY = ("total", "revenue", "price", "quantity")
+
+
+def strict_event() -> Schema:
+    """The schema of an input which is read without loss: what it accepts, `event` accepts, and no value is unknown.
+
+    It is for tests of a shop's own code. Numbers with more than six decimals are cut, which a schema cannot tell.
+    """
+    whole = event()
+    defs = whole["$defs"]
+    for name in ("Properties", "Product"):
+        for field, schema in defs[name]["properties"].items():
+            if field in _MONEY:
+                stricter = _PLAIN_NUMBER
+            elif field == "currency":
+                stricter = {"anyOf": [{"type": "string", "pattern": "^[A-Za-z]{3}$"}, _NULL]}
+            elif field == "products":
+                stricter = {"anyOf": [{"type": "array", "items": reference("Product")}, _NULL]}
+            else:
+                stricter = _PLAIN_ID
+            defs[name]["properties"][field] = {"description": schema["description"], **stricter}
+    envelope = defs["Envelope"]
+    fields = envelope["properties"]
+    for field in ("userId", "anonymousId", "previousId"):
+        fields[field] |= {"anyOf": [reference("Customer"), _NULL]}
+    fields["messageId"] |= {**_TEXT, "pattern": r"\S"}
+    for field in ("timestamp", "originalTimestamp", "sentAt", "receivedAt"):
+        fields[field] |= _INSTANT
+    for field in ("properties", "traits", "context"):
+        fields[field] |= {"anyOf": [{"type": "object"}, _NULL]}
+    # A schema cannot tell every spelling of a reserved name, so the properties of every track are asked.
+    tracks = envelope["allOf"][-1]
+    tracks["if"] = with_fields(**_TRACK)
+    tracks["then"] = {"properties": {"properties": {"anyOf": [reference("Properties"), _NULL]}}}
+    text = {"type": "string"}
+    envelope["allOf"].append({"anyOf": [with_fields(timestamp=text), with_fields(originalTimestamp=text)]})
+    return whole
+
+
 def _descriptions(hint: Any) -> list[Meta]:
     """The descriptions of a field, without the type that it should have."""
     metas = [part for part in get_args(hint)[1:] if isinstance(part, Meta)]

@@ -42,6 +42,7 @@ def files() -> dict[str, str]:
     """The text of each file, by its path in the project."""
     documents = {
         "docs/reference/schemas/event.json": event_schema.event(),
+        "docs/reference/schemas/strict-event.json": event_schema.strict_event(),
         "docs/reference/schemas/segment-change.json": output_schemas.segment_change(),
         "docs/reference/schemas/membership.json": output_schemas.membership(),
         "docs/reference/schemas/reason.json": output_schemas.reason(),
