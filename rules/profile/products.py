@@ -12,7 +12,6 @@ from functools import lru_cache
 from rules.profile.short_ids import short_id
 
 _BETWEEN = "\x1f"  # no text of a shop has it: `product_key` takes it out
-_PARTS = 3
 
 
 def product_key(product: str, sku: str = "", variant: str = "") -> str:
@@ -28,15 +27,20 @@ def _part(text: str) -> str:
 
 def is_same(case: str, other: str) -> bool:
     """Whether two keys are of one product and differ in nothing that both tell."""
-    return case == other or _is_same(case, other)
+    if case == other:
+        return True
+    product, sku, variant = _parts(case)
+    other_product, other_sku, other_variant = _parts(other)
+    return (
+        product == other_product
+        and (not sku or not other_sku or sku == other_sku)
+        and (not variant or not other_variant or variant == other_variant)
+    )
 
 
+# By key, not by pair: the keys of one cart are few, their pairs many.
 @lru_cache(maxsize=4_096)
-def _is_same(case: str, other: str) -> bool:
-    mine, theirs = _parts(case), _parts(other)
-    return mine[0] == theirs[0] and all(not a or not b or a == b for a, b in zip(mine[1:], theirs[1:], strict=True))
-
-
-def _parts(key: str) -> list[str]:
-    parts = key.split(_BETWEEN)
-    return parts + [""] * (_PARTS - len(parts))
+def _parts(key: str) -> tuple[str, str, str]:
+    product, _, rest = key.partition(_BETWEEN)
+    sku, _, variant = rest.partition(_BETWEEN)
+    return product, sku, variant

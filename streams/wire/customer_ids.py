@@ -25,6 +25,7 @@ class Rejected(Exception):
 
 def present(text: Any, placeholders: Placeholders) -> Any:
     """The id unchanged, whatever its type; ``None`` for an empty text, for spaces and for a placeholder."""
+    # The first character lets most ids pass without a call, as `Placeholders.include` would.
     if not text or (isinstance(text, str) and text[0] in placeholders.first and placeholders.include(text)):
         return None
     return text

@@ -26,10 +26,7 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 
     A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
     """
-    # Most events have a timestamp that is read at once, and nothing beside it that would correct it.
-    time = parse_instant(fields.timestamp) if isinstance(fields.timestamp, str) and fields.sentAt is None else None
-    if time is None:
-        time = _stated(fields)
+    time = _stated(fields)
     if time is None:
         if record_time is None:
             raise Rejected("no_timestamp")
@@ -46,19 +43,17 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 def _stated(fields: Envelope) -> int | None:
     """The time (ms) that the client told, corrected; `None`: it told none. Raises `Rejected`."""
     timestamp, original = fields.timestamp, fields.originalTimestamp
-    if isinstance(timestamp, str) and timestamp.strip():
-        time = _parsed(timestamp)
+    time = parse_instant(timestamp) if isinstance(timestamp, str) else None
+    if time is not None:
         return time if fields.sentAt is None or _instant(original) is not None else time + _skew(fields)
-    if isinstance(original, str) and original.strip():
-        return _parsed(original) + _skew(fields)
-    return None
-
-
-def _parsed(text: str) -> int:
-    time = parse_instant(text)
-    if time is None:
+    if isinstance(timestamp, str) and timestamp.strip():
         raise Rejected("absurd_timestamp")
-    return time
+    time = _instant(original)
+    if time is not None:
+        return time + _skew(fields)
+    if isinstance(original, str) and original.strip():
+        raise Rejected("absurd_timestamp")
+    return None
 
 
 def _skew(fields: Envelope) -> int:

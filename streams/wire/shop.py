@@ -28,7 +28,7 @@ from rules.event_names import (
 from rules.events import Item
 from rules.profile.products import product_key
 from streams.wire.segment_spec import NOTHING, Product, Properties
-from streams.wire.values import ABSENT, Amount, amount, identity, is_stated, signed_amount
+from streams.wire.values import ABSENT, CACHED_MAX_BYTES, Amount, amount, identity, is_stated, signed_amount
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 WHOLE_CART = frozenset({CART_VIEWED, CHECKOUT_STARTED})
@@ -36,7 +36,6 @@ _WITH_LINES = frozenset({ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED})
 # The most products of an event that are read; of a cart and of an order fewer count.
 LISTED_MAX = 256
 _USUAL_BYTES = 64 * 1024  # a list of so many bytes is decoded at once
-_CACHED_MAX_BYTES = 100
 
 _properties = msgspec.json.Decoder(Properties)
 _NO_PROPERTIES = Properties()
@@ -72,7 +71,7 @@ def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
     currency = ""
     if given.currency is not NOTHING:
         raw_currency = bytes(given.currency)
-        is_short = len(raw_currency) <= _CACHED_MAX_BYTES
+        is_short = len(raw_currency) <= CACHED_MAX_BYTES
         currency = _cached_currency(raw_currency) if is_short else _event_currency(raw_currency)
         if currency == UNREADABLE:
             unread.append("currency")
@@ -113,7 +112,7 @@ def _value(given: Properties, unread: list[str], *, is_refund: bool) -> Amount:
             unread.append(field)
         if value.micro is not None or value.is_unread:
             return value
-    return Amount(None)
+    return ABSENT
 
 
 def _event_currency(raw: bytes) -> str:

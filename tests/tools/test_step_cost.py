@@ -1,8 +1,8 @@
 """The cost of an event in process has a bound, so that no change makes it much dearer unseen.
 
 The cost is a ratio to parsing the same bytes in the same run by the parser that is written in Python, the least of
-several turns. The bounds lie far enough above the measured ratios for a busy machine, and below twice: 1.07 and 0.54,
-and 1.12 and 0.60 with linked ids, on a quiet one.
+several turns. The bounds lie far enough above the measured ratios for a busy machine, and below twice: 1.01 and 0.61,
+and 1.16 and 0.62 with linked ids, on a quiet one.
 """
 
 from __future__ import annotations
