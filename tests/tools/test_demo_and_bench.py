@@ -108,7 +108,7 @@ def test_the_lines_hold_no_password(tansu: Tansu) -> None:
 @pytest.mark.parametrize(
     "peers",
     [
-        ("one",),
+        pytest.param(("one",), marks=pytest.mark.nightly),
         pytest.param(("streams-exactly-once", "streams", "two", "quix", "obvious"), marks=pytest.mark.nightly),
     ],
     ids=["the segmenter", "its peers"],

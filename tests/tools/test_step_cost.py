@@ -1,31 +1,37 @@
 """The cost of an event in process has a bound, so that no change makes it much dearer unseen.
 
-The cost is a ratio to parsing the same bytes in the same run by the parser that is written in Python, the least of
-several turns. The bounds lie far enough above the measured ratios for a busy machine, and below twice: 1.01 and 0.61,
-and 1.16 and 0.62 with linked ids, on a quiet one.
+Instructions are counted, which are the same on any machine: 0.554 and 0.480 times those of the standard library's
+parser that is written in Python, 0.599 and 0.499 with linked ids. What is executed in C is seen by time alone, which
+other load disturbs: its bound is wide.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.step_cost import measure
+from benchmarks.step_cost import instructions, measure
+
+LOADS = [("change-heavy", False), ("session-like", False), ("change-heavy", True), ("session-like", True)]
+TRIALS = 5
 
 
-@pytest.mark.parametrize(
-    ("profile", "is_linked", "bound"),
-    [
-        ("change-heavy", False, 1.5),
-        ("session-like", False, 0.95),
-        ("change-heavy", True, 1.8),
-        ("session-like", True, 1.1),
-    ],
-)
-def test_a_step_costs_no_more_than_so_many_parses(profile: str, is_linked: bool, bound: float) -> None:
+@pytest.mark.parametrize(("load", "bound"), list(zip(LOADS, [0.58, 0.505, 0.63, 0.525], strict=True)))
+def test_a_step_executes_no_more_instructions(load: tuple[str, bool], bound: float) -> None:
     """A step decodes, merges, decides, explains in two languages, and encodes for the store and the topic.
 
-    With ``is_linked`` each event names two ids, and what one id sends to the other is read, too.
+    With linked ids each event names two ids, and what one id sends to the other is read, too.
     """
-    cost = measure(20_000, profile, rounds=5, is_linked=is_linked)
-    assert cost.changes > cost.events / 10
+    profile, is_linked = load
+    assert instructions(1_000, profile, is_linked=is_linked) < bound
+
+
+@pytest.mark.parametrize(("load", "bound"), list(zip(LOADS, [1.5, 0.95, 1.8, 1.1], strict=True)))
+def test_a_step_takes_no_longer_than_so_many_parses(load: tuple[str, bool], bound: float) -> None:
+    """Side by side with that parser: other load can only add to a trial, so one trial below the bound is enough."""
+    profile, is_linked = load
+    for _ in range(TRIALS):
+        cost = measure(5_000, profile, rounds=3, is_linked=is_linked)
+        assert cost.changes > cost.events / 10
+        if cost.ratio_python < bound:
+            break
     assert cost.ratio_python < bound

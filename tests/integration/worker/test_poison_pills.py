@@ -160,7 +160,7 @@ async def send_bomb(
         await producer.stop()
 
 
-@pytest.mark.parametrize("part", ["value", "key"])
+@pytest.mark.parametrize("part", ["value", pytest.param("key", marks=pytest.mark.nightly)])
 def test_a_small_batch_of_many_megabytes(kafka: Kafka, redis_server: Redis, tmp_path: Path, part: str) -> None:
     """Each record of the batch is a dead letter, memory stays bounded, and other customers are decided meanwhile."""
     run = Run(kafka, redis_server, f"bomb-{part}", tmp_path)
