@@ -11,7 +11,7 @@ from rules.forms.json_schema import Schema
 from rules.reasons import Observed, Reason
 from streams.wire import dead_letters
 from streams.wire.changes import Cause, SegmentChange
-from streams.wire.dead_letters import REASONS
+from streams.wire.dead_letters import FIELDS, REASONS, Undecodable
 from streams.wire.memberships import Membership
 
 # An example: only its values are made up, not its names and form.
@@ -89,12 +89,14 @@ def _as_written(struct: type[msgspec.Struct], schema: Schema) -> None:
 def dead_letter() -> Schema:
     """A record that could not be used: headers with the reason and the origin, and the original value."""
     most, origin = dead_letters.ORIGINAL_MAX_BYTES, Origin("visits", 0, 0)
-    whole = dead_letters.headers(b"", REASONS[0], origin)
-    cut = dead_letters.headers(bytes(most + 1), REASONS[0], origin, key=bytes(most + 1))
+    whole = dead_letters.headers(b"", Undecodable(REASONS[0]), origin)
+    wrong = Undecodable(REASONS[0], FIELDS[0])
+    cut = dead_letters.headers(bytes(most + 1), wrong, origin, key=bytes(most + 1))
     number = {"type": "string", "pattern": "^[0-9]+$"}
     of_cut, of_key = "of the original; only where the value is cut", "of the original key; only where it is cut"
     meanings: Schema = {
         "reason": {"description": "the first that applies, in this order", "enum": list(REASONS)},
+        "field": {"description": "which is wrong or lacks; not where it is the whole record", "enum": list(FIELDS)},
         "topic": {"description": "where it was read, with the prefix", "type": "string"},
         "partition": number,
         "offset": number,

@@ -77,6 +77,6 @@ def _is_refused(publisher: LinePublisher, number: int, line: bytes) -> bool:
         if line:
             publisher.send(line, number)
     except Rejected as reason:
-        print(f"line {number}: {reason.args[0]}", file=sys.stderr)
+        print(f"line {number}: {reason}", file=sys.stderr)
         return True
     return False

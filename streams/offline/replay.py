@@ -38,7 +38,7 @@ def read(
         try:
             yield decode_line(text, placeholders=placeholders)
         except Rejected as reason:
-            rejected(number, text, str(reason.args[0]))
+            rejected(number, text, str(reason))
 
 
 def in_reading_order(events: Iterable[Event]) -> Iterator[Event]:

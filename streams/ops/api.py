@@ -205,6 +205,7 @@ def _letter(letter: FeedLetter) -> responses.Letter:
     return responses.Letter(
         at=format_instant(letter.at_ms),
         reason=letter.headers.get("reason", ""),
+        field=letter.headers.get("field", ""),
         topic=letter.headers.get("topic", ""),
         partition=_number(letter, "partition"),
         offset=_number(letter, "offset"),

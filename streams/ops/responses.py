@@ -144,10 +144,14 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A dead letter: where the message was read, and its place on ``dead-letters``."""
+    """A dead letter: where the message was read, and its place on ``dead-letters``.
+
+    ``field``: the field which is wrong or lacks, ``""`` where it is the whole record.
+    """
 
     at: str
     reason: str
+    field: str
     topic: str
     partition: int
     offset: int

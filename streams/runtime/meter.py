@@ -15,6 +15,7 @@ import msgspec
 from rules.changes import Change
 from rules.identity.resolution import Refusal
 from streams.runtime.input_merge import Reading
+from streams.wire.dead_letters import Undecodable
 
 
 class DecidedChanges(msgspec.Struct, frozen=True, gc=False):
@@ -27,12 +28,12 @@ class DecidedChanges(msgspec.Struct, frozen=True, gc=False):
 class MeteredStep(msgspec.Struct, frozen=True, gc=False):
     """A step that is saved.
 
-    ``letters``: topic and reason of each dead letter. ``without_effect``: the topics of records without effect.
-    ``refused``: why links of ids were refused.
+    ``letters``: the topic of each dead letter, and why it is one. ``without_effect``: the topics of records without
+    effect. ``refused``: why links of ids were refused.
     """
 
     readings: Sequence[Reading]
-    letters: Sequence[tuple[str, str]]
+    letters: Sequence[tuple[str, Undecodable]]
     without_effect: Sequence[str]
     took_s: float
     refused: Sequence[Refusal] = ()

@@ -30,7 +30,9 @@ COUNTED: Mapping[str, Metric] = {
     "segmenter_events_total": Metric(
         "counter", ("topic", "outcome"), "records read and saved: applied, without_effect or dead_letter"
     ),
-    "segmenter_dead_letters_total": Metric("counter", ("reason",), "dead letters, as their headers say why"),
+    "segmenter_dead_letters_total": Metric(
+        "counter", ("reason", "field"), "dead letters, as their headers say why, and which field is wrong"
+    ),
     "segmenter_unread_values_total": Metric(
         "counter", ("event", "field"), "values of shop events which cannot be read, and so count as unknown"
     ),

@@ -198,9 +198,9 @@ class Metrics(Collector):
             events[topics.get(topic, topic), "applied"] += count
         for topic in step.without_effect:
             self._instead(topics.get(topic, topic), "without_effect")
-        for topic, reason in step.letters:
+        for topic, why in step.letters:
             self._instead(topics.get(topic, topic), "dead_letter")
-            self.counts["segmenter_dead_letters_total"][(reason,)] += 1
+            self.counts["segmenter_dead_letters_total"][why] += 1
         self._look_at_values(step.readings)
         for reason in step.refused:
             self.counts["segmenter_link_refusals_total"][(reason,)] += 1

@@ -20,7 +20,15 @@ _VISITS = INPUTS[1]
 
 
 class Rejected(Exception):
-    """The record is a dead letter; ``args[0]`` is one of `streams.wire.dead_letters.REASONS`."""
+    """The record is a dead letter. ``reason``: one of `streams.wire.dead_letters.REASONS`.
+
+    ``field``: the field which is wrong or lacks, ``""`` where it is the whole record.
+    """
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        super().__init__(f"{reason} ({field})" if field else reason)
+        self.reason = reason
+        self.field = field
 
 
 def present(text: Any, placeholders: Placeholders) -> Any:
@@ -47,11 +55,11 @@ def names_user(name: str, origin: Origin | None, *, has_traits: bool) -> bool:
 def customer_of(user: object, anonymous: object) -> str:
     """The customer of a record: its userId, else its anonymousId, whichever can be an id. Raises `Rejected`."""
     if user is None and anonymous is None:
-        raise Rejected("no_customer")
+        raise Rejected("no_customer", "userId")
     for text in (user, anonymous):
         if isinstance(text, str) and is_id(text):
             return text
-    raise Rejected("bad_id")
+    raise Rejected("bad_id", "anonymousId" if user is None else "userId")
 
 
 def is_id(text: str) -> bool:

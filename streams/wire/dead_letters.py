@@ -28,17 +28,25 @@ REASONS: Final = (
     "poison",
 )  # fmt: skip
 
+# The fields that a dead letter's header names as wrong or lacking; ``key`` is that of the Kafka record.
+FIELDS: Final = (
+    "userId", "anonymousId", "previousId", "messageId", "timestamp", "originalTimestamp", "type", "event", "key",
+)  # fmt: skip
+
 
 class Undecodable(NamedTuple):
     """An input record of which no event can be made: a dead letter, with its reason; triggers skip it.
 
-    It is a tuple, as `isinstance` takes several times as long with a class of msgspec, and asks this of each record.
+    ``field``: the field which is wrong or lacks, ``""`` where it is the whole record.
+
+    A tuple, as `isinstance` takes several times as long with a class of msgspec, and asks this of each record.
     """
 
     reason: str
+    field: str = ""
 
 
-# One shared object for each reason.
+# One shared object for each reason and field.
 undecodable = cache(Undecodable)
 
 
@@ -60,10 +68,11 @@ def shortened(original: bytes | None) -> bytes | None:
     return original if original is None else original[:ORIGINAL_MAX_BYTES]
 
 
-def headers(original: bytes | None, reason: str, origin: Origin, key: bytes | None = None) -> list[Header]:
-    """The headers of a dead letter: its reason, where it was read, and the size and digest of what is cut."""
+def headers(original: bytes | None, why: Undecodable, origin: Origin, key: bytes | None = None) -> list[Header]:
+    """The headers of a dead letter: its reason, its wrong field, where it was read, and the size of what is cut."""
     fields = [
-        ("reason", reason.encode()),
+        ("reason", why.reason.encode()),
+        *([("field", why.field.encode())] if why.field else ()),
         ("topic", origin.topic.encode()),
         ("partition", str(origin.partition).encode()),
         ("offset", str(origin.offset).encode()),

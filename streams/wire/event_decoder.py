@@ -73,7 +73,7 @@ def decode(
     fields = read_envelope(value)
     event = _decoded(fields, record_time, origin, placeholders)
     if event.name == UNNAMED and not origin.topic.endswith(_PROFILES):
-        raise Rejected("bad_type")  # a claim looks for erasures and unlinks on that topic alone
+        raise Rejected("bad_type", "type")  # a claim looks for erasures and unlinks on that topic alone
     if key != event.customer.encode():
         return _misaddressed(event, key, fields)
     return event
@@ -82,7 +82,7 @@ def decode(
 def _misaddressed(event: Event, key: bytes | None, fields: Envelope) -> Misaddressed:
     """The event of a record whose key is another spelling or id that the record names. Raises `Rejected`."""
     if not key or event.name == UNNAMED:
-        raise Rejected("wrong_key")
+        raise Rejected("wrong_key", "key")
     texts = [text.encode() for text in (fields.userId, fields.anonymousId) if isinstance(text, str)]
     is_float = _FLOAT.fullmatch(key)
     spellings = fields.spellings if isinstance(fields, LooseEnvelope) else ()
@@ -90,7 +90,7 @@ def _misaddressed(event: Event, key: bytes | None, fields: Envelope) -> Misaddre
         text = key.decode()
         if is_id(text):
             return Misaddressed(**fields_of(event), key=text)
-    raise Rejected("wrong_key")
+    raise Rejected("wrong_key", "key")
 
 
 def read(
@@ -100,7 +100,7 @@ def read(
     try:
         return decode(value, key, timestamp if timestamp >= 0 else None, origin, placeholders)
     except Rejected as rejected:
-        return undecodable(str(rejected.args[0]))
+        return undecodable(rejected.reason, rejected.field)
     except Exception as error:  # noqa: BLE001  # a defect, but no record may stop the worker at each start
         defects.report(f"the reading of {origin.topic}-{origin.partition}, offset {origin.offset}", error)
         return undecodable("bad_value")
@@ -123,7 +123,7 @@ def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, p
     customer = customer_of(user, anonymous)
     previous = previous_of(fields, placeholders)
     if not isinstance(fields.messageId, str) or not fields.messageId.strip():
-        raise Rejected("no_message_id")
+        raise Rejected("no_message_id", "messageId")
     time = event_time(fields, record_time)
     name = _name(fields.type, fields.event)
     if name == UNNAMED:
@@ -147,7 +147,7 @@ def _request(customer: str, previous: str | None, time: int, fields: Envelope, o
     if fields.type != "unlink":
         return Event(customer, ERASE, time, _message_id(fields), origin=origin)
     if previous is None or previous == customer:
-        raise Rejected("bad_id")
+        raise Rejected("bad_id", "previousId")
     return Unlink(customer, UNNAMED, time, _message_id(fields), origin=origin, other=previous)
 
 
@@ -155,12 +155,12 @@ def _name(kind: object, event: object) -> str:
     """The name of an event: that of a track, else the type. Raises `Rejected`."""
     if kind == "track":
         if not isinstance(event, str) or not event.strip():
-            raise Rejected("bad_value")
+            raise Rejected("bad_value", "event")
         # Names and types share one namespace: a track that is called `page` counts as a page.
         return reserved_name(event) or _TYPES.get(event) or event
     name = _TYPES.get(kind) if isinstance(kind, str) else None
     if name is None:
-        raise Rejected("bad_type")
+        raise Rejected("bad_type", "type")
     return name
 
 

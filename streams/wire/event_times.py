@@ -29,15 +29,20 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
     time = _stated(fields)
     if time is None:
         if record_time is None:
-            raise Rejected("no_timestamp")
+            raise Rejected("no_timestamp", "timestamp")
         return record_time
     if time < OLDEST_MS:
-        raise Rejected("absurd_timestamp")
+        raise Rejected("absurd_timestamp", _field(fields))
     if record_time is None or time <= record_time:
         return time
     if time > record_time + AHEAD_MAX_MS:
-        raise Rejected("absurd_timestamp")
+        raise Rejected("absurd_timestamp", _field(fields))
     return record_time
+
+
+def _field(fields: Envelope) -> str:
+    """The field whose time counts."""
+    return "originalTimestamp" if _instant(fields.timestamp) is None else "timestamp"
 
 
 def _stated(fields: Envelope) -> int | None:
@@ -47,12 +52,12 @@ def _stated(fields: Envelope) -> int | None:
     if time is not None:
         return time if fields.sentAt is None or _instant(original) is not None else time + _skew(fields)
     if isinstance(timestamp, str) and timestamp.strip():
-        raise Rejected("absurd_timestamp")
+        raise Rejected("absurd_timestamp", "timestamp")
     time = _instant(original)
     if time is not None:
         return time + _skew(fields)
     if isinstance(original, str) and original.strip():
-        raise Rejected("absurd_timestamp")
+        raise Rejected("absurd_timestamp", "originalTimestamp")
     return None
 
 

@@ -205,7 +205,7 @@ def _forwarded(record: SentRecord, origin: Origin | None, placeholders: Placehol
         appended_ms = None if record.appended_ms < 0 else record.appended_ms
         event = decode_line(record.value, appended_ms, origin, placeholders)
     except Rejected as rejected:
-        return undecodable(str(rejected.args[0]))
+        return undecodable(rejected.reason, rejected.field)
     fields = fields_of(event)
     # The event was another id's, so it does not identify the customer that receives it. The exception is an event whose
     # record had another id as its key (`Misaddressed`): it was the receiver's from the beginning.

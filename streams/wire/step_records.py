@@ -52,8 +52,8 @@ def sent_record(event: Event) -> OutRecord:
     return OutRecord(MERGES, event.customer.encode(), identity_records.encode(event), [])
 
 
-def dead_letter_record(record: InputRecord, reason: str, partition: int) -> OutRecord:
+def dead_letter_record(record: InputRecord, why: dead_letters.Undecodable, partition: int) -> OutRecord:
     """The dead letter of an input record that cannot be used."""
     origin = Origin(record.topic, partition, record.offset)
-    headers = dead_letters.headers(record.value, reason, origin, record.key)
+    headers = dead_letters.headers(record.value, why, origin, record.key)
     return OutRecord(DEAD_LETTERS, dead_letters.shortened(record.key), dead_letters.shortened(record.value), headers)

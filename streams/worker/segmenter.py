@@ -37,7 +37,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
 from streams.runtime.meter import DecidedChanges, Meter, MeteredStep
 from streams.wire import identity_records
-from streams.wire.dead_letters import Undecodable
+from streams.wire.dead_letters import Undecodable, undecodable
 from streams.wire.records import InputRecord, OutRecord
 from streams.wire.step_records import dead_letter_record, sent_record
 from streams.worker.customer_loader import CustomerLoader, Loaded
@@ -70,7 +70,7 @@ class StepResult:
     def __init__(self, decided: list[DecidedChanges]) -> None:
         """``decided``: changes of migrations, which come before those of the first record."""
         self.decided = decided
-        self.dead_letters: list[tuple[InputRecord, str]] = []
+        self.dead_letters: list[tuple[InputRecord, Undecodable]] = []
         self.without_effect: list[str] = []
         self.sent: list[Event] = []
         self.refused: list[Refusal] = []
@@ -82,7 +82,7 @@ class StepResult:
             if identity_records.fits(event):
                 self.sent.append(event)
             else:
-                self.dead_letters.append((record, "too_large_to_forward"))
+                self.dead_letters.append((record, undecodable("too_large_to_forward")))
 
 
 class Segmenter:
@@ -147,15 +147,15 @@ class Segmenter:
         """The records to publish beside the changes."""
         sent = [sent_record(event) for event in result.sent]
         dead_letters = [
-            dead_letter_record(record, reason, self._partition)
-            for record, reason in result.dead_letters
+            dead_letter_record(record, why, self._partition)
+            for record, why in result.dead_letters
             if _place(record) not in self._published_dead_letters
         ]
         return sent + dead_letters
 
     def _meter_step(self, batch: MergedBatch, result: StepResult, took_s: float) -> None:
-        reasons = [(record.topic, reason) for record, reason in result.dead_letters]
-        self._meter.stepped(MeteredStep(batch.readings, reasons, result.without_effect, took_s, result.refused))
+        letters = [(record.topic, why) for record, why in result.dead_letters]
+        self._meter.stepped(MeteredStep(batch.readings, letters, result.without_effect, took_s, result.refused))
 
     def _process_record(
         self,
@@ -167,13 +167,13 @@ class Segmenter:
     ) -> None:
         """Process one record of a step, in memory."""
         if isinstance(decoded, Undecodable):
-            result.dead_letters.append((record, decoded.reason))
+            result.dead_letters.append((record, decoded))
         elif isinstance(decoded, Misaddressed):
             self._forward(decoded, record, result)
         elif not self._has_effect(decoded):
             result.without_effect.append(record.topic)
         elif decoded.customer in misplaced:
-            result.dead_letters.append((record, "wrong_partition"))
+            result.dead_letters.append((record, undecodable("wrong_partition")))
         else:
             customer = loaded[decoded.customer][0]
             if is_plain(decoded, customer):
@@ -188,7 +188,7 @@ class Segmenter:
         if self._links:
             result.send([event.forwarded(record.value or b"", record.timestamp)], record)
         else:
-            result.dead_letters.append((record, "wrong_key"))
+            result.dead_letters.append((record, undecodable("wrong_key", "key")))
 
     async def fire(self, clock: int, limit: int) -> list[OutRecord]:
         """Fire due times up to ``clock`` (ms) of at most ``limit`` customers, oldest first, and save.
@@ -235,7 +235,7 @@ class Segmenter:
         identity_result = process(event, customer, decider, record.value or b"", record.timestamp)
         result.send(identity_result.sent, record)
         if identity_result.is_lost:
-            result.dead_letters.append((record, "bad_value"))
+            result.dead_letters.append((record, undecodable("bad_value")))
         if identity_result.refused is not None:
             result.refused.append(identity_result.refused)
         if event.name == UNNAMED and customer.is_gone:

@@ -45,7 +45,7 @@ def outcome(value: bytes | None, record_time: int | None = None) -> Event | str:
     try:
         return decode_line(value, record_time)
     except Rejected as reason:
-        return str(reason.args[0])
+        return reason.reason
 
 
 def accepted(value: bytes) -> Event:

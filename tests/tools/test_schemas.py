@@ -131,7 +131,7 @@ def taken(event: object) -> Event | str:
     try:
         return event_decoder.decode_line(json.dumps(event).encode())
     except event_decoder.Rejected as rejected:
-        return str(rejected)
+        return rejected.reason
 
 
 def test_the_strict_schema_accepts_what_is_read_without_loss() -> None:
@@ -304,9 +304,9 @@ def test_a_wrong_reason_is_refused(reason: Json) -> None:
 CUT = bytes(dead_letters.ORIGINAL_MAX_BYTES + 1)
 
 
-def letter(original: bytes | None, reason: str = "not_json") -> Json:
+def letter(original: bytes | None, reason: str = "not_json", field: str = "") -> Json:
     value = dead_letters.shortened(original)
-    headers = dead_letters.headers(original, reason, ORIGIN)
+    headers = dead_letters.headers(original, dead_letters.Undecodable(reason, field), ORIGIN)
     return {
         "headers": {name: text.decode() for name, text in headers},
         "value": None if value is None else value.decode(),
@@ -318,12 +318,14 @@ def letter(original: bytes | None, reason: str = "not_json") -> Json:
 def test_a_dead_letter_is_accepted(original: bytes | None, reason: str) -> None:
     """A dead letter is accepted whole or cut, for every reason."""
     assert valid("dead-letter", letter(original, reason))
+    assert all(valid("dead-letter", letter(original, reason, field)) for field in dead_letters.FIELDS)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         letter(b"", "bad_luck"),
+        letter(b"", "bad_value", "total"),
         *(changed("headers", name, of=letter(CUT)) for name in letter(CUT)["headers"]),
         changed("headers", "size", to="3", of=letter(b"")),
         changed("headers", "offset", to="-1", of=letter(b"")),
@@ -331,7 +333,7 @@ def test_a_dead_letter_is_accepted(original: bytes | None, reason: str) -> None:
     ],
 )
 def test_a_wrong_dead_letter_is_refused(wrong: Json) -> None:
-    """An unknown reason, a missing header, and a size without its hash are refused."""
+    """An unknown reason or field, a missing header, and a size without its hash are refused."""
     assert not valid("dead-letter", wrong)
 
 

@@ -29,9 +29,9 @@ def test_a_step_executes_no_more_instructions(load: tuple[str, bool], bound: flo
 def test_a_step_takes_no_longer_than_so_many_parses(load: tuple[str, bool], bound: float) -> None:
     """Side by side with that parser: other load can only add to a trial, so one trial below the bound is enough."""
     profile, is_linked = load
-    for _ in range(TRIALS):
+    ratios: list[float] = []
+    while len(ratios) < TRIALS and min(ratios, default=bound) >= bound:
         cost = measure(5_000, profile, rounds=3, is_linked=is_linked)
         assert cost.changes > cost.events / 10
-        if cost.ratio_python < bound:
-            break
-    assert cost.ratio_python < bound
+        ratios.append(cost.ratio_python)
+    assert min(ratios) < bound, ratios

@@ -25,7 +25,8 @@ async function showBytes(letter) {
 function letterRow(letter) {
   const button = make("button", "Show", { type: "button", "aria-label": `show the bytes of ${letter.topic}-${letter.partition}, offset ${letter.offset}` });
   button.addEventListener("click", () => showBytes(letter));
-  return row(letter.at, letter.reason, `${letter.topic}-${letter.partition}, offset ${letter.offset}`, figures(letter.size), button);
+  const reason = letter.field ? `${letter.reason}: ${letter.field}` : letter.reason;
+  return row(letter.at, reason, `${letter.topic}-${letter.partition}, offset ${letter.offset}`, figures(letter.size), button);
 }
 
 export function drawLetters({ letters }) {

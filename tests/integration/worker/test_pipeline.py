@@ -232,12 +232,16 @@ def changes_by_customer(changes: Sequence[Event]) -> dict[str, list[tuple[str, s
 
 
 class Bad(NamedTuple):
-    """A record that cannot be used. ``elsewhere``: it lies on a partition that is not the customer's."""
+    """A record that cannot be used, and the field which is wrong.
+
+    ``elsewhere``: it lies on a partition that is not the customer's.
+    """
 
     reason: str
     value: bytes | None
     key: bytes | None = b"bad"
     elsewhere: bool = False
+    field: str = ""
 
 
 def changed(**fields: object) -> bytes:
@@ -247,6 +251,7 @@ def changed(**fields: object) -> bytes:
 
 def bad_records() -> list[Bad]:
     """At least one bad record for every reason; the sizes pass their limits by a byte."""
+    ahead = event("bad", "x", now_ms() + 400 * SECOND_MS)["timestamp"]
     return [
         Bad("too_large", b" " * (1 << 20) + changed()),
         Bad("not_json", b"{"),
@@ -257,18 +262,22 @@ def bad_records() -> list[Bad]:
         Bad("not_json", b" " * LETTER_VALUE_BYTES),
         Bad("not_json", b"x" * (LETTER_VALUE_BYTES + 1)),
         Bad("not_object", b"[1]"),
-        Bad("no_customer", changed(userId="")),
-        Bad("bad_id", changed(userId=["x"])),
-        Bad("bad_id", changed(userId="x" * 257)),
-        Bad("no_message_id", changed(messageId=None)),
-        Bad("absurd_timestamp", changed(timestamp="1999-12-31T23:59:59.999Z")),
-        Bad("absurd_timestamp", changed(timestamp="2026-03-01T10:00:00")),
-        Bad("absurd_timestamp", changed(timestamp=event("bad", "x", now_ms() + 400 * SECOND_MS)["timestamp"])),
-        Bad("bad_type", changed(type="party")),
-        Bad("bad_value", changed(event=" ")),
-        Bad("bad_value", changed(event=None)),
-        Bad("wrong_key", changed(userId="کاربر"), key="مشتری".encode()),
-        Bad("wrong_key", changed(), key=None),
+        Bad("no_customer", changed(userId=""), field="userId"),
+        Bad("bad_id", changed(userId=["x"]), field="userId"),
+        Bad("bad_id", changed(userId="x" * 257), field="userId"),
+        Bad("no_message_id", changed(messageId=None), field="messageId"),
+        Bad("absurd_timestamp", changed(timestamp="1999-12-31T23:59:59.999Z"), field="timestamp"),
+        Bad("absurd_timestamp", changed(timestamp="2026-03-01T10:00:00"), field="timestamp"),
+        Bad(
+            "absurd_timestamp",
+            changed(timestamp=ahead),
+            field="timestamp",
+        ),
+        Bad("bad_type", changed(type="party"), field="type"),
+        Bad("bad_value", changed(event=" "), field="event"),
+        Bad("bad_value", changed(event=None), field="event"),
+        Bad("wrong_key", changed(userId="کاربر"), key="مشتری".encode(), field="key"),
+        Bad("wrong_key", changed(), key=None, field="key"),
         Bad("wrong_partition", changed(), elsewhere=True),
     ]
 
@@ -312,7 +321,7 @@ def place_of(letter: Any) -> Place:
 
 def assert_whole(letter: Any, bad: Bad) -> None:
     place, original = place_of(letter), bad.value
-    wanted = {"reason": bad.reason, "topic": place.topic}
+    wanted = {"reason": bad.reason, "topic": place.topic} | ({"field": bad.field} if bad.field else {})
     wanted |= {"partition": str(place.partition), "offset": str(place.offset)}
     if original is not None and len(original) > LETTER_VALUE_BYTES:
         wanted |= {"size": str(len(original)), "sha256": sha256(original).hexdigest()}

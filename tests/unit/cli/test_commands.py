@@ -295,9 +295,9 @@ def test_replay_names_dead_letters_by_line(tmp_path: Path) -> None:
     done = replayed("-", stdin=content)
     assert done.code == 1
     assert printed_changes(done) == STORY_CHANGES
-    assert re.findall(r"^line (\d+): (\w+): (.*)$", done.err, re.MULTILINE) == [
+    assert re.findall(r"^line (\d+): ([^:]+): (.*)$", done.err, re.MULTILINE) == [
         ("3", "not_json", "{"),
-        ("5", "no_message_id", line(bad).decode()[:200]),
+        ("5", "no_message_id (messageId)", line(bad).decode()[:200]),
         ("6", "not_object", "[]"),
     ]
 

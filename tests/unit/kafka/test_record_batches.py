@@ -137,7 +137,7 @@ def test_of_a_record_that_is_far_too_large_the_head_is_left(codec: int, size: in
         assert (record.key, len(record.value) < MIB) == (b"u1", True)
         assert read(record.value, record.key, 1, Origin("visits", 0, 1)) == Undecodable("too_large")
         assert dead_letters.shortened(record.value) == value[: dead_letters.ORIGINAL_MAX_BYTES]
-        headers = dict(dead_letters.headers(record.value, "too_large", Origin("visits", 0, 1), record.key))
+        headers = dict(dead_letters.headers(record.value, Undecodable("too_large"), Origin("visits", 0, 1), record.key))
         assert (headers["size"], headers["sha256"]) == (str(size).encode(), sha256(value).hexdigest().encode())
 
 

@@ -494,11 +494,11 @@ def test_the_key_may_be_another_id_of_the_record() -> None:
     away = read(value, b"phone", -1, at)
     assert isinstance(away, Misaddressed)
     assert (away.customer, away.link) == ("ann", "phone")
-    assert read(value, b"bea", -1, at) == Undecodable("wrong_key")
+    assert read(value, b"bea", -1, at) == Undecodable("wrong_key", "key")
     undefined = json.dumps(event("page", 0, 0, userId="undefined", anonymousId="phone")).encode()
     assert getattr(read(undefined, b"undefined", -1, at), "customer", None) == "phone"
     erase = json.dumps(event("erase", 0, 0, userId="ann", anonymousId="phone")).encode()
-    assert read(erase, b"phone", -1, Origin("profiles", 0, 0)) == Undecodable("wrong_key")
+    assert read(erase, b"phone", -1, Origin("profiles", 0, 0)) == Undecodable("wrong_key", "key")
 
 
 def test_all_kinds_of_records_are_tried() -> None:

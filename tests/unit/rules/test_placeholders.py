@@ -119,7 +119,7 @@ def test_white_space_makes_no_id_of_a_placeholder(before: str, text: str, after:
 @pytest.mark.parametrize("text", ["\u2003undefined", "\u2009null", "undefined\u3000", "\u2003"])
 def test_spaces_of_other_scripts_are_white_space(text: str) -> None:
     """An event whose only id is such a text has no customer."""
-    assert decoded("visits", text, page(userId=text)) == Undecodable("no_customer")
+    assert decoded("visits", text, page(userId=text)) == Undecodable("no_customer", "userId")
 
 
 @pytest.mark.parametrize("text", ["u1", "undefined1", " ann ", "x" * 100, "undefined" * 9, " n u l l " + "x" * 60])
@@ -150,8 +150,8 @@ def test_a_worker_reads_none_of_them_as_an_id() -> None:
     assert isinstance(event, Event)
     assert (event.customer, event.link) == ("ann", None)
     assert isinstance(decoded("visits", "visitor", page(userId="visitor", anonymousId="a")), Misaddressed)
-    assert decoded("visits", "visitor", page(userId="visitor")) == Undecodable("no_customer")
-    assert decoded("visits", "visitor", page(userId="visitor"), FORMER) != Undecodable("no_customer")
+    assert decoded("visits", "visitor", page(userId="visitor")) == Undecodable("no_customer", "userId")
+    assert decoded("visits", "visitor", page(userId="visitor"), FORMER) != Undecodable("no_customer", "userId")
 
     for ids, link in (
         ({"userId": "ann", "anonymousId": "visitor"}, None),

@@ -373,7 +373,7 @@ def test_an_event_that_fits_into_no_record_is_a_dead_letter(size: int, reason: s
     (sent,) = process(viewed("phone", 9), redirect, DECIDER, b"x" * size).sent
     result, record = StepResult([]), FetchedRecord("visits", 3, 0, b"phone", b"x" * size)
     result.send([sent], record)
-    assert [why for _, why in result.dead_letters] == ([] if reason is None else [reason])
+    assert [why.reason for _, why in result.dead_letters] == ([] if reason is None else [reason])
     assert (result.sent == [sent]) == (reason is None)
     if reason is None:
         assert len(identity_records.encode(sent)) < 1_048_588 - 500

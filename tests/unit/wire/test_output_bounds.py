@@ -391,7 +391,8 @@ def test_a_value_of_a_megabyte_that_a_customer_sends() -> None:
 def test_a_dead_letter_of_any_size(large: int) -> None:
     """Key, value and headers together fit into a batch several times."""
     record = FetchedRecord("t" * 249, 2**63 - 1, 0, b"k" * large, b"v" * large)
-    assert weight(step_records.dead_letter_record(record, "absurd_timestamp", 2**31)) < BATCH_MAX_BYTES / 3
+    why = Undecodable("absurd_timestamp", "originalTimestamp")
+    assert weight(step_records.dead_letter_record(record, why, 2**31)) < BATCH_MAX_BYTES / 3
 
 
 # --- what a definition may hold ----------------------------------------------------------------
