@@ -144,10 +144,7 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A dead letter: where the message was read, and its place on ``dead-letters``.
-
-    ``field``: the field which is wrong or lacks, ``""`` where it is the whole record.
-    """
+    """A dead letter: where the message was read, its wrong field if it is one, and its place on ``dead-letters``."""
 
     at: str
     reason: str
