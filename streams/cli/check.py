@@ -10,14 +10,19 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from rules.customer import Customer
 from rules.definition_migration import history_gaps
 from rules.definitions import describe
 from rules.definitions.segments_file import Definitions, Segment
 from rules.engine import Engine
 from rules.times import words
-from streams.cli.replay import replayed
+from streams.cli.findings import show as show_finding
+from streams.cli.input_files import Rejections, opened, with_progress
+from streams.cli.survey_findings import findings
 from streams.cli.terminal import show
 from streams.definitions_file import load
+from streams.offline.input_survey import InputSurvey
+from streams.offline.replay import Replay
 from streams.settings import Settings
 
 
@@ -104,10 +109,27 @@ def _check_triggers(path: Path, definitions: Definitions) -> None:
     show(f"  {line}" for line in triggers_describe.sentences(triggers))
 
 
+def _customers(engine: Engine, file: str, survey: InputSurvey) -> Mapping[str, Customer]:
+    """The customers at the end of a file, whose lines are surveyed on the way."""
+    replay = Replay(engine)
+    with opened(file) as lines:
+        numbered = ((number, line.strip()) for number, line in enumerate(with_progress(lines, "read"), 1))
+        events = (survey.add(number, line) for number, line in numbered if line)
+        for _ in replay.run(event for event in events if event is not None):
+            pass  # the changes are not needed
+    return replay.customers
+
+
 def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
-    """Print the size of each segment at the end of recorded events; warn of those below ``minimum``."""
+    """Print what is wrong with recorded events, and the size of each segment at their end.
+
+    Warns of those below ``minimum``.
+    """
     engine = Engine(definitions)
-    customers = replayed(engine, events).customers
+    survey = InputSurvey(definitions, Rejections())
+    customers = _customers(engine, events, survey)
+    for finding in findings(survey, definitions):
+        show_finding(finding)
     sizes = Counter(key for customer in customers.values() for key in engine.membership(customer))
     print(f"of {len(customers):,} customers at the end of {events}:")
     for segment in _sorted(definitions):

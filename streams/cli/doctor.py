@@ -21,7 +21,7 @@ import msgspec
 from rules.definitions.segments_file import Definitions, DefinitionsError
 from streams import definitions_file
 from streams.cli import doctor_kafka, doctor_redis
-from streams.cli.findings import Finding, ok, problem, show, summary, warning
+from streams.cli.findings import Finding, ok, problem, report, warning
 from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS, Needs
 from streams.settings import Settings, of_triggers, unknown_variables
 
@@ -47,22 +47,12 @@ class Process(msgspec.Struct, frozen=True):
 
 def run(settings: Settings, process: str) -> int:
     """Print a line for each finding. Exit code 1 when there is a problem."""
-    return _report(_findings(Process(process, settings)))
+    return report(_findings(Process(process, settings)))
 
 
 def unreadable(sentences: Sequence[str]) -> int:
     """Report settings that cannot be read; what they name cannot be checked then. Exit code 1."""
-    return _report([_python(sys.version_info[:2]), *(problem("settings", sentence) for sentence in sentences)])
-
-
-def _report(findings: Iterator[Finding] | Sequence[Finding]) -> int:
-    shown = []
-    for finding in findings:
-        show(finding)
-        sys.stdout.flush()
-        shown.append(finding)
-    print(summary(shown))
-    return int(any(finding.state == "problem" for finding in shown))
+    return report([_python(sys.version_info[:2]), *(problem("settings", sentence) for sentence in sentences)])
 
 
 def _findings(process: Process) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from rich.text import Text
@@ -48,6 +49,17 @@ def show(finding: Finding) -> None:
     head.append(f"{finding.subject:<{_SUBJECT_WIDTH}}", style="bold")
     head.append(f"\n{indent}".join(lines), style="not bold")
     console().print(head)
+
+
+def report(findings: Iterable[Finding]) -> int:
+    """Print findings as they come, and their summary. Returns 1 when there is a problem."""
+    shown = []
+    for finding in findings:
+        show(finding)
+        sys.stdout.flush()
+        shown.append(finding)
+    print(summary(shown))
+    return int(any(finding.state == "problem" for finding in shown))
 
 
 def summary(findings: Sequence[Finding]) -> str:

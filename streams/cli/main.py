@@ -102,7 +102,8 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
 def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import publish  # noqa: PLC0415  # as above
 
-    return publish.run(settings, arguments.file)
+    run_on = publish.survey if arguments.dry_run else publish.run
+    return run_on(settings, arguments.file)
 
 
 def _replay(settings: Settings, arguments: argparse.Namespace) -> int:

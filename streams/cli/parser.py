@@ -152,6 +152,9 @@ def _add_of_topics(commands: Any) -> None:
 
     publish = _add(commands, "publish")
     publish.add_argument("file", metavar="FILE|-", help="file of events, one JSON object a line; - for standard input")
+    publish.add_argument(
+        "--dry-run", action="store_true", help="send nothing; print what is wrong with the events, and what to correct"
+    )
 
     redeliver = _add(commands, "redeliver")
     redeliver.add_argument("--trigger", metavar="KEY", help="only messages of this trigger")
@@ -183,7 +186,9 @@ def _add_check(commands: Any) -> None:
     )
     check.add_argument("--triggers", metavar="FILE", help="triggers file to check as well")
     check.add_argument(
-        "--events", metavar="FILE|-", help="file of recorded events: print how many customers each segment has"
+        "--events",
+        metavar="FILE|-",
+        help="file of recorded events: print what is wrong with them, and the size of each segment",
     )
     check.add_argument(
         "--minimum", type=_positive, default=1, metavar="N", help="warn of fewer customers than N (default: 1)"

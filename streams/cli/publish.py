@@ -15,10 +15,13 @@ from kafka.errors import KafkaError
 
 from rules.event_names import input_of
 from streams.cli.delivery import Sender
-from streams.cli.input_files import opened, with_progress
+from streams.cli.findings import report
+from streams.cli.input_files import Rejections, opened, with_progress
+from streams.cli.survey_findings import findings
 from streams.definitions_file import load
 from streams.kafka.admin import verify
 from streams.kafka.client import answering
+from streams.offline.input_survey import InputSurvey
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.stop import Stop
@@ -43,6 +46,21 @@ class LinePublisher:
     def close(self) -> None:
         """Wait until all lines are acknowledged. Raises `KafkaError` if one is not in time."""
         self.sender.close()
+
+
+def survey(settings: Settings, file: str) -> int:
+    """Print what the worker would make of the lines of a file; exit code 1 if it would not accept one.
+
+    Nothing is sent, and no server is asked.
+    """
+    definitions = load(settings.definitions)
+    counts = InputSurvey(definitions, Rejections(), int(time.time() * 1000))
+    with opened(file) as lines:
+        for number, line in enumerate(with_progress(lines, "read"), 1):
+            if line.strip():
+                counts.add(number, line.strip())
+    report(findings(counts, definitions))
+    return 1 if counts.rejected else 0
 
 
 def run(settings: Settings, file: str) -> int:

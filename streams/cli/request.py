@@ -59,7 +59,7 @@ def refusal_of(settings: Settings, kind: str, customer_id: str, **fields: str) -
     try:
         decode_line(event_of(kind, customer_id, **fields)[0], placeholders=placeholders)
     except Rejected as rejected:
-        return str(rejected)
+        return rejected.reason
     return None
 
 

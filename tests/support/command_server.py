@@ -31,7 +31,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from local import processes
 from local.processes import RunningProcess
@@ -99,13 +99,18 @@ def start(
     streams: tuple[IO[bytes], IO[bytes], IO[bytes]],
 ) -> ForkedCommand:
     """Start the command line with these arguments. ``streams``: stdin, stdout and stderr, files with descriptors."""
+    server = _server()
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(_server())
     request = json.dumps([list(arguments), dict(environment), str(Path.cwd())]).encode()
     descriptors = [stream.fileno() for stream in streams]
-    socket.send_fds(connection, [len(request).to_bytes(8, "big")], descriptors)
-    connection.sendall(request)
-    return ForkedCommand(connection)
+    try:
+        connection.connect(server.address)
+        socket.send_fds(connection, [len(request).to_bytes(8, "big")], descriptors)
+        connection.sendall(request)
+        return ForkedCommand(connection)
+    except ConnectionError as error:
+        ended = server.process.poll()
+        raise AssertionError(f"the server of commands ended with {ended}: {server.log.read_text()}") from error
 
 
 def launch(
@@ -128,18 +133,28 @@ def _of_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(("PYTHON", "LD_"))}
 
 
+class _Server(NamedTuple):
+    """The server of this process. ``log``: what it writes to stderr."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @cache
-def _server() -> str:
-    """The address of the server of this process, which is started at the first call and ends with the process."""
+def _server() -> _Server:
+    """The server, which is started at the first call and ends with the process."""
     folder = tempfile.TemporaryDirectory(prefix="commands-")
     address = f"{folder.name}/server"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(address)
     listener.listen(64)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.command_server", str(listener.fileno())],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[listener.fileno()],
-    )  # fmt: skip
+    log = Path(folder.name) / "log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.command_server", str(listener.fileno())],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=[listener.fileno()],
+        )  # fmt: skip
     listener.close()
 
     def end() -> None:
@@ -149,7 +164,7 @@ def _server() -> str:
         folder.cleanup()
 
     atexit.register(end)
-    return address
+    return _Server(address, process, log)
 
 
 # --- the server's process ------------------------------------------------------------------------

@@ -116,8 +116,8 @@ def test_publish_sends_each_event_to_its_topic(tansu: Tansu, tmp_path: Path) -> 
     done = segmenter("publish", str(path), **settings)
 
     assert (done.code, done.out) == (1, "")
-    bad = re.findall(r"^line (\d+): (\w+)$", done.err, re.MULTILINE)
-    assert bad == [("1", "not_json"), ("14", "bad_id"), ("15", "absurd_timestamp")]
+    bad = re.findall(r"^line (\d+): ([^:\n]+)$", done.err, re.MULTILINE)
+    assert bad == [("1", "not_json"), ("14", "bad_id (previousId)"), ("15", "absurd_timestamp (timestamp)")]
     assert "11 events published, 3 lines refused" in done.err
     records = read(tansu.address, [f"sent-{topic}" for topic in wanted], 11)
     for topic, values in wanted.items():
@@ -137,7 +137,7 @@ def test_publish_knows_the_placeholders_of_the_file(tansu: Tansu, tmp_path: Path
     page = {**PAGE, "timestamp": NOW.isoformat()}
     both = lines({**page, "userId": "Visitor"}, {**page, "userId": "Visitor", "anonymousId": "a"})
     done = segmenter("publish", "-", stdin=both, **settings)
-    assert (done.code, done.err) == (1, "line 1: no_customer\n1 events published, 1 lines refused\n")
+    assert (done.code, done.err) == (1, "line 1: no_customer (userId)\n1 events published, 1 lines refused\n")
     (record,) = read(tansu.address, ["placeholders-visits"], 1)
     assert record.key == b"a"
 

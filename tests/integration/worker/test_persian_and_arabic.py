@@ -332,7 +332,7 @@ def test_a_dead_letter_and_a_wrong_file_are_shown_as_written(tmp_path: Path) -> 
     bad = {**event("زهرا", 1, STORY[2][0]), "timestamp": "۱۴۰۵-۰۱-۰۱"}
     done = segmenter("replay", "-", stdin=lines(bad))
     assert done.code == 1
-    assert done.err.startswith("line 1: absurd_timestamp: ")
+    assert done.err.startswith("line 1: absurd_timestamp (timestamp): ")
     assert WEBINAR in done.err
     path = tmp_path / "نادرست.yaml"
     path.write_text("version: 1\nsegments: {سبد: {title: سبد, when: {cart: {}}}}\n", "utf-8")

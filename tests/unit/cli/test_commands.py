@@ -245,11 +245,45 @@ def test_replay_of_a_file_of_standard_input_and_of_gzip(tmp_path: Path) -> None:
     assert replayed(str(packed)) == file
 
 
-@pytest.mark.parametrize("content", [gzip.compress(STORY)[:-9], STORY], ids=["cut short", "not packed"])
-def test_replay_of_a_broken_gzip(content: bytes, tmp_path: Path) -> None:
+MEMBERS = b"[\n" + b",\n".join(json.dumps(json.loads(line), indent=2).encode() for line in STORY.split(b"\n") if line)
+FORMS = {
+    "gzip without its suffix": gzip.compress(STORY),
+    "a byte order mark": b"\xef\xbb\xbf" + STORY,
+    "an array": MEMBERS + b"\n]\n",
+    "an array behind white space, packed": gzip.compress(b" \n" + MEMBERS + b"]"),
+}
+
+
+@pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
+def test_replay_of_other_forms_of_a_file(content: bytes, tmp_path: Path) -> None:
+    """What programs write in place of lines is read, from a file and from standard input."""
+    path = tmp_path / "events"
+    path.write_bytes(content)
+    for done in (replayed(str(path)), replayed("-", stdin=content)):
+        assert done.code == 0, done.err
+        assert printed_changes(done) == STORY_CHANGES
+
+
+def test_a_file_that_only_begins_like_an_array() -> None:
+    """Each line stands for itself."""
+    done = replayed("-", stdin=b"[1]\n" + STORY)
+    assert done.code == 1
+    assert printed_changes(done) == STORY_CHANGES
+    assert done.err.startswith("line 1: not_object")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_replay_of_another_encoding(encoding: str) -> None:
+    """The encoding is named, with what to do."""
+    done = replayed("-", stdin=("\ufeff" + STORY.decode()).encode(encoding))
+    assert done.code == 1
+    assert done.err == "segmenter: standard input is in UTF-16; write it in UTF-8\n"
+
+
+def test_replay_of_a_broken_gzip(tmp_path: Path) -> None:
     """The replay ends with exit code 1 and a line that says so, without a traceback."""
     path = tmp_path / "events.jsonl.gz"
-    path.write_bytes(content)
+    path.write_bytes(gzip.compress(STORY)[:-9])
     done = replayed(str(path))
     assert done.code == 1
     assert_one_line(done.err)

@@ -20,7 +20,7 @@ from streams.wire.json_depth import is_deeper
 
 MB = 1_000_000
 ORIGIN = Origin("visits", 0, 0)
-SLOWER_MAX = 2.5  # than json.loads of a megabyte of products
+SLOWER_MAX = 3  # than json.loads of a megabyte of products
 DEEP = b"[" * (DEPTH_MAX + 1)
 PRODUCT = {"product_id": "p-1001", "sku": "s-1001", "name": "Green tea", "price": 4.5, "quantity": 2}
 ORDINARY = json.dumps({"products": [PRODUCT] * (MB // 100)})
