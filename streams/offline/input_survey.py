@@ -28,7 +28,7 @@ from rules.event_names import (
 from rules.events import Event
 from rules.placeholders import fold
 from rules.times import MINUTE_MS, parse_instant
-from streams.offline.near_names import ENVELOPE, PRODUCT, PROPERTIES, near_event, near_fields
+from streams.offline.near_names import ENVELOPE, OF_CART, PRODUCT, PROPERTIES, near_event, near_fields
 from streams.wire.customer_ids import present
 from streams.wire.envelope import read_envelope
 from streams.wire.event_decoder import Rejected, decode_line
@@ -176,7 +176,7 @@ class InputSurvey:
         meant = event.name if event.name in KNOWN_NAMES else self._near_event(event.name)
         if meant not in SHOP_NAMES:
             return
-        wanted = PROPERTIES if meant in CART_NAMES | ORDER_NAMES else PRODUCT
+        wanted = PROPERTIES if meant in ORDER_NAMES else OF_CART if meant in CART_NAMES else PRODUCT
         for name, field in near_fields(properties, wanted).items():
             self.near_fields.add((f"properties.{name}", f"properties.{field}"), number)
         products = properties.get("products")

@@ -92,6 +92,8 @@ _FIELDS: Mapping[str, str] = {
 
 ENVELOPE = frozenset(Envelope.__struct_fields__)
 PROPERTIES = frozenset(Properties.__struct_fields__)
+# What is read of an event of a cart: an order and its value are not.
+OF_CART = PROPERTIES - {"total", "revenue", "order_id", "orderId"}
 PRODUCT = frozenset(Product.__struct_fields__)
 # Fields of the Segment Spec that are not read, and near to one that is.
 _OTHER_FIELDS = frozenset({"subtotal", "product", "names", "types", "version", "groupId", "channel", "category"})
