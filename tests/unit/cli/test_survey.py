@@ -60,7 +60,12 @@ def test_nothing_is_said_of_right_events() -> None:
         complaints(
             shop("Order Completed", 1, properties=ORDER | other, integrations={}, channel="browser", version="2"),
             shop("Product Added", 2, properties={"sku": "s", "price": "3", "name": "Tea", "category": "Tea"}),
-            shop("Checkout Started", 6, properties={"value": 9, "products": [{"sku": "s", "url": "/s", "brand": "b"}]}),
+            shop(
+                "Checkout Started",
+                6,
+                anonymousId="a3",
+                properties={"value": 9, "products": [{"sku": "s", "url": "/s", "brand": "b"}]},
+            ),
             shop("Quiz Finished", 3, properties={"points": 3}),
             shop("Film Watched", 4, context={"library": {"name": "x"}}, groupId="g"),
             {"type": "page", "name": "Home", "messageId": "m5", "anonymousId": "a2", "timestamp": AT, "properties": {}},
