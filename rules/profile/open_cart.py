@@ -133,7 +133,11 @@ def _folded(lines: Sequence[Line], carts: Container[int], ends: Sequence[CartEnd
 def _remove(
     quantities: dict[_LineKey, int], newest: Mapping[int, int], cart: int, product: str, quantity: int | None
 ) -> None:
-    """Take a quantity of a product out, ``None``: all of it; never below 0."""
+    """Take a quantity of a product out, ``None``: all of it; never below 0.
+
+    A removal of 0 is one of all: senders that state what is left say 0 when nothing is.
+    """
+    quantity = quantity or None
     chosen = [key for key in reversed(quantities) if is_same(key[1], product) and cart in (key[0], UNNAMED_CART)]
     for key in sorted(chosen, key=lambda key: -newest[key[0]]):
         taken = quantities[key] if quantity is None else min(quantity, quantities[key])

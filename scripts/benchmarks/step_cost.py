@@ -51,7 +51,7 @@ class Fetched(NamedTuple):
 
 
 class StepCost(NamedTuple):
-    """The CPU seconds of each for the same records, and the number of changes.
+    """The CPU seconds of each for the same records, the number of changes, and the mean bytes of a stored customer.
 
     ``python_s``: of the standard library's parser that is written in Python. A machine with small caches slows it down
     as much as the steps, so the ratio to it can be compared between machines.
@@ -62,6 +62,7 @@ class StepCost(NamedTuple):
     python_s: float
     events: int
     changes: int
+    stored_bytes: float
 
     @property
     def ratio(self) -> float:
@@ -112,8 +113,11 @@ class _Links:
 
 async def _steps(
     definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str], *, is_linked: bool
-) -> int:
-    """Process all events in one partition on the store in memory, so that no server's time is measured."""
+) -> tuple[int, float]:
+    """Process all events in one partition on the store in memory, so that no server's time is measured.
+
+    Returns the number of changes, and the mean bytes of a stored customer.
+    """
     store = MemoryStore()
     claim = Claim(0, 1, "token", Identity("cluster", "group", 1, "definitions"))
     await store.claim(claim)
@@ -143,7 +147,8 @@ async def _steps(
             links.send(out, now)
         while 0 < saved.next_due <= saved.clock:
             changes += len(await segmenter.fire(saved.clock, BATCH))
-    return changes
+    _, customers = await store.scan(0, 0, len(fetched))
+    return changes, sum(len(stored) for _, stored in customers) / len(customers)
 
 
 def _add(merge: Merge, batch: Sequence[Fetched], end: int) -> None:
@@ -173,7 +178,8 @@ def measure(
     """
     fetched = load(events, profile)
     definitions = parse(FOUR.read_text("utf-8"), FOUR.name)
-    parsing, in_python, stepping, changes = [], [], [], 0
+    parsing, in_python, stepping = [], [], []
+    changes, stored_bytes = 0, 0.0
     decode, some = _InPython().decode, [record.value.decode() for record in fetched[::_ONE_OF]]
     gc.collect()
     gc.disable()  # a worker collects seldom
@@ -185,12 +191,12 @@ def measure(
         for text in some:
             decode(text)
         between = time.process_time()
-        changes = asyncio.run(_steps(definitions, fetched, languages, is_linked=is_linked))
+        changes, stored_bytes = asyncio.run(_steps(definitions, fetched, languages, is_linked=is_linked))
         parsing.append(parsed - began)
         in_python.append((between - parsed) * len(fetched) / len(some))
         stepping.append(time.process_time() - between)
     gc.enable()
-    return StepCost(min(stepping), min(parsing), min(in_python), events, changes)
+    return StepCost(min(stepping), min(parsing), min(in_python), events, changes, stored_bytes)
 
 
 def instructions(events: int, profile: str, *, is_linked: bool = False) -> float:
@@ -238,7 +244,8 @@ def main() -> None:
             ids = "two ids linked" if is_linked else "links sent, not read"
             print(
                 f"{profile}, {ids}: {cost.step_s * each:.1f} µs per event in process, {cost.ratio:.2f} × json.loads "
-                f"({cost.parse_s * each:.1f} µs); {cost.changes / cost.events:.2f} records per event"
+                f"({cost.parse_s * each:.1f} µs); {cost.changes / cost.events:.2f} records per event, "
+                f"{cost.stored_bytes:.0f} bytes per stored customer"
             )
 
 

@@ -185,7 +185,7 @@ def quantities() -> Iterator[Case]:
         if added * 10 < 10**12:
             case = track("Product Added", "m", 0, product_id="a", price=10, quantity=form.raw)
             yield make(f"quantity {name}", (*form.rules, "R14"), "carts", [case], of_cart(Cart(10 * added, added)))
-        left = Fraction(0) if given is None else max(Fraction(0), 5 - given)
+        left = max(Fraction(0), 5 - given) if given else Fraction(0)
         removed = [
             track("Product Added", "m1", 0, product_id="a", price=10, quantity=5),
             track("Product Removed", "m2", 1, product_id="a", quantity=form.raw),

@@ -232,7 +232,7 @@ class Fold:
 
     def remove(self, removal: Line, item: Item) -> None:
         """Take from the lines that the removal speaks of, the newest first."""
-        left = quantity_stated(item.properties)
+        left = quantity_stated(item.properties) or None  # a removal of none would be no removal: all are removed
         self.tell_price(removal, item)
         for line in self.newest_first([line for line in self.quantities if is_taken(line, removal)]):
             gone = self.quantities[line] if left is None else min(left, self.quantities[line])

@@ -86,6 +86,14 @@ def test_two_sizes_are_two_lines() -> None:
     assert sizes()(1, "Product Removed", product_id="p").gives({"cart": {}}) == [("entered", 0), ("exited", 1)]
 
 
+def test_a_removal_of_none_is_one_of_all() -> None:
+    """A sender that states what is left of the product says 0."""
+    timeline = Timeline()(0, "Product Added", product_id="p", quantity=3)(
+        1, "Product Removed", product_id="p", quantity=0
+    )
+    assert timeline.gives({"cart": {}}) == [("entered", 0), ("exited", 1)]
+
+
 def test_a_removal_takes_the_newest_line_first() -> None:
     assert worth(sizes()(1, "Product Removed", product_id="p", quantity=1), 15)
     assert worth(

@@ -208,6 +208,7 @@ def test_distinct_through_a_list() -> None:
     assert timeline.gives(total("distinct", "products.category", at_least=2)) == [("entered", 1)]
 
 
+@pytest.mark.nightly  # of 257 events: the oracle decides after each of them
 def test_the_257th_contribution_stays_until_the_end_of_its_day() -> None:
     """Of 257 ones at noon, 256 leave at one o'clock, and the oldest an hour after midnight."""
     noon = 12 * HOUR

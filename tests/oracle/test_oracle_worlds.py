@@ -21,6 +21,9 @@ from tests.strategies import histories
 from tests.strategies.histories import DAY, DURATIONS, Event, without_hold
 from tests.strategies.language import FORMS
 
+# A check of the oracle and of the drawn worlds, not of the product: at night.
+pytestmark = pytest.mark.nightly
+
 # --- what holds of every history ---------------------------------------------------------------
 
 IN_ORDER = histories.worlds()
@@ -318,7 +321,6 @@ def ways(history: list[Event], definitions: Event, until: int) -> set[tuple[str,
     return happened
 
 
-@pytest.mark.nightly  # half a minute: a check of the drawn worlds, not of the product
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_world_about_a_condition_enters_and_leaves_it(kind: str) -> None:
     """In each way that there is, in at least one of twenty worlds with such a segment."""

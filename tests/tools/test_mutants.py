@@ -31,6 +31,7 @@ def test_each_guard_stands_where_it_is_said_to() -> None:
     assert {guard: count for guard, count in places.items() if count != 1} == {}
 
 
+@pytest.mark.nightly
 def test_what_guards_nothing_is_told() -> None:
     """A change that changes nothing is reported as a survivor."""
     line = "from __future__ import annotations"

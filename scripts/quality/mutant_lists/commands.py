@@ -112,7 +112,7 @@ MUTANTS = (
     ),
     Mutant(
         "doctor ends with exit code 1 where there is a problem",
-        "streams/cli/doctor.py",
+        "streams/cli/findings.py",
         'any(finding.state == "problem" for finding in shown)',
         "False",
         "tests/integration/cli/test_doctor.py::test_topics_that_are_missing",
@@ -228,6 +228,20 @@ MUTANTS = (
         " or customer.is_blank else",
         " else",
         "tests/integration/cli/test_unlinked_ids.py",
+    ),
+    Mutant(
+        "of names without end a survey counts some",
+        "streams/offline/input_survey.py",
+        "len(self._by_key) < DIFFERENT_MAX",
+        "True",
+        "tests/unit/cli/test_survey.py::test_names_without_end_are_bounded",
+    ),
+    Mutant(
+        "a dry run ends with exit code 1 where a line is refused",
+        "streams/cli/publish.py",
+        "return 1 if counts.rejected else 0",
+        "return 0",
+        "tests/unit/cli/test_survey.py::test_publish_may_only_look",
     ),
     Mutant(
         "publish knows the placeholders of the file",

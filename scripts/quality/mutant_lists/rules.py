@@ -195,6 +195,13 @@ MUTANTS = (
         "tests/unit/rules/test_devices.py",
     ),
     Mutant(
+        "a removal of 0 is one of all",
+        "rules/profile/open_cart.py",
+        "quantity = quantity or None",
+        "quantity = quantity",
+        "tests/unit/wire/test_shop_platforms.py::test_a_cart_of_segments_plugin_for_woocommerce",
+    ),
+    Mutant(
         "the same text of a device may be another kind",
         "rules/facts/attribute_facts.py",
         " and kind in (None, value) and",

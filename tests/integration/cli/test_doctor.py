@@ -29,6 +29,7 @@ from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.wire.topics import ALL
 from tests.support.commands import command, environment, shop_on
+from tests.support.patience import PATIENCE
 
 TRIGGERS = "triggers: {show: {segment: abandoned_cart, channel: screen}}\n"
 SECRET = "not-to-be-printed"
@@ -104,8 +105,11 @@ def test_all_is_well(shop: dict[str, Any], run: Run, redis_server: Redis, tansu:
     triggers.write_text("version: 1\nchannels: {screen: {kind: console}}\n" + TRIGGERS)
     client = redis.Redis.from_url(redis_server.url)
     before = set(client.keys("*"))
+    until = time.monotonic() + PATIENCE
     for arguments, more in ((), {}), (("triggers",), {"triggers": triggers}):
         report = run(*arguments, **shop, **more)
+        while time.monotonic() < until and len(report.of("ok")) < len(report.lines):
+            report = run(*arguments, **shop, **more)  # a busy machine may answer late, of which it warns
         assert report.code == 0
         assert len(report.of("ok")) == len(report.lines) >= 10, report.lines
     assert set(client.keys("*")) == before

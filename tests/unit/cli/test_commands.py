@@ -372,7 +372,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str,
     return path, events
 
 
-@pytest.mark.parametrize(("definitions", "days"), [(live.FOUR, None), (live.FOUR, 365), (DEMO, 365)])
+@pytest.mark.parametrize(
+    ("definitions", "days"),
+    [
+        (live.FOUR, None),
+        pytest.param(live.FOUR, 365, marks=pytest.mark.nightly),
+        pytest.param(DEMO, 365, marks=pytest.mark.nightly),
+    ],
+)
 def test_replay_of_the_real_data_agrees_with_the_oracle(
     definitions: Path, days: int | None, real: tuple[Path, list[dict[str, Any]]]
 ) -> None:

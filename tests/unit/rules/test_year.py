@@ -23,8 +23,8 @@ from tests.oracle import oracle
 LIBRARY = cast(oracle.Json, yaml_text.read(Path(rules.__file__).with_name("segments.yaml").read_text("utf-8")))
 YEAR_MS = 365 * 86_400_000
 EVENTS, CUSTOMERS = 100_000, 20_000
-PARTS = 125
-DAILY = 1  # part: 160 customers, about 15 s
+PARTS = 250
+DAILY = 1  # part: 80 customers, about 8 s
 
 Changes = list[tuple[str, str, int, bool]]
 
