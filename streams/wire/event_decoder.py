@@ -121,7 +121,7 @@ def _decoded(fields: Envelope, record_time: int | None, origin: Origin | None, p
     user = present(fields.userId, placeholders)
     anonymous = present(fields.anonymousId, placeholders)
     customer = customer_of(user, anonymous)
-    previous = previous_of(fields, placeholders)
+    previous = None if fields.previousId is None else previous_of(fields, placeholders)
     if not isinstance(fields.messageId, str) or not fields.messageId.strip():
         raise Rejected("no_message_id", "messageId")
     time = event_time(fields, record_time)
@@ -181,7 +181,8 @@ def _event(
     identifies: bool,
 ) -> Event:
     message_id = _message_id(fields)
-    properties = _document(fields.properties)
+    raw = fields.properties
+    properties = Document(raw) if raw is not NOTHING and bytes(raw)[:1] == b"{" else NO_DOCUMENT
     context = PAGE_WITHOUT_CONTEXT if name == PAGE else NO_CONTEXT
     if fields.context is not NOTHING and bytes(fields.context)[:1] == b"{":
         context = Context(fields.context, of_page=name == PAGE)

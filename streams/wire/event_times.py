@@ -26,7 +26,11 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 
     A device's clock may be a little fast: an event at most `AHEAD_MAX_MS` after its record takes the record's time.
     """
-    time = _stated(fields)
+    # Most messages state their time alone.
+    text = fields.timestamp
+    time = parse_instant(text) if fields.sentAt is None and isinstance(text, str) else None
+    if time is None:
+        time = _stated(fields)
     if time is None:
         if record_time is None:
             raise Rejected("no_timestamp", "timestamp")

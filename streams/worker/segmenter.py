@@ -120,9 +120,9 @@ class Segmenter:
     async def process_batch(self, batch: MergedBatch, clock: int, caught_up_until: int = 0) -> list[OutRecord]:
         """Apply a merged batch, and save. Returns the records to publish. ``caught_up_until``: see `Save`."""
         began = time.perf_counter()
-        loaded = await self._loader.load(
-            {decoded.customer for _, _, _, decoded, _ in batch.readings if self._has_effect(decoded)}
-        )
+        # Of each record with an effect the customer, of any other None.
+        customers = [decoded.customer if self._has_effect(decoded) else None for _, _, _, decoded, _ in batch.readings]
+        loaded = await self._loader.load({customer for customer in customers if customer is not None})
         reach("after_load")
         reach_record(
             "mid_apply",
@@ -130,8 +130,8 @@ class Segmenter:
         )
         misplaced = {customer_id for customer_id, (_, due) in loaded.items() if due < 0}
         result = StepResult(self._loader.take_migration_changes())
-        for _, _, _, decoded, record in batch.readings:
-            self._process_record(decoded, record, loaded, misplaced, result)
+        for (_, _, _, decoded, record), customer in zip(batch.readings, customers, strict=True):
+            self._process_record(decoded, record, customer is not None, loaded, misplaced, result)
         # A misplaced customer is not saved: its records are dead letters, and its owner is another partition.
         for customer_id in misplaced:
             del loaded[customer_id]
@@ -161,6 +161,7 @@ class Segmenter:
         self,
         decoded: Event | Undecodable,
         record: InputRecord,
+        has_effect: bool,
         loaded: Loaded,
         misplaced: Collection[str],
         result: StepResult,
@@ -170,7 +171,7 @@ class Segmenter:
             result.dead_letters.append((record, decoded))
         elif isinstance(decoded, Misaddressed):
             self._forward(decoded, record, result)
-        elif not self._has_effect(decoded):
+        elif not has_effect:
             result.without_effect.append(record.topic)
         elif decoded.customer in misplaced:
             result.dead_letters.append((record, undecodable("wrong_partition")))
