@@ -14,7 +14,7 @@ from rules.event_names import KNOWN_NAMES, UNNAMED
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_instant, words
 from streams.cli.findings import Finding, ok, problem, warning
 from streams.cli.input_files import visible
-from streams.offline.input_survey import CountsWithExamples, CountWithExample, InputSurvey
+from streams.offline.input_survey import EXAMPLE_CHARS, CountsWithExamples, CountWithExample, InputSurvey
 
 K = TypeVar("K", bound=Hashable)
 
@@ -41,6 +41,8 @@ def findings(survey: InputSurvey, definitions: Definitions) -> Iterator[Finding]
     """The findings, from the most to the least serious of each subject."""
     yield _overview(survey)
     yield from _dead_letters(survey)
+    if not survey.events:
+        return
     yield from _names(survey)
     yield from _fields(survey)
     yield from _values(survey)
@@ -66,6 +68,8 @@ def _dead_letters(survey: InputSurvey) -> Iterator[Finding]:
         text = f"{named}, {_times_in(count)}: the line {_REASONS[reason]}; as in {visible(count.example)}"
         if reason == "not_json" and count.example.strip() in ("{", "[", "}", "]"):
             text += ". Each event stands on a line of its own: `jq -c` writes JSON so"
+        if reason == "no_customer" and count.example.startswith('{"batch"'):
+            text += ". It is a batch: `jq -c '.batch[]'` writes each of its events on a line of its own"
         yield problem("dead letters", text)
 
 
@@ -208,10 +212,14 @@ def _about(ms: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{visible(text)}"'
+    return f'"{_short(text)}"'
+
+
+def _short(text: str) -> str:
+    return visible(text[:EXAMPLE_CHARS])
 
 
 def _list(names: Iterable[str]) -> str:
-    listed = [visible(name) for name in names]
+    listed = [_short(name) for name in names]
     more = f" and {len(listed) - SHOWN_MAX} more" if len(listed) > SHOWN_MAX else ""
     return ", ".join(listed[:SHOWN_MAX]) + more

@@ -46,6 +46,8 @@ IDS_MAX = 1_000_000
 # One anonymous id with so many user ids is probably no visitor's.
 USERS_OF_A_DEVICE = 5
 EXAMPLE_CHARS = 80
+# A longer name of an event is cut: it is none that a segments file has.
+NAME_CHARS = 256
 _SKEW_MIN_MS = MINUTE_MS
 # Texts that a template leaves where it had no value: {{ customer.id }}, ${id}, %USER_ID%, <user id>, *|ID|*.
 _UNFILLED = re.compile(r"\{\{|\$\{|%%?[A-Za-z_]+%|<[^>]*>|\*\|")
@@ -137,10 +139,10 @@ class InputSurvey:
             return None
         self.events += 1
         fields = read_envelope(line)
-        self.names.add(event.name or str(fields.type), number)
+        self.names.add((event.name or str(fields.type))[:NAME_CHARS], number)
         self._look_at_names(number, line, event)
         self._look_at_ids(number, fields, event)
-        self._look_at_times(number, fields, event)
+        self._look_at_times(number, line, fields, event)
         self._look_at_values(number, fields, event)
         return event
 
@@ -210,13 +212,15 @@ class InputSurvey:
         elif len(self._message_ids) < IDS_MAX:
             self._message_ids.add(key)
 
-    def _look_at_times(self, number: int, fields: Envelope, event: Event) -> None:
+    def _look_at_times(self, number: int, line: bytes, fields: Envelope, event: Event) -> None:
         sent, received = _instant(fields.sentAt), _instant(fields.receivedAt)
         if sent is not None and received is not None and abs(received - sent) > _SKEW_MIN_MS:
             self.skew.add(number)
             self.skew_most = max(self.skew_most, received - sent, key=abs)
         own = _instant(fields.timestamp) or _instant(fields.originalTimestamp)
-        if own is None:
+        if own is None and (fields.timestamp or fields.originalTimestamp):
+            self.unread.add((str(fields.type), "timestamp"), number, _example(line, "timestamp"))
+        elif own is None:
             self.lacking.add((str(fields.type), "timestamp"), number)
         elif received is not None and own > received + _SKEW_MIN_MS:
             self.ahead.add(number)

@@ -28,6 +28,7 @@ from streams.wire.segment_spec import Envelope, Product, Properties
 
 # The most names of an object that are looked at.
 NAMES_MAX = 256
+NAME_CHARS_MAX = 64
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _NEAR = 0.85  # of `difflib`'s ratio: one letter in seven
 _NEAR_MIN_CHARS = 5
@@ -122,7 +123,8 @@ def near_fields(names: Iterable[str], read: frozenset[str]) -> Mapping[str, str]
 
     ``read``: the fields that are read there. Only fields that the object lacks are suggested.
     """
-    return _near_fields(frozenset(islice(names, NAMES_MAX)), read)
+    short = frozenset(name for name in islice(names, NAMES_MAX) if len(name) <= NAME_CHARS_MAX)
+    return _near_fields(short, read)
 
 
 @lru_cache(maxsize=1_024)

@@ -80,10 +80,16 @@ def shop_fields(name: str, raw: msgspec.Raw) -> ShopFields:
         return _of_order(name, given, currency, cart, unread)
     items: tuple[Item, ...] | None = None
     if name in _ONE_PRODUCT:
-        items = _listed(given.products, currency, unread) or (_item(given, currency, unread),)
+        # Beside the product which is added or removed, some senders list all that the cart then holds.
+        alone = given.products is NOTHING or _names_product(given)
+        items = (None if alone else _listed(given.products, currency, unread)) or (_item(given, currency, unread),)
     elif name in WHOLE_CART:
         items = _listed(given.products, currency, unread)
     return ShopFields(items, cart=cart, unread=_once(unread))
+
+
+def _names_product(given: Properties) -> bool:
+    return any(identity(raw) for raw in (given.product_id, given.id, given.sku))
 
 
 def _once(names: list[str]) -> tuple[str, ...]:

@@ -97,6 +97,9 @@ def lists() -> Iterator[Case]:
             yield make(f"{name}, {gone} of one", ("R23", "R29", "R30"), "carts", out, of_cart(cart(190, 1)))
             out = [*events, track(gone, "m2", 1, products=[{"product_id": "hat"}, {"product_id": "scarf"}])]
             yield make(f"{name}, {gone} of a list", ("R23", "R15"), "carts", out, of_cart(None))
+        for field in ("product_id", "id", "sku"):
+            beside = [track(name, "m1", 0, **{field: "hat"}, price=20, products=[hat, scarf])]
+            yield make(f"{name} by {field} beside a list", ("R23",), "carts", beside, of_cart(cart(20, 1)))
     start = added("m1", 0, product_id="a", price=10)
     for name, checkout in (("Cart Viewed", False), ("Checkout Started", True)):
         for value, right in (

@@ -168,7 +168,8 @@ def items_of(touches: list[Fact], currency: str | None) -> dict[str, list[Item] 
 def stated_items(what: Fact) -> list[Json] | None:
     """The products that an event adds, takes out, or puts in the place of what was there."""
     if what.name in ADDING | REMOVING:
-        return stated_products(what.properties)
+        names_one = any(identifier(what.properties.get(name)) is not None for name in ("product_id", "id", "sku"))
+        return [what.properties] if names_one else stated_products(what.properties)
     products = what.properties.get("products")
     return list(map(mapping, products)) if what.name in REPLACING and isinstance(products, list) else None
 

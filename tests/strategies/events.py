@@ -65,7 +65,8 @@ def cart_body(pick: Pick, of: Scene) -> Event:
         return track(pick(LISTING), contents | cart_id(pick, of))
     stated = with_scene_properties(pick, of, item(pick, of))
     if "lines" in of.oddities and pick((True, False, False)):
-        stated = {"products": products(pick, of)}
+        lines: Event = {"products": products(pick, of)}
+        stated = stated | lines if pick((True, False, False)) else lines
     return track(pick(ADDING if kind == "add" else REMOVING), stated | cart_id(pick, of))
 
 

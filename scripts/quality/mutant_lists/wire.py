@@ -132,6 +132,13 @@ MUTANTS = (
         "tests/unit/wire/test_depth.py",
     ),
     Mutant(
+        "a product that is named counts, not the cart beside it",
+        "streams/wire/shop.py",
+        "alone = given.products is NOTHING or _names_product(given)",
+        "alone = given.products is NOTHING",
+        "tests/unit/wire/test_shop_sources.py::test_the_products_beside_an_added_product_are_the_cart",
+    ),
+    Mutant(
         "a text goes on in the next slice",
         "streams/wire/json_depth.py",
         "        texts[0] ^= in_text\n",

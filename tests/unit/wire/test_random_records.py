@@ -172,7 +172,8 @@ def shop_fields(name: str, properties: dict[str, object]) -> tuple[object, ...]:
     cart = first_id(properties, "cart_id", "cartId") or None
     items = products(properties.get("products"), currency)
     if name in oracle.ADDING | oracle.REMOVING:
-        return items or (item(properties, currency),), None, None, False, "", cart
+        own = (item(properties, currency),)
+        return own if first_id(properties, "product_id", "id", "sku") else items or own, None, None, False, "", cart
     if name in oracle.REPLACING:
         return items, None, None, False, "", cart
     if name not in ORDERS:

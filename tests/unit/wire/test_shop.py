@@ -147,18 +147,23 @@ def test_members_of_products_that_are_no_objects(name: str, other: str) -> None:
 def test_products_of_another_type(name: str) -> None:
     """Products that are no list and no object are none, and are told as unread."""
     for text in ("5", '"shirt"', "true", "false", "1e999", '"[]"'):
-        event = accepted(shop(name, product_id='"p"', products=text))
+        event = accepted(shop(name, name='"p"', products=text))
         assert (event.items, unread(event)) == ((Item("p"),) if name in ITEMS else None, {"products"})
+        event = accepted(shop(name, product_id='"p"', products=text))
+        assert unread(event) == (set() if name in ITEMS else {"products"})
 
 
 @pytest.mark.parametrize("name", ITEMS)
 def test_one_product_or_several_are_added_and_removed(name: str) -> None:
-    """An item event takes `products`, or else the product that its own properties tell."""
+    """An item event takes the product that its own properties name by an id or SKU, else `products`."""
     single = {"product_id": '"p"', "quantity": "3", "price": "4"}
     line = (Item("p", 3 * MICRO, 4 * MICRO),)
     assert accepted(shop(name, products=LISTED)).items == LINES
-    assert accepted(shop(name, products=LISTED, **single)).items == LINES
-    assert accepted(shop(name, products='{"sku":"s"}', **single)).items == (Item("s"),)
+    assert accepted(shop(name, products=LISTED, name='"n"', quantity="3")).items == LINES
+    for field in ("product_id", "id", "sku"):
+        for beside in (LISTED, '{"sku":"s"}'):
+            event = accepted(shop(name, products=beside, **{field: '"p"', "quantity": "3", "price": "4"}))
+            assert event.items == line
     for products in ("null", '""', "[]"):
         assert accepted(shop(name, products=products, **single)).items == line
     assert accepted(shop(name, **single)).items == line

@@ -277,7 +277,6 @@ def test_an_event_of_carts_or_orders_is_read_to_the_cent(
 CART_OF_LITTLEDATA: Fields = {"cart_id": "c1-9f2d", "currency": "EUR"}
 
 
-@pytest.mark.xfail(reason="`products` counts before the product that the event names; here it is the rest of the cart")
 @pytest.mark.parametrize(
     ("name", "properties", "right"),
     [
