@@ -189,7 +189,7 @@ def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:
     ]
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("count", [8, pytest.param(1_000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     ("delay_ms", "losses"),
     [

@@ -20,8 +20,8 @@ pytestmark = [
 ]
 
 BLOCK = 50  # seeds of one test
-DAILY, NIGHTLY = 200, 10_000
-DAILY_PEOPLE = 100
+DAILY, NIGHTLY = 150, 10_000
+DAILY_PEOPLE = 50
 # Of these each must have happened, in the seeds of every run: a fault that never happens tests nothing.
 REACHED = (
     "answer came after a seek", "bad record", "change marked late", "claim found an outbox", "fault crash",
