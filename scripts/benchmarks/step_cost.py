@@ -113,10 +113,10 @@ class _Links:
 
 async def _steps(
     definitions: Definitions, fetched: Sequence[Fetched], languages: Sequence[str], *, is_linked: bool
-) -> tuple[int, float]:
+) -> tuple[int, MemoryStore]:
     """Process all events in one partition on the store in memory, so that no server's time is measured.
 
-    Returns the number of changes, and the mean bytes of a stored customer.
+    Returns the number of changes, and the store.
     """
     store = MemoryStore()
     claim = Claim(0, 1, "token", Identity("cluster", "group", 1, "definitions"))
@@ -147,8 +147,13 @@ async def _steps(
             links.send(out, now)
         while 0 < saved.next_due <= saved.clock:
             changes += len(await segmenter.fire(saved.clock, BATCH))
-    _, customers = await store.scan(0, 0, len(fetched))
-    return changes, sum(len(stored) for _, stored in customers) / len(customers)
+    return changes, store
+
+
+def _mean_bytes(store: MemoryStore, customers_max: int) -> float:
+    """The mean bytes of a stored customer."""
+    _, customers = asyncio.run(store.scan(0, 0, customers_max))
+    return sum(len(stored) for _, stored in customers) / len(customers)
 
 
 def _add(merge: Merge, batch: Sequence[Fetched], end: int) -> None:
@@ -191,10 +196,11 @@ def measure(
         for text in some:
             decode(text)
         between = time.process_time()
-        changes, stored_bytes = asyncio.run(_steps(definitions, fetched, languages, is_linked=is_linked))
+        changes, store = asyncio.run(_steps(definitions, fetched, languages, is_linked=is_linked))
+        stepping.append(time.process_time() - between)
         parsing.append(parsed - began)
         in_python.append((between - parsed) * len(fetched) / len(some))
-        stepping.append(time.process_time() - between)
+        stored_bytes = _mean_bytes(store, len(fetched))
     gc.enable()
     return StepCost(min(stepping), min(parsing), min(in_python), events, changes, stored_bytes)
 

@@ -113,9 +113,7 @@ def _customers(engine: Engine, file: str, survey: InputSurvey) -> Mapping[str, C
     """The customers at the end of a file, whose lines are surveyed on the way."""
     replay = Replay(engine)
     with opened(file) as lines:
-        numbered = ((number, line.strip()) for number, line in enumerate(with_progress(lines, "read"), 1))
-        events = (survey.add(number, line) for number, line in numbered if line)
-        for _ in replay.run(event for event in events if event is not None):
+        for _ in replay.run(survey.read(with_progress(lines, "read"))):
             pass  # the changes are not needed
     return replay.customers
 

@@ -56,9 +56,8 @@ def survey(settings: Settings, file: str) -> int:
     definitions = load(settings.definitions)
     counts = InputSurvey(definitions, Rejections(), int(time.time() * 1000))
     with opened(file) as lines:
-        for number, line in enumerate(with_progress(lines, "read"), 1):
-            if line.strip():
-                counts.add(number, line.strip())
+        for _ in counts.read(with_progress(lines, "read")):
+            pass  # nothing is sent
     report(findings(counts, definitions))
     return 1 if counts.rejected else 0
 

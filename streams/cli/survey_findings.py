@@ -6,6 +6,7 @@ See also: `streams.offline.input_survey`, which counts, and `streams.cli.finding
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from rules.currencies import UNREADABLE, counts_in
@@ -193,10 +194,7 @@ def _currencies(survey: InputSurvey, of_file: str | None) -> Iterator[Finding]:
 
 
 def _first(occurring: CountsWithExamples[K]) -> Iterator[tuple[K, CountWithExample]]:
-    for number, entry in enumerate(occurring):
-        if number == SHOWN_MAX:
-            return
-        yield entry
+    return islice(occurring, SHOWN_MAX)
 
 
 def _times_in(count: CountWithExample) -> str:

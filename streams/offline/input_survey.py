@@ -8,11 +8,10 @@ See also: `streams.cli.survey_findings`, which says it in words.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,19 +26,21 @@ from rules.event_names import (
 )
 from rules.events import Event
 from rules.placeholders import fold
-from rules.times import MINUTE_MS, parse_instant
 from streams.offline.near_names import ENVELOPE, OF_CART, PRODUCT, PROPERTIES, near_event, near_fields
 from streams.wire.customer_ids import present
 from streams.wire.envelope import read_envelope
 from streams.wire.event_decoder import Rejected, decode_line
-from streams.wire.segment_spec import Envelope
+from streams.wire.event_times import SKEW_MIN_MS, clock_skew, instant_of
+from streams.wire.segment_spec import NOTHING, Envelope
 from streams.wire.shop import LISTED_MAX, shop_fields
 
 K = TypeVar("K", bound=Hashable)
+# The fields of a JSON object, each as it is written.
+Fields: TypeAlias = dict[str, msgspec.Raw]
 # Is told the number of a line, the line, and why it is no event.
 LineRejected = Callable[[int, bytes, str], None]
 
-# The most different names, fields and texts of which each is counted; the rest is counted together.
+# The most different names, fields and texts of which each is counted; any more are not.
 DIFFERENT_MAX = 1_000
 # The most ids that are remembered, to recognise repeats and ids that many share.
 IDS_MAX = 1_000_000
@@ -48,7 +49,8 @@ USERS_OF_A_DEVICE = 5
 EXAMPLE_CHARS = 80
 # A longer name of an event is cut: it is none that a segments file has.
 NAME_CHARS = 256
-_SKEW_MIN_MS = MINUTE_MS
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_lists = msgspec.json.Decoder(list[msgspec.Raw])
 # Texts that a template leaves where it had no value: {{ customer.id }}, ${id}, %USER_ID%, <user id>, *|ID|*.
 _UNFILLED = re.compile(r"\{\{|\$\{|%%?[A-Za-z_]+%|<[^>]*>|\*\|")
 _NOBODY = frozenset({
@@ -105,6 +107,7 @@ class InputSurvey:
         self._now_ms = now_ms
         names, self.is_any_looked_at = _looked_at(definitions)
         self.looked_at = frozenset(names)
+        self._own_names = self.looked_at - KNOWN_NAMES
         self.lines = self.events = 0
         self.rejected = CountsWithExamples[tuple[str, str]]()
         self.unread = CountsWithExamples[tuple[str, str]]()
@@ -124,25 +127,32 @@ class InputSurvey:
         self.repeats = CountWithExample()
         self.customers: Counter[str] = Counter()
         self._message_ids: set[int] = set()
-        self._near_events: dict[str, str | None] = {}
         self._users_of: dict[str, set[str]] = {}
+
+    def read(self, lines: Iterable[bytes]) -> Iterator[Event]:
+        """Count the lines, of which blank ones are skipped, and give their events."""
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if text and (event := self.add(number, text)) is not None:
+                yield event
 
     def add(self, number: int, line: bytes) -> Event | None:
         """Count a line, called ``number``; gives its event if it is one."""
         self.lines += 1
+        document = _fields(line)
         try:
             event = decode_line(line, self._now_ms, placeholders=self._definitions.placeholders)
         except Rejected as rejected:
             self._tell_rejected(number, line, str(rejected))
-            self.rejected.add((rejected.reason, rejected.field), number, _example(line, rejected.field))
-            self._look_at_names(number, line, None)
+            self.rejected.add((rejected.reason, rejected.field), number, _example(line, document, rejected.field))
+            self._look_at_names(number, document, None)
             return None
         self.events += 1
         fields = read_envelope(line)
         self.names.add((event.name or str(fields.type))[:NAME_CHARS], number)
-        self._look_at_names(number, line, event)
+        self._look_at_names(number, document, event)
         self._look_at_ids(number, fields, event)
-        self._look_at_times(number, line, fields, event)
+        self._look_at_times(number, document, fields, event)
         self._look_at_values(number, fields, event)
         return event
 
@@ -154,36 +164,27 @@ class InputSurvey:
 
     def _near_event(self, name: str) -> str | None:
         """The name that a name of the shop's own was probably to be."""
-        if name not in self._near_events and len(self._near_events) < DIFFERENT_MAX:
-            self._near_events[name] = near_event(name, self.looked_at - KNOWN_NAMES)
-        return self._near_events.get(name)
+        return near_event(name[:NAME_CHARS], self._own_names)
 
     def shared_devices(self) -> list[tuple[str, int]]:
         """Anonymous ids that came with at least `USERS_OF_A_DEVICE` user ids, with their number, most first."""
         shared = [(text, len(users)) for text, users in self._users_of.items() if len(users) >= USERS_OF_A_DEVICE]
         return sorted(shared, key=lambda entry: (-entry[1], entry[0]))
 
-    def _look_at_names(self, number: int, line: bytes, event: Event | None) -> None:
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(document, dict):
-            return
+    def _look_at_names(self, number: int, document: Fields, event: Event | None) -> None:
         for name, field in near_fields(document, ENVELOPE).items():
             self.near_fields.add((name, field), number)
-        properties = document.get("properties")
-        if event is None or not isinstance(properties, dict):
+        if event is None:
             return
         meant = event.name if event.name in KNOWN_NAMES else self._near_event(event.name)
         if meant not in SHOP_NAMES:
             return
         wanted = PROPERTIES if meant in ORDER_NAMES else OF_CART if meant in CART_NAMES else PRODUCT
+        properties = _fields(document.get("properties", NOTHING))
         for name, field in near_fields(properties, wanted).items():
             self.near_fields.add((f"properties.{name}", f"properties.{field}"), number)
-        products = properties.get("products")
-        for product in products[:LISTED_MAX] if isinstance(products, list) else []:
-            for name, field in near_fields(product if isinstance(product, dict) else (), PRODUCT).items():
+        for product in _members(properties.get("products", NOTHING))[:LISTED_MAX]:
+            for name, field in near_fields(_fields(product), PRODUCT).items():
                 self.near_fields.add((f"properties.products.{name}", f"properties.products.{field}"), number)
 
     def _look_at_ids(self, number: int, fields: Envelope, event: Event) -> None:
@@ -212,17 +213,17 @@ class InputSurvey:
         elif len(self._message_ids) < IDS_MAX:
             self._message_ids.add(key)
 
-    def _look_at_times(self, number: int, line: bytes, fields: Envelope, event: Event) -> None:
-        sent, received = _instant(fields.sentAt), _instant(fields.receivedAt)
-        if sent is not None and received is not None and abs(received - sent) > _SKEW_MIN_MS:
+    def _look_at_times(self, number: int, document: Fields, fields: Envelope, event: Event) -> None:
+        if skew := clock_skew(fields):
             self.skew.add(number)
-            self.skew_most = max(self.skew_most, received - sent, key=abs)
-        own = _instant(fields.timestamp) or _instant(fields.originalTimestamp)
+            self.skew_most = max(self.skew_most, skew, key=abs)
+        received = instant_of(fields.receivedAt)
+        own = instant_of(fields.timestamp) or instant_of(fields.originalTimestamp)
         if own is None and (fields.timestamp or fields.originalTimestamp):
-            self.unread.add((str(fields.type), "timestamp"), number, _example(line, "timestamp"))
+            self.unread.add((str(fields.type), "timestamp"), number, _written(document.get("timestamp", NOTHING)))
         elif own is None:
             self.lacking.add((str(fields.type), "timestamp"), number)
-        elif received is not None and own > received + _SKEW_MIN_MS:
+        elif received is not None and own > received + SKEW_MIN_MS:
             self.ahead.add(number)
         if event.time < self.newest:
             self.late.add(number)
@@ -261,33 +262,39 @@ def is_unlikely_id(text: str) -> bool:
     return _UNFILLED.search(text) is not None or _NOT_ALPHANUMERIC.sub("", fold(text)) in _NOBODY
 
 
-def _instant(text: object) -> int | None:
-    return parse_instant(text) if isinstance(text, str) else None
-
-
-def _example(line: bytes, field: str) -> str:
-    """The value of a field as it is written, or the begin of the line."""
+def _fields(raw: bytes | msgspec.Raw) -> Fields:
+    """The fields of a JSON object, each as it is written; none of anything else."""
     try:
-        value = json.loads(line)[field]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return line[: 4 * EXAMPLE_CHARS].decode(errors="replace")
-    return _written(value)
+        return _objects.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
-def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[: 4 * EXAMPLE_CHARS]
+def _members(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    """The members of a JSON list, each as it is written; none of anything else."""
+    try:
+        return _lists.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+def _written(raw: bytes | msgspec.Raw) -> str:
+    return bytes(raw)[: 4 * EXAMPLE_CHARS].decode(errors="replace")
+
+
+def _example(line: bytes, document: Fields, field: str) -> str:
+    """The value of a field, or the begin of the line."""
+    return _written(document.get(field, line))
 
 
 def _unread_example(name: str, field: str, fields: Envelope) -> str:
     """The first value of a field which cannot be read, at the event itself or in one of its products."""
-    properties = json.loads(bytes(fields.properties))
-    products = properties.get("products")
-    places = [properties, *(products if isinstance(products, list) else [products])]
-    for place in places:
-        if not isinstance(place, dict) or field not in place:
+    properties = _fields(fields.properties)
+    products = properties.get("products", NOTHING)
+    for place in (properties, *map(_fields, _members(products) or [products])):
+        if field not in place:
             continue
-        value = place[field]
-        alone = msgspec.Raw(json.dumps({field: value}).encode())
+        alone = msgspec.Raw(b'{"%s":%s}' % (field.encode(), place[field]))
         if field in shop_fields(name, alone).unread or field in shop_fields(PRODUCT_ADDED, alone).unread:
-            return _written(value)
+            return _written(place[field])
     return ""

@@ -16,7 +16,6 @@ from itertools import islice
 from rules.event_names import (
     CART_VIEWED,
     CHECKOUT_STARTED,
-    ORDER_CANCELLED,
     ORDER_COMPLETED,
     ORDER_REFUNDED,
     PRODUCT_ADDED,
@@ -55,10 +54,8 @@ _EVENTS: Mapping[str, str] = {
     "transaction": ORDER_COMPLETED,
     "refund": ORDER_REFUNDED,
     "refundedpurchase": ORDER_REFUNDED,
-    "ordercanceled": ORDER_CANCELLED,
 }
 _FIELDS: Mapping[str, str] = {
-    "userid": "userId",
     "customerid": "userId",
     "uid": "userId",
     "clientid": "anonymousId",
@@ -107,7 +104,8 @@ _EQUAL = (
 )
 
 
-def near_event(name: str, of_segments: Collection[str]) -> str | None:
+@lru_cache(maxsize=1_024)
+def near_event(name: str, of_segments: frozenset[str]) -> str | None:
     """The name that an event of a shop's own name was probably to have: a reserved one, or one that a segment names."""
     if name in of_segments or reserved_name(name) is not None:
         return None

@@ -181,8 +181,7 @@ def _event(
     identifies: bool,
 ) -> Event:
     message_id = _message_id(fields)
-    raw = fields.properties
-    properties = Document(raw) if raw is not NOTHING and bytes(raw)[:1] == b"{" else NO_DOCUMENT
+    properties = _document(fields.properties)
     context = PAGE_WITHOUT_CONTEXT if name == PAGE else NO_CONTEXT
     if fields.context is not NOTHING and bytes(fields.context)[:1] == b"{":
         context = Context(fields.context, of_page=name == PAGE)

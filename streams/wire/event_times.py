@@ -18,7 +18,7 @@ from streams.wire.customer_ids import Rejected
 from streams.wire.segment_spec import Envelope
 
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
-_SKEW_MIN_MS = MINUTE_MS
+SKEW_MIN_MS = MINUTE_MS
 
 
 def event_time(fields: Envelope, record_time: int | None) -> int:
@@ -46,7 +46,7 @@ def event_time(fields: Envelope, record_time: int | None) -> int:
 
 def _field(fields: Envelope) -> str:
     """The field whose time counts."""
-    return "originalTimestamp" if _instant(fields.timestamp) is None else "timestamp"
+    return "originalTimestamp" if instant_of(fields.timestamp) is None else "timestamp"
 
 
 def _stated(fields: Envelope) -> int | None:
@@ -54,24 +54,25 @@ def _stated(fields: Envelope) -> int | None:
     timestamp, original = fields.timestamp, fields.originalTimestamp
     time = parse_instant(timestamp) if isinstance(timestamp, str) else None
     if time is not None:
-        return time if fields.sentAt is None or _instant(original) is not None else time + _skew(fields)
+        return time if fields.sentAt is None or instant_of(original) is not None else time + clock_skew(fields)
     if isinstance(timestamp, str) and timestamp.strip():
         raise Rejected("absurd_timestamp", "timestamp")
-    time = _instant(original)
+    time = instant_of(original)
     if time is not None:
-        return time + _skew(fields)
+        return time + clock_skew(fields)
     if isinstance(original, str) and original.strip():
         raise Rejected("absurd_timestamp", "originalTimestamp")
     return None
 
 
-def _skew(fields: Envelope) -> int:
+def clock_skew(fields: Envelope) -> int:
     """How much (ms) the client's clock is behind that of the server which received the event; 0 where it is right."""
-    sent, received = _instant(fields.sentAt), _instant(fields.receivedAt)
-    if sent is None or received is None or abs(received - sent) <= _SKEW_MIN_MS:
+    sent, received = instant_of(fields.sentAt), instant_of(fields.receivedAt)
+    if sent is None or received is None or abs(received - sent) <= SKEW_MIN_MS:
         return 0
     return received - sent
 
 
-def _instant(text: object) -> int | None:
+def instant_of(text: object) -> int | None:
+    """The instant (ms) of a field that holds a time; ``None`` for anything else."""
     return parse_instant(text) if isinstance(text, str) else None

@@ -1,7 +1,7 @@
 """The cost of an event in process has a bound, so that no change makes it much dearer unseen.
 
-Instructions are counted, which are the same on any machine: 0.546 and 0.472 times those of the standard library's
-parser that is written in Python, 0.592 and 0.491 with linked ids. What is executed in C is seen by time alone, which
+Instructions are counted, which are the same on any machine: 0.545 and 0.472 times those of the standard library's
+parser that is written in Python, 0.590 and 0.491 with linked ids. What is executed in C is seen by time alone, which
 other load disturbs: its bound is wide.
 """
 
