@@ -42,10 +42,10 @@ def findings(survey: InputSurvey, definitions: Definitions) -> Iterator[Finding]
     """The findings, from the most to the least serious of each subject."""
     yield _overview(survey)
     yield from _dead_letters(survey)
-    if not survey.events:
-        return
     yield from _names(survey)
     yield from _fields(survey)
+    if not survey.events:
+        return
     yield from _values(survey)
     yield _unused(survey, definitions)
     yield from _ids(survey)

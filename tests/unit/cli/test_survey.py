@@ -75,6 +75,10 @@ def test_nothing_is_said_of_right_events() -> None:
     )
 
 
+TOTAL_OF_DIGITS = json.dumps(shop("Order Completed", 2, properties={"order_id": "o", "total": 0})).encode().replace(
+    b'"total": 0', b'"total": ' + b"1" * 5_000
+)  # fmt: skip
+LONE_SURROGATE = json.dumps(shop("Quiz Finished", 1)).encode().replace(b'"userId"', b'"message_id\\ud800": 1, "userId"')
 TOTALS: tuple[Any, ...] = ("1", "x", [])
 FAULTS: dict[str, tuple[list[dict[str, Any] | bytes], str]] = {
     "a time without an offset": (
@@ -124,6 +128,18 @@ FAULTS: dict[str, tuple[list[dict[str, Any] | bytes], str]] = {
     "a field of the message in another spelling": (
         [{key: value for key, value in shop("Quiz Finished", 1, user_id="u1").items() if key != "userId"}],
         "field names: user_id, in line 1, is not read; userId is",
+    ),
+    "a field of the message in another spelling, in every line": (
+        [{"type": "page", "user_id": "u1", "messageId": "m1", "timestamp": AT}] * 2,
+        "field names: user_id, 2 times (first in line 1), is not read; userId is",
+    ),
+    "a number of more digits than Python reads": (
+        [shop("Order Completed", 1, properties=ORDER | {"total": 1}), TOTAL_OF_DIGITS],
+        'values: "Order Completed": total cannot be read, in line 2, as in 1111',
+    ),
+    "a name that is no text": (
+        [LONE_SURROGATE],
+        "dead letters: not_json, in line 1: the line is no JSON; as in {",
     ),
     "a field of an order in another spelling": (
         [shop("Order Completed", 1, properties={"OrderId": "o1", "total": 1})],
