@@ -87,7 +87,10 @@ INPUTS = ("profiles", "visits", "carts", "purchases")
 # A name so few letters from a reserved one is told as a probable misspelling; a shorter name may be any word.
 NEAR_MAX = 2
 _NEAR_MIN_CHARS = 8
+# Parts that make another word of a word: Product Reviewed is no misspelling of Product Viewed.
+_SENSES = ("un", "re", "dis", "de", "non", "not", "pre", "mis")
 _SEPARATORS = re.compile(r"[\s_-]+")
+_DIGITS = re.compile(r"\d+")
 _SPELLED_MAX_CHARS = 64  # no reserved name is nearly so long, whatever stands between its words
 
 
@@ -130,9 +133,20 @@ def nearest_reserved(name: str) -> str | None:
         # A letter more, less or another one changes at most two letters of the sets.
         is_near = abs(len(spelling) - len(folded)) <= NEAR_MAX
         is_near = is_near and (letters ^ spelled_letters).bit_count() <= 2 * NEAR_MAX
-        if is_near and _is_near(spelling, folded):
+        if is_near and _is_near(spelling, folded) and not differs_in_sense(spelling, folded):
             return _BY_FOLDED[spelling][0]
     return None
+
+
+def differs_in_sense(name: str, other: str) -> bool:
+    """Whether two names without separators are words of their own: one denies the other, say, or digits differ."""
+    if _DIGITS.findall(name) != _DIGITS.findall(other):
+        return True
+    short, long = sorted((name, other), key=len)
+    sense = len(long) - len(short)
+    return any(
+        long[cut : cut + sense] in _SENSES and long[:cut] + long[cut + sense :] == short for cut in range(len(short))
+    )
 
 
 def _letters(text: str) -> int:

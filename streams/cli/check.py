@@ -6,6 +6,7 @@ See also: `rules.definitions.segments_file`, which builds and checks the definit
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from rules.engine import Engine
 from rules.times import words
 from streams.cli.findings import show as show_finding
 from streams.cli.input_files import Rejections, opened, with_progress
-from streams.cli.survey_findings import findings
+from streams.cli.survey_findings import SHOWN_MAX, findings
 from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.offline.input_survey import InputSurvey
@@ -49,9 +50,7 @@ def run(
         show(compared(load(against), definitions, str(against)))
     if triggers is not None:
         _check_triggers(Path(triggers), definitions)
-    if events is not None:
-        _warn_of_small(definitions, events, minimum)
-    return 0
+    return 0 if events is None else _warn_of_small(definitions, events, minimum)
 
 
 def explained(definitions: Definitions, segment: Segment) -> list[str]:
@@ -118,13 +117,13 @@ def _customers(engine: Engine, file: str, survey: InputSurvey) -> Mapping[str, C
     return replay.customers
 
 
-def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
+def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> int:
     """Print what is wrong with recorded events, and the size of each segment at their end.
 
-    Warns of those below ``minimum``.
+    Warns of those below ``minimum``. Returns the exit code: 1 where no line is an event.
     """
     engine = Engine(definitions)
-    survey = InputSurvey(definitions, Rejections())
+    survey = InputSurvey(definitions, Rejections(SHOWN_MAX), int(time.time() * 1000), is_history=True)
     customers = _customers(engine, events, survey)
     for finding in findings(survey, definitions):
         show_finding(finding)
@@ -139,3 +138,4 @@ def _warn_of_small(definitions: Definitions, events: str, minimum: int) -> None:
                 f"warning: {segment.key} would hold {size:,} customers, fewer than {minimum:,}",
                 file=sys.stderr,
             )
+    return 0 if survey.events else 1

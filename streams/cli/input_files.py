@@ -1,21 +1,26 @@
 """Reads the input files of commands: a path or ``-``, plain or gzip; prints the progress of long ones.
 
 A file has one event on each line. What programs write in its place is read, too: a byte order mark, gzip without its
-suffix, and a JSON array of events. What is in another encoding is named.
+suffix, and a JSON array of events. What is in another encoding or packed otherwise is named. Lines and arrays have a
+limit, so no file fills the memory, however well it is packed.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 import time
 import unicodedata
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from typing import IO, Protocol, TypeVar, cast
 
 import msgspec
+
+from streams.wire.envelope import RECORD_MAX_BYTES
 
 T = TypeVar("T")
 
@@ -26,7 +31,22 @@ _BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FS
 _HEAD = 64  # bytes, within which a file that begins with white space is recognised
 _GZIP = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# How a file begins that is none of events, and what it is; of two that begin alike, the longer stands first.
+_FOREIGN = (
+    (b"\xff\xfe\x00\x00", "in UTF-32; write it in UTF-8"),
+    (b"\x00\x00\xfe\xff", "in UTF-32; write it in UTF-8"),
+    (b"\xff\xfe", "in UTF-16; write it in UTF-8"),
+    (b"\xfe\xff", "in UTF-16; write it in UTF-8"),
+    (b"PK\x03\x04", "a zip archive; unpack it"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it, or pack it with gzip"),
+    (b"\xfd7zXZ\x00", "packed with xz; unpack it, or pack it with gzip"),
+    (b"BZh", "packed with bzip2; unpack it, or pack it with gzip"),
+    (b"PAR1", "a Parquet file; write each event as JSON on a line of its own"),
+    (b"Obj\x01", "an Avro file; write each event as JSON on a line of its own"),
+)
+_CR_ALONE = re.compile(rb"\}\r\s*\{")
+# What is beyond this in a line is dropped: the line is too large for a record by far.
+LINE_MAX_BYTES = 2 * RECORD_MAX_BYTES
 # A JSON array is decoded as a whole, so its size is bounded.
 ARRAY_MAX_BYTES = 256 * 1024 * 1024
 _members = msgspec.json.Decoder(list[msgspec.Raw])
@@ -37,14 +57,14 @@ class _Buffered(Protocol):
 
     def peek(self, size: int, /) -> bytes: ...
     def read(self, size: int, /) -> bytes: ...
-    def __iter__(self) -> Iterator[bytes]: ...
+    def readline(self, size: int, /) -> bytes: ...
 
 
 @contextmanager
 def opened(path: str) -> Iterator[Iterable[bytes]]:
     """Open the file, or standard input for ``-``, and give its lines; of a JSON array its members.
 
-    Raises `OSError` for what cannot be read, also for a file in UTF-16.
+    Raises `OSError` for what cannot be read, also for a file in UTF-16 or packed with another program than gzip.
     """
     if path == "-":
         yield _lines(cast(BufferedReader, sys.stdin.buffer), "standard input")
@@ -57,21 +77,37 @@ def _lines(file: _Buffered, name: str) -> Iterator[bytes]:
     """The lines of a file, called ``name``; see `opened`."""
     if file.peek(2)[:2] == _GZIP:
         with gzip.GzipFile(fileobj=cast(IO[bytes], file)) as unpacked:
-            yield from _plain_lines(unpacked, name)
+            try:
+                yield from _plain_lines(unpacked, name)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise OSError(f"{name} is packed with gzip, and damaged: {error}") from error
     else:
         yield from _plain_lines(file, name)
 
 
 def _plain_lines(file: _Buffered, name: str) -> Iterator[bytes]:
-    mark = file.peek(3)[:3]
-    if mark[:2] in _UTF16_MARKS:
-        raise OSError(f"{name} is in UTF-16; write it in UTF-8")
-    if mark == _UTF8_MARK:
+    head = file.peek(_HEAD)
+    for mark, kind in _FOREIGN:
+        if head.startswith(mark):
+            raise OSError(f"{name} is {kind}")
+    if b"\x00" in head[:_HEAD]:
+        raise OSError(f"{name} is no text in UTF-8; write it so")
+    if b"\n" not in head and _CR_ALONE.search(head):
+        raise OSError(f"{name} ends its lines with CR alone; end them with LF: tr '\\r' '\\n'")
+    if head.startswith(_UTF8_MARK):
         file.read(len(_UTF8_MARK))
     if file.peek(_HEAD).lstrip()[:1] == b"[":
         yield from _of_array(file, name)
     else:
-        yield from file
+        yield from _bounded_lines(file)
+
+
+def _bounded_lines(file: _Buffered) -> Iterator[bytes]:
+    """The lines of a file, each cut at `LINE_MAX_BYTES`."""
+    while line := file.readline(LINE_MAX_BYTES):
+        yield line
+        while len(line) == LINE_MAX_BYTES and not line.endswith(b"\n"):
+            line = file.readline(LINE_MAX_BYTES)
 
 
 def _of_array(file: _Buffered, name: str) -> Iterator[bytes]:
@@ -81,7 +117,9 @@ def _of_array(file: _Buffered, name: str) -> Iterator[bytes]:
         raise OSError(f"{name} is a JSON array of over 256 MiB; write each event on a line of its own: jq -c '.[]'")
     try:
         members = _members.decode(whole)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError) as error:
+        if whole.rstrip().endswith(b"]"):
+            print(f"{name} is no JSON array ({error}): each line is read by itself", file=sys.stderr)
         yield from whole.splitlines(keepends=True)
         return
     print(f"{name} is a JSON array: its events are numbered as lines", file=sys.stderr)
@@ -106,13 +144,18 @@ def with_progress(items: Iterable[T], verb: str, noun: str = "lines") -> Iterato
 
 
 class Rejections:
-    """Counts lines that cannot be used, and reports each on stderr by its number."""
+    """Counts lines that cannot be used, and reports each on stderr by its number; ``most``: only the first so many."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.count = 0
+        self._most = most
 
     def __call__(self, number: int, line: bytes, reason: str) -> None:
         self.count += 1
+        if self._most is not None and self.count > self._most:
+            if self.count == self._most + 1:
+                print("further lines like these are counted, but not shown", file=sys.stderr)
+            return
         print(f"line {number}: {reason}: {visible(line[:200].decode(errors='replace'))}", file=sys.stderr)
 
 

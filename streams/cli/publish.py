@@ -17,7 +17,7 @@ from rules.event_names import input_of
 from streams.cli.delivery import Sender
 from streams.cli.findings import report
 from streams.cli.input_files import Rejections, opened, with_progress
-from streams.cli.survey_findings import findings
+from streams.cli.survey_findings import SHOWN_MAX, findings
 from streams.definitions_file import load
 from streams.kafka.admin import verify
 from streams.kafka.client import answering
@@ -49,17 +49,17 @@ class LinePublisher:
 
 
 def survey(settings: Settings, file: str) -> int:
-    """Print what the worker would make of the lines of a file; exit code 1 if it would not accept one.
+    """Print what the worker would make of the lines of a file; exit code 1 if it would not accept one, or has none.
 
     Nothing is sent, and no server is asked.
     """
     definitions = load(settings.definitions)
-    counts = InputSurvey(definitions, Rejections(), int(time.time() * 1000))
+    counts = InputSurvey(definitions, Rejections(SHOWN_MAX), int(time.time() * 1000))
     with opened(file) as lines:
         for _ in counts.read(with_progress(lines, "read")):
             pass  # nothing is sent
     report(findings(counts, definitions))
-    return 1 if counts.rejected else 0
+    return 1 if counts.rejected or not counts.events else 0
 
 
 def run(settings: Settings, file: str) -> int:

@@ -8,111 +8,80 @@ See also: `streams.cli.survey_findings`, which says it in words.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from rules.definitions.segments_file import Definitions
 from rules.event_names import (
-    CART_NAMES,
+    IDENTIFY,
     KNOWN_NAMES,
     ORDER_COMPLETED,
     ORDER_NAMES,
     PRODUCT_ADDED,
-    SHOP_NAMES,
+    UNNAMED,
+    WITHOUT_EFFECT,
 )
 from rules.events import Event
-from rules.placeholders import fold
-from streams.offline.near_names import ENVELOPE, OF_CART, PRODUCT, PROPERTIES, near_event, near_fields
-from streams.wire.customer_ids import present
-from streams.wire.envelope import read_envelope
+from streams.offline.example_counts import DIFFERENT_MAX, EXAMPLE_CHARS, CountsWithExamples, CountWithExample
+from streams.offline.near_names import near_event, near_fields_of_message
+from streams.offline.raw_fields import Fields, fields_of, members_of, text_of, written
+from streams.offline.unlikely_ids import is_unlikely_id
+from streams.wire.customer_ids import is_id, present
+from streams.wire.envelope import RECORD_MAX_BYTES, read_envelope
 from streams.wire.event_decoder import Rejected, decode_line
-from streams.wire.event_times import SKEW_MIN_MS, clock_skew, instant_of
+from streams.wire.event_times import OLDEST_MS, SKEW_MIN_MS, clock_skew, instant_of
 from streams.wire.segment_spec import NOTHING, Envelope
-from streams.wire.shop import LISTED_MAX, shop_fields
+from streams.wire.shop import shop_fields
+from streams.wire.values import identity
 
-K = TypeVar("K", bound=Hashable)
-# The fields of a JSON object, each as it is written.
-Fields: TypeAlias = dict[str, msgspec.Raw]
 # Is told the number of a line, the line, and why it is no event.
 LineRejected = Callable[[int, bytes, str], None]
 
-# The most different names, fields and texts of which each is counted; any more are not.
-DIFFERENT_MAX = 1_000
 # The most ids that are remembered, to recognise repeats and ids that many share.
 IDS_MAX = 1_000_000
 # One anonymous id with so many user ids is probably no visitor's.
 USERS_OF_A_DEVICE = 5
-EXAMPLE_CHARS = 80
 # A longer name of an event is cut: it is none that a segments file has.
 NAME_CHARS = 256
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_lists = msgspec.json.Decoder(list[msgspec.Raw])
-# Texts that a template leaves where it had no value: {{ customer.id }}, ${id}, %USER_ID%, <user id>, *|ID|*.
-_UNFILLED = re.compile(r"\{\{|\$\{|%%?[A-Za-z_]+%|<[^>]*>|\*\|")
-_NOBODY = frozenset({
-    "noid", "nouser", "notset", "notloggedin", "notavailable", "loggedout", "visitor", "customer", "client", "dummy",
-    "example", "sample", "missing", "empty", "xxx", "tbd", "todo", "void", "nobody", "noname", "guestuser",
-    "anonymoususer", "unknownuser", "testuser", "undefinedundefined", "nullnull",
-})  # fmt: skip
-_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
-
-
-class CountWithExample(msgspec.Struct):
-    """How often something occurs, the line in which it first does, and an example of it there."""
-
-    number: int = 0
-    line: int = 0
-    example: str = ""
-
-    def add(self, line: int, example: str = "") -> None:
-        """Count one more, in this line."""
-        if not self.number:
-            self.line, self.example = line, example[:EXAMPLE_CHARS]
-        self.number += 1
-
-
-class CountsWithExamples(Generic[K]):
-    """Counts by key, of the first `DIFFERENT_MAX` keys."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[K, CountWithExample] = {}
-
-    def add(self, key: K, line: int, example: str = "") -> None:
-        """Count one more of a key, in this line."""
-        if key in self._by_key or len(self._by_key) < DIFFERENT_MAX:
-            self._by_key.setdefault(key, CountWithExample()).add(line, example)
-
-    def __iter__(self) -> Iterator[tuple[K, CountWithExample]]:
-        """The keys with their counts, the most frequent first."""
-        return iter(sorted(self._by_key.items(), key=lambda entry: (-entry[1].number, entry[1].line)))
-
-    def __len__(self) -> int:
-        return len(self._by_key)
+# The names under which a batch of a tracking API, or a page of another one, has its events.
+_BATCHES = ("batch", "events", "data", "records", "messages", "results", "items")
+# What people are made of: needed by every segment, named by none.
+_IDENTITIES = frozenset({*WITHOUT_EFFECT, IDENTIFY, UNNAMED, "erase", "unlink"})
 
 
 class InputSurvey:
     """Counts over lines of events. All times are in ms."""
 
-    def __init__(self, definitions: Definitions, rejected: LineRejected, now_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        rejected: LineRejected,
+        now_ms: int | None = None,
+        *,
+        is_history: bool = False,
+    ) -> None:
         """``rejected``: is told of each line that is no event.
 
-        ``now_ms``: the time of a line that states none, and the bound of the others; without it such a line fails.
+        ``now_ms``: the time of a line that states none, and the bound of the others; without it such a line fails, and
+        there is no bound. ``is_history``: a line that states no time fails in any case, as it has no place in one.
         """
         self._definitions = definitions
         self._tell_rejected = rejected
         self._now_ms = now_ms
+        self._is_history = is_history
         names, self.is_any_looked_at = _looked_at(definitions)
         self.looked_at = frozenset(names)
         self._own_names = self.looked_at - KNOWN_NAMES
         self.lines = self.events = 0
-        self.rejected = CountsWithExamples[tuple[str, str]]()
+        # By reason and field, and what more there is to say of the first (`_detail`).
+        self.rejected = CountsWithExamples[tuple[str, str, str]]()
+        self.batches = CountsWithExamples[str]()
         self.unread = CountsWithExamples[tuple[str, str]]()
-        self.names = CountsWithExamples[str]()
+        self.names = CountsWithExamples[str](self.looked_at)
         self.near_fields = CountsWithExamples[tuple[str, str]]()
+        self.unusable_ids = CountsWithExamples[str]()
         self.placeholders = CountsWithExamples[tuple[str, str]]()
         self.unlikely_ids = CountsWithExamples[tuple[str, str]]()
         self.lacking = CountsWithExamples[tuple[str, str]]()
@@ -139,22 +108,37 @@ class InputSurvey:
     def add(self, number: int, line: bytes) -> Event | None:
         """Count a line, called ``number``; gives its event if it is one."""
         self.lines += 1
-        document = _fields(line)
+        document = fields_of(line) if len(line) <= RECORD_MAX_BYTES else {}
         try:
-            event = decode_line(line, self._now_ms, placeholders=self._definitions.placeholders)
+            event = self._decode(line)
         except Rejected as rejected:
             self._tell_rejected(number, line, str(rejected))
-            self.rejected.add((rejected.reason, rejected.field), number, _example(line, document, rejected.field))
-            self._look_at_names(number, document, None)
+            key = rejected.reason, rejected.field, _detail(rejected, document)
+            self.rejected.add(key, number, _example(line, document, rejected.field))
+            self._look_at_rejected(number, document, rejected.reason)
             return None
         self.events += 1
         fields = read_envelope(line)
         self.names.add((event.name or str(fields.type))[:NAME_CHARS], number)
         self._look_at_names(number, document, event)
-        self._look_at_ids(number, fields, event)
+        self._look_at_ids(number, document, event)
+        self._look_at_repeats(number, event)
         self._look_at_times(number, document, fields, event)
         self._look_at_values(number, fields, event)
         return event
+
+    def _decode(self, line: bytes) -> Event:
+        """The event that the worker makes of a line. Raises `Rejected`."""
+        placeholders = self._definitions.placeholders
+        if self._is_history or self._now_ms is None:
+            event = decode_line(line, placeholders=placeholders)
+            if self._now_ms is None:
+                return event
+        return decode_line(line, self._now_ms, placeholders=placeholders)
+
+    def unused(self) -> list[str]:
+        """The names of events that no segment names; identities count whether a segment names them or not."""
+        return [name for name, _ in self.names if name not in self.looked_at and name not in _IDENTITIES]
 
     def near_events(self) -> Iterator[tuple[str, str, CountWithExample]]:
         """The names of a shop's own that were probably to be others: name, the other, and its count."""
@@ -171,34 +155,47 @@ class InputSurvey:
         shared = [(text, len(users)) for text, users in self._users_of.items() if len(users) >= USERS_OF_A_DEVICE]
         return sorted(shared, key=lambda entry: (-entry[1], entry[0]))
 
-    def _look_at_names(self, number: int, document: Fields, event: Event | None) -> None:
-        for name, field in near_fields(document, ENVELOPE).items():
-            self.near_fields.add((name, field), number)
-        if event is None:
-            return
-        meant = event.name if event.name in KNOWN_NAMES else self._near_event(event.name)
-        if meant not in SHOP_NAMES:
-            return
-        wanted = PROPERTIES if meant in ORDER_NAMES else OF_CART if meant in CART_NAMES else PRODUCT
-        properties = _fields(document.get("properties", NOTHING))
-        for name, field in near_fields(properties, wanted).items():
-            self.near_fields.add((f"properties.{name}", f"properties.{field}"), number)
-        for product in _members(properties.get("products", NOTHING))[:LISTED_MAX]:
-            for name, field in near_fields(_fields(product), PRODUCT).items():
-                self.near_fields.add((f"properties.products.{name}", f"properties.products.{field}"), number)
+    def _look_at_rejected(self, number: int, document: Fields, reason: str) -> None:
+        """Look for what may be wrong with a line that is no event: a batch, a name of a field, a placeholder."""
+        if not document.keys() & {"userId", "anonymousId", "messageId", "event"}:
+            for name in _BATCHES:
+                members = members_of(document.get(name, NOTHING))
+                if members and fields_of(members[0]):
+                    self.batches.add(name, number)
+                    return
+        self._look_at_names(number, document, None)
+        if reason == "no_customer":
+            self._ids_of(number, document)
 
-    def _look_at_ids(self, number: int, fields: Envelope, event: Event) -> None:
+    def _look_at_names(self, number: int, document: Fields, event: Event | None) -> None:
+        meant = None if event is None else event.name if event.name in KNOWN_NAMES else self._near_event(event.name)
+        for name, field in near_fields_of_message(document, meant):
+            self.near_fields.add((name, field), number)
+
+    def _ids_of(self, number: int, document: Fields) -> dict[str, str]:
+        """The ids of a line that count, by field; the others are counted as what they are."""
         ids = {}
         for field in ("userId", "anonymousId"):
-            text = getattr(fields, field)
-            if not isinstance(text, str) or not text.strip():
+            raw = document.get(field, NOTHING)
+            text = identity(raw)
+            if not text:
+                if written(raw)[:1] not in ("n", '"'):
+                    self.unusable_ids.add(field, number, written(raw))
                 continue
             if present(text, self._definitions.placeholders) is None:
-                self.placeholders.add((field, text[:EXAMPLE_CHARS]), number)
+                if text.strip():
+                    self.placeholders.add((field, text[:EXAMPLE_CHARS]), number)
+                continue
+            if not is_id(text):
+                self.unusable_ids.add(field, number, written(raw))
                 continue
             ids[field] = text
             if is_unlikely_id(text):
                 self.unlikely_ids.add((field, text[:EXAMPLE_CHARS]), number)
+        return ids
+
+    def _look_at_ids(self, number: int, document: Fields, event: Event) -> None:
+        ids = self._ids_of(number, document)
         self.identities["+".join(ids)] += 1
         if len(self.customers) < IDS_MAX or event.customer in self.customers:
             self.customers[event.customer] += 1
@@ -207,6 +204,8 @@ class InputSurvey:
             users = self._users_of.setdefault(device, set())
             if len(users) < DIFFERENT_MAX:
                 users.add(ids["userId"])
+
+    def _look_at_repeats(self, number: int, event: Event) -> None:
         key = hash((event.customer, event.id))
         if key in self._message_ids:
             self.repeats.add(number)
@@ -214,13 +213,18 @@ class InputSurvey:
             self._message_ids.add(key)
 
     def _look_at_times(self, number: int, document: Fields, fields: Envelope, event: Event) -> None:
-        if skew := clock_skew(fields):
+        is_corrected = instant_of(fields.timestamp) is None or instant_of(fields.originalTimestamp) is None
+        if is_corrected and (skew := clock_skew(fields)):
             self.skew.add(number)
             self.skew_most = max(self.skew_most, skew, key=abs)
+        for field in ("sentAt", "receivedAt"):
+            text = getattr(fields, field)
+            if text and instant_of(text) is None:
+                self.unread.add((str(fields.type), field), number, written(document.get(field, NOTHING)))
         received = instant_of(fields.receivedAt)
         own = instant_of(fields.timestamp) or instant_of(fields.originalTimestamp)
         if own is None and (fields.timestamp or fields.originalTimestamp):
-            self.unread.add((str(fields.type), "timestamp"), number, _written(document.get("timestamp", NOTHING)))
+            self.unread.add((str(fields.type), "timestamp"), number, written(document.get("timestamp", NOTHING)))
         elif own is None:
             self.lacking.add((str(fields.type), "timestamp"), number)
         elif received is not None and own > received + SKEW_MIN_MS:
@@ -235,13 +239,13 @@ class InputSurvey:
         for field in event.unread:
             self.unread.add((event.name, field), number, _unread_example(event.name, field, fields))
         if event.name in ORDER_NAMES:
-            if event.order is None:
+            if event.order is None and "order_id" not in event.unread:
                 self.lacking.add((event.name, "order_id"), number)
             if event.amount is None and not event.unread and event.name == ORDER_COMPLETED:
                 self.lacking.add((event.name, "total"), number)
             if event.amount is not None:
                 self.currencies.add(event.currency, number)
-        if any(not item.product for item in event.items or ()):
+        if "product_id" not in event.unread and any(not item.product for item in event.items or ()):
             self.lacking.add((event.name, "product_id"), number)
 
 
@@ -257,44 +261,30 @@ def _looked_at(definitions: Definitions) -> tuple[set[str], bool]:
     return names, is_any
 
 
-def is_unlikely_id(text: str) -> bool:
-    """Whether an id looks as if its sender had none: an unfilled template, or a word for no one."""
-    return _UNFILLED.search(text) is not None or _NOT_ALPHANUMERIC.sub("", fold(text)) in _NOBODY
-
-
-def _fields(raw: bytes | msgspec.Raw) -> Fields:
-    """The fields of a JSON object, each as it is written; none of anything else."""
-    try:
-        return _objects.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-
-
-def _members(raw: msgspec.Raw) -> list[msgspec.Raw]:
-    """The members of a JSON list, each as it is written; none of anything else."""
-    try:
-        return _lists.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return []
-
-
-def _written(raw: bytes | msgspec.Raw) -> str:
-    return bytes(raw)[: 4 * EXAMPLE_CHARS].decode(errors="replace")
+def _detail(rejected: Rejected, document: Fields) -> str:
+    """What more there is to say of the reason for which a line is no event: a key of the words for it."""
+    raw = document.get(rejected.field, NOTHING)
+    if rejected.reason == "bad_type" and rejected.field == "type":
+        return "" if text_of(raw) else "absent"
+    if rejected.reason == "absurd_timestamp":
+        instant = instant_of(text_of(raw))
+        return "" if instant is None else "past" if instant < OLDEST_MS else "future"
+    return ""
 
 
 def _example(line: bytes, document: Fields, field: str) -> str:
-    """The value of a field, or the begin of the line."""
-    return _written(document.get(field, line))
+    """The value of a field, or the beginning of the line."""
+    return written(document.get(field, line))
 
 
 def _unread_example(name: str, field: str, fields: Envelope) -> str:
     """The first value of a field which cannot be read, at the event itself or in one of its products."""
-    properties = _fields(fields.properties)
+    properties = fields_of(fields.properties)
     products = properties.get("products", NOTHING)
-    for place in (properties, *map(_fields, _members(products) or [products])):
+    for place in (properties, *map(fields_of, members_of(products) or [products])):
         if field not in place:
             continue
         alone = msgspec.Raw(b'{"%s":%s}' % (field.encode(), place[field]))
         if field in shop_fields(name, alone).unread or field in shop_fields(PRODUCT_ADDED, alone).unread:
-            return _written(place[field])
+            return written(place[field])
     return ""
