@@ -8,7 +8,7 @@ See also `streams.wire.changes` for the record on the topic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Literal
 
@@ -31,7 +31,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     ``event``: its cause; ``None`` if time alone or other definitions caused it.
 
     ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: caused by
-    other definitions, or by a rebuild from all events; nothing happened to the customer.
+    other definitions, or by a rebuild from all events; nothing happened to the customer. ``data``: what the segment's
+    changes carry (`rules.definitions.include`), as no part of the decision.
     """
 
     customer: str
@@ -46,6 +47,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     late: bool
     stayed_ms: int = 0  # for an exit: the time since the entry
     backfill: bool = False
+    data: Mapping[str, object] | None = None
 
     @property
     def cause(self) -> ChangeCause:

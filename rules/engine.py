@@ -234,6 +234,8 @@ class Engine:
             touched |= self._asking[index]  # these come later in the order, so that one walk decides them all
             reason = self._segments[index].when.reason(view, now)
             change = self._change(customer_id, customer, index, entered, event, late, reason)
+            if (include := self._segments[index].include) is not None:
+                change = msgspec.structs.replace(change, data=include.data(view, now))
             changes.append(msgspec.structs.replace(change, backfill=True) if backfill else change)
 
         customer.due = min(dues.values(), default=0)

@@ -5,6 +5,7 @@ See also `rules.conditions.aggregates` for how it is decided.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rules.conditions.aggregates import Aggregate, Total
@@ -46,7 +47,19 @@ class TotalForm(Form):
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
     """Read the body of ``total``. Orders are added up from their own fact, other events from one of contributions."""
-    form = scope.problems.fill(path, TotalForm, body)
+    condition, canonical = _total(scope, path, scope.problems.fill(path, TotalForm, body))
+    return condition, {"total": canonical}
+
+
+def total_without_test(scope: Scope, path: str, body: Mapping[str, object]) -> tuple[Total, Canonical]:
+    """Read the body of a ``total`` whose value alone is asked for. Raises `WrongCondition`."""
+    if tests := [name for name in ENDS if name in body]:
+        raise WrongCondition(f"{path}.{tests[0]}", "the value is carried, whatever it is", "leave the test out")
+    total, canonical = _total(scope, path, scope.problems.fill(path, TotalForm, {**body, "at_least": 0}))
+    return total, {name: value for name, value in canonical.items() if name not in ENDS}
+
+
+def _total(scope: Scope, path: str, form: TotalForm) -> tuple[Total, Canonical]:
     of_orders, others = orders_and_others(path, form.event)
     test = _range(scope.problems, path, form)
     money = form.of in MONEY
@@ -65,7 +78,7 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         scope.currency,
     )  # fmt: skip
     canonical = {"agg": form.agg, "of": form.of, "event": form.event, "within": form.within, **test.test}
-    return condition, {"total": canonical | canonical_where(form.where)}
+    return condition, canonical | canonical_where(form.where)
 
 
 def _reader(form: TotalForm, currency: str | None) -> PropertyReader:

@@ -44,6 +44,7 @@ class SegmentForm(Form):
     hold: Annotated[Duration | None, WithJsonSchema(_HOLD)] = None
     when: Annotated[object, WithJsonSchema(reference("condition"))] = None
     bands: Annotated[object, WithJsonSchema(reference("bands"))] = None
+    include: Annotated[object, WithJsonSchema(reference("include"))] = None
 
 
 class BandsForm(Form):

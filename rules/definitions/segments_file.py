@@ -11,7 +11,6 @@ See also: `rules.definitions.shorthand` (the short forms), `rules.definitions.co
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -25,6 +24,8 @@ from rules.definitions import limits, yaml_text
 from rules.definitions.condition_parsing import condition
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
+from rules.definitions.include import Include, noted_include, without_include
+from rules.definitions.parse_currency import file_currency
 from rules.definitions.parse_hosts import own_hosts
 from rules.definitions.parse_identity import added_placeholders
 from rules.definitions.shorthand import ExpandedSegments, Nodes, with_bands, with_library
@@ -41,8 +42,6 @@ SHOWN_MAX = 100
 LIBRARY = "segments.yaml"
 # A part of the fingerprint of a file: customers that are stored in another form are not read by this one.
 STORED_FORMAT = 4
-
-CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 _TOP = ("version", "currency", "library", "placeholders", "hosts", "segments")
 
@@ -68,7 +67,8 @@ class Segment(msgspec.Struct, frozen=True):
     """A segment: its key, its texts, its condition, and the fingerprint of its decisive parts.
 
     ``hold`` (ms, 0 = none): how long a customer stays at least. ``named``: the segments that its
-    condition asks about. ``canonical``: what is fingerprinted.
+    condition asks about. ``canonical``: what is fingerprinted. ``include``: what its changes carry, which decides
+    nothing and is fingerprinted with the file alone.
     """
 
     key: str
@@ -79,6 +79,7 @@ class Segment(msgspec.Struct, frozen=True):
     when: Condition
     named: frozenset[str]
     canonical: Mapping[str, object]
+    include: Include | None = None
     fingerprint: str = ""
 
 
@@ -100,9 +101,9 @@ class Definitions(msgspec.Struct, frozen=True):
     own_hosts: frozenset[str]
 
     def alone(self, key: str) -> Definitions:
-        """The definitions of one segment, and of those that its condition names."""
-        nodes = cast(Mapping[str, object], self.document["segments"])
-        own = {other: nodes[other] for other in closure(key, self.named)}
+        """The definitions of what decides one segment: its condition, and the segments that this names."""
+        nodes = cast(Mapping[str, Mapping[str, object]], self.document["segments"])
+        own = {other: without_include(nodes[other]) for other in closure(key, self.named)}
         return build({**self.document, "segments": own}, key)
 
     @property
@@ -162,7 +163,9 @@ def _build(document: object, file: str, problems: Problems, reading: int) -> Def
         for segment in segments
     )  # fmt: skip
     fingerprints = {segment.key: segment.fingerprint for segment in marked}
-    read_as = {} if reading == FIRST_READING else {"reading": reading}
+    read_as: dict[str, object] = {} if reading == FIRST_READING else {"reading": reading}
+    if carried := {segment.key: segment.include.canonical for segment in segments if segment.include is not None}:
+        read_as["include"] = carried
     whole = _digest({"stored": STORED_FORMAT, "segments": fingerprints, **added, **read_as})
     document = {"version": 1, "segments": {str(key): node for key, node in nodes.items()}, **added, "reading": reading}
     document |= {} if currency is None else {"currency": currency}
@@ -197,7 +200,7 @@ def _expanded(document: object, problems: Problems) -> tuple[str | None, Expande
         packaged = yaml_text.read(_packaged(LIBRARY))
         assert isinstance(packaged, dict)
         library = packaged
-    currency = _currency(problems, document.get("currency")) or library.get("currency")
+    currency = file_currency(problems, document.get("currency")) or library.get("currency")
     assert currency is None or isinstance(currency, str)
     nodes = document.get("segments", {} if library else None)
     if not isinstance(nodes, Mapping) or (not nodes and not library):
@@ -233,13 +236,6 @@ def _nodes(document: Mapping[object, object]) -> Nodes:
     nodes = document.get("segments", {})
     assert isinstance(nodes, dict)
     return nodes
-
-
-def _currency(problems: Problems, given: object) -> str | None:
-    if given is None or (isinstance(given, str) and CURRENCY.fullmatch(given)):
-        return given
-    problems.note("currency", f"{given!r} is not a currency; write its ISO 4217 code, such as EUR")
-    return None
 
 
 # --- segments
@@ -283,8 +279,9 @@ def _segment(key: object, node: object, scope: Scope) -> Segment | None:
     if hold:
         # An order ends a minimum stay, so a repeat of its message must be recognised.
         scope.facts.require(OrderFact(hold, currency=scope.currency))
-    canonical = form_of_when | {"hold": hold} if hold else form_of_when
-    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical)
+    canonical = form_of_when | ({"hold": hold} if hold else {})
+    carried = noted_include(scope, f"{path}.include", form.include)
+    return Segment(key, form.title, form.about, form.kind, hold, when, frozenset(scope.named), canonical, carried)
 
 
 def _digest(canonical: object) -> str:

@@ -48,7 +48,8 @@ def _first_canonical(name: str) -> str:
     return ALIASES[name] if name in _FIRST_ALIASES else name
 
 
-def _property(value: object) -> str:
+def property_name(value: object) -> str:
+    """The name of a property, or a dotted one. Raises `ValueError`."""
     if not isinstance(value, str) or not all(path_of(value)):
         raise ValueError(f"{value!r} is not a property; write its name, or a dotted one such as address.city")
     return value
@@ -68,7 +69,7 @@ def _property_tests(value: object) -> tuple[tuple[Path, ValueTest], ...]:
     assert isinstance(value, dict)
     tests = []
     for name, test in value.items():
-        path = path_of(value_test_parsing.under(name, _property, name))
+        path = path_of(value_test_parsing.under(name, property_name, name))
         tests.append((path, value_test_parsing.under(name, value_test_parsing.value_test, test)))
     return tuple(sorted(tests, key=lambda item: item[0]))
 
@@ -79,7 +80,7 @@ CountTest = Annotated[Count, BeforeValidator(value_test_parsing.count), WithJson
 AgoTest = Annotated[AgeRange, BeforeValidator(value_test_parsing.ago), WithJsonSchema(reference("ago"))]
 NumberRange = Annotated[NumberTest, BeforeValidator(value_test_parsing.number_test), WithJsonSchema(reference("range"))]
 WhereTests = Annotated[PropertyTests, BeforeValidator(_where), WithJsonSchema(reference("where"))]
-Property = Annotated[str, BeforeValidator(_property), WithJsonSchema(TEXT)]
+Property = Annotated[str, BeforeValidator(property_name), WithJsonSchema(TEXT)]
 # An end of a range, read together with the other ends.
 NumberEnd = Annotated[object, WithJsonSchema(NUMBER)]
 

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 import jdatetime
 import msgspec
 
-from rules.languages.untrusted import escaped, isolated, shortened
 from rules.times import format_duration, parse_duration
+from rules.untrusted_texts import escaped, isolated, shortened
 
 # A template, or two: the first for a count of one, the second for other counts.
 SentenceTemplate: TypeAlias = str | tuple[str, str]

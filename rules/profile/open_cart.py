@@ -30,6 +30,7 @@ class OpenCart(msgspec.Struct, gc=False):
     ``quantities``: by cart and product, in 10⁻⁶, above 0. ``touched`` (ms): the newest event of the open carts; where
     nothing is in them, of any cart since it was ended, 0: none. ``in_checkout``: whether an open cart reached checkout.
     ``value``: in 10⁻¹², of the products whose price is known. ``is_unvalued``: the price of another one cannot be read.
+    ``ended`` (ms): by cart, when the last order ended it; ``all_ended``: when one ended all.
     """
 
     quantities: Mapping[_LineKey, int]
@@ -37,6 +38,12 @@ class OpenCart(msgspec.Struct, gc=False):
     in_checkout: bool = False
     value: int = 0
     is_unvalued: bool = False
+    ended: Mapping[int, int] = {}
+    all_ended: int = 0
+
+    def since(self, cart: int) -> int:
+        """When (ms) a cart was ended last; 0: never."""
+        return self.ended.get(cart, self.all_ended)
 
     @property
     def items(self) -> int:
@@ -73,7 +80,7 @@ def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
     quantities = _folded(lines, cart.named, own_ends) if lines else {}
     touched, checkout = _activity(cart, {of for of, _ in quantities}, ended, all_ended)
     value, is_unvalued = _worth(cart, quantities, ended, all_ended) if cart.prices or cart.unpriced else (0, False)
-    return OpenCart(quantities, touched, checkout > 0, value, is_unvalued)
+    return OpenCart(quantities, touched, checkout > 0, value, is_unvalued, ended, all_ended)
 
 
 def _time(line: Line) -> int:

@@ -11,6 +11,7 @@ import msgspec
 
 from rules.profile.attributes import AttributeValue
 from rules.profile.cart import Cart
+from rules.profile.newest_texts import NewestValues, ProductTexts
 from rules.profile.occurrences import Occurrences
 from rules.profile.orders import Orders
 from rules.profile.sums import Sum
@@ -33,3 +34,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     steps: list[list[tuple[int, str, int, int]]] = []  # `rules.profile.steps.StepEntry`
     traits: list[AttributeValue | None] = []
     touches: list[AttributeValue | None] = []  # the first or last value of a context's attribute, such as a campaign
+    # what changes carry, which decides nothing
+    product_texts: list[ProductTexts] = []
+    newest_values: list[NewestValues | None] = []

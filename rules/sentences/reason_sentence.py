@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rules.languages.language import Language
-from rules.languages.untrusted import PDI, RLI, shortened
 from rules.reasons import Reason
 from rules.sentences.complete_languages import ENGLISH, PERSIAN
 from rules.sentences.reason_tree import tell
+from rules.untrusted_texts import PDI, RLI, shortened
 
 __all__ = ["LANGUAGES", "SENTENCE_MAX_CHARS", "embedded", "sentence"]
 

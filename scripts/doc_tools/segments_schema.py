@@ -12,7 +12,9 @@ from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.kinds import CONDITION_KINDS
 from rules.conditions.totals import TotalForm
 from rules.definitions.forms import BandsForm, LibraryForm, SegmentForm
-from rules.definitions.segments_file import CURRENCY, SEGMENTS_MAX
+from rules.definitions.include import IncludeForm, NewestEventForm
+from rules.definitions.parse_currency import CURRENCY
+from rules.definitions.segments_file import SEGMENTS_MAX
 from rules.forms import value_test_parsing
 from rules.forms.json_schema import NUMBER, TEXT, Schema, form_schema, mapping, reference, value_test_schema
 from rules.forms.segment_key import KEY_PATTERN
@@ -103,7 +105,16 @@ def _segment() -> Schema:
     bands = form_schema(BandsForm)
     bands["properties"]["total"] = {**form_schema(TotalForm), "required": ["agg", "of", "event"]}
     segment["properties"]["bands"] = bands
+    include = form_schema(IncludeForm)
+    include["properties"]["last"] = form_schema(NewestEventForm)
+    totals = {**bands["properties"]["total"], "properties": _without_ends(bands["properties"]["total"]["properties"])}
+    include["properties"]["totals"] = {"type": "object", "additionalProperties": totals, "minProperties": 1}
+    segment["properties"]["include"] = {**include, "minProperties": 1}
     return segment
+
+
+def _without_ends(properties: Schema) -> Schema:
+    return {name: schema for name, schema in properties.items() if name not in ENDS}
 
 
 def _tests_by_name() -> Schema:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rules.customer import Customer
 from rules.definition_migration import history_gaps
-from rules.definitions import describe
+from rules.definitions import describe, include
 from rules.definitions.segments_file import Definitions, Segment
 from rules.engine import Engine
 from rules.times import words
@@ -54,12 +54,14 @@ def run(
 
 
 def explained(definitions: Definitions, segment: Segment) -> list[str]:
-    """Describe a segment: its condition, its events and windows, and the bytes that it stores per customer."""
+    """Describe a segment: its condition, its events and windows, what its changes carry, and what it stores."""
+    carried = [] if segment.include is None else [f"changes carry: {include.describe(segment.include)}"]
     names = describe.events(segment, definitions)
     return [
         describe.sentence(segment),
         f"events: {', '.join(names) or 'none: time or chance alone'}",
         f"windows: {', '.join(describe.windows(segment)) or 'none'}",
+        *carried,
         f"keeps of a customer: at most about {describe.bytes_most(segment, definitions):,} bytes",
     ]
 

@@ -121,7 +121,7 @@ class MessageTemplates:
 
 
 class Sentence(str):
-    """Text that the segmenter wrote, in which foreign values stand in isolates (see `rules.languages.untrusted`)."""
+    """Text that the segmenter wrote, in which foreign values stand in isolates (see `rules.untrusted_texts`)."""
 
     __slots__ = ()
 

@@ -15,7 +15,7 @@ records of a step), `streams.triggers.decision_log` (what becomes of a change th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -23,12 +23,12 @@ from msgspec.structs import replace
 
 from rules import reason_limits
 from rules.changes import Change
-from rules.languages.untrusted import shortened
 from rules.published_ahead import PublishedChange
 from rules.reason_limits import REASON_MAX_BYTES
 from rules.reasons import Instant, Reason
 from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, sentence
 from rules.times import format_instant, parse_instant
+from rules.untrusted_texts import shortened
 
 SOURCE = "segmenter"
 TYPE_PREFIX = "segmenter.segment."
@@ -60,7 +60,8 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     after this change, sorted. ``late``: the change corrects earlier ones, because an event arrived
     after its time, or was read in another order after a loss. ``definition``: fingerprint of the
     segments file that decided. ``said``: the reason as one sentence, by language; a long one ends
-    with an ellipsis, and a right-to-left one is safe to embed unchanged.
+    with an ellipsis, and a right-to-left one is safe to embed unchanged. ``data``: what the segment's definition
+    includes of the customer, as it was when the change was decided.
     """
 
     change_id: str
@@ -76,6 +77,7 @@ class SegmentChange(msgspec.Struct, frozen=True, gc=False):
     late: bool = False
     backfill: bool = False
     said: dict[str, str] = {}
+    data: dict[str, Any] | UnsetType = UNSET
     emitted_at: Instant | UnsetType = UNSET
 
 
@@ -118,6 +120,7 @@ def of(change: Change, emitted_at: str | UnsetType = UNSET, languages: Sequence[
         late=change.late,
         backfill=change.backfill,
         said={language: sentence(change.reason, language) for language in languages},
+        data=UNSET if change.data is None else dict(change.data),
         emitted_at=emitted_at,
     )
 

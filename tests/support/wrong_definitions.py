@@ -39,6 +39,7 @@ DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d"
 EVENT = "write a name such as Order Completed, or a list of names"
 PLACEHOLDERS = "expected at most 256 texts that are no ids"
 CART: Form = {"cart": {}}
+INCLUDE = "segments.s.include"
 MANY = {f"s{n}": {"title": "S", "when": CART} for n in range(1_001)}
 PERFORMED, PERFORMED_COUNT, SESSIONS = f"{WHEN}.performed", f"{WHEN}.performed.count", f"{WHEN}.sessions"
 
@@ -215,6 +216,15 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("more than all", leaf("sample", percent=101), f"{WHEN}.sample.percent", "not above 0 and at most 100"),
     ("a share in words", leaf("sample", percent="10 %"), f"{WHEN}.sample.percent", "is not a number"),
     ("a hold that is a number", with_when(CART, hold=5), "segments.s.hold", DURATION),
+    ("nothing to include", with_when(CART, include={}), INCLUDE, "nothing is included"),
+    ("an unknown part to include", with_when(CART, include={"orders": ["total"]}), f"{INCLUDE}.orders", "known here: cart, last, traits, totals"),
+    ("the same to include twice", with_when(CART, include={"cart": ["name", "name"]}), f"{INCLUDE}.cart", "different names"),
+    ("thirteen to include", with_when(CART, include={"traits": [f"t{n}" for n in range(13)]}), f"{INCLUDE}.traits", "1 to 12 different names"),
+    ("a long name to include", with_when(CART, include={"traits": ["t" * 65]}), f"{INCLUDE}.traits", "longer than 64 characters"),
+    ("an address to include without hosts", with_when(CART, include={"cart": ["name", "image_url"]}), INCLUDE, "write hosts: [shop.example]"),
+    ("properties of an identify to include", with_when(CART, include={"last": {"event": "identify", "of": ["a"]}}), f"{INCLUDE}.last.event", "use traits"),
+    ("a tested total to include", with_when(CART, include={"totals": {"n": {"agg": "sum", "of": "a", "event": "page", "at_least": 1}}}), f"{INCLUDE}.totals.n.at_least", "leave the test out"),
+    ("money of no currency to include", with_when(CART, include={"totals": {"n": {"agg": "sum", "of": "total", "event": "Order Completed"}}}), f"{INCLUDE}.totals.n.of", "write currency: EUR"),
     ("bands and when", {"version": 1, "segments": {"s": {"title": "S", "when": CART, "bands": {}}}}, "segments.s", "keep one"),
     ("bands of nothing", bands(**{"from": {}}), f"{BANDS}.from", "expected 1 to 20 bands"),
     ("bands without a total", bands(total=5), f"{BANDS}.total", "valid dictionary"),

@@ -21,7 +21,7 @@ from rules.conditions.sample import SampleForm
 from rules.conditions.sequences import STEPS_MAX, SequenceForm, StepForm
 from rules.conditions.session_count import SessionsForm
 from rules.conditions.totals import TotalForm
-from rules.definitions import forms
+from rules.definitions import forms, include
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import DefinitionsError, build
 from rules.forms import value_test_parsing
@@ -87,6 +87,9 @@ RIGHT: list[Json] = [
     {"version": 1, "library": {"without": ["vip"]}, "segments": {"s": CART}},
     {"version": 1, "segments": {"s": CART | {"about": "x", "kind": "y", "hold": "90s"}}},
     {"version": 1, "currency": "EUR", "segments": {"a" * 64: CART}},
+    {"version": 1, "hosts": ["shop.example"], "segments": {"s": CART | {"include": {"cart": ["name", "url"]}}}},
+    {"version": 1, "segments": {"s": CART | {"include": {"last": {"event": "page", "of": ["title"]}}}}},
+    {"version": 1, "segments": {"s": CART | {"include": {"totals": {"n": {"agg": "sum", "of": "a", "event": "x"}}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"performed": {"event": ["page"], "count": 2}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"cart": {"value": 5, "items": {"above": 0}}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"trait": {"born": {"age": {"below": "30d"}}}}}}},
@@ -115,7 +118,9 @@ ONLY_CHECK_SAYS = [
     # what goes with what: sayable, but each at the price of a worse message in the editor
     "an event that is blank", "exactly and more", "a test of empty text", "absent and more", "two lower ends",
     "two upper ends", "a path with a hole", "a total without a test", "touch alone", "a total with a test",
-    "two wishes", "a part that asks about another", "bands that meet", "sixty-one ways to look at orders",
+    "two wishes", "an address to include without hosts", "properties of an identify to include",
+    "money of no currency to include", "a part that asks about another", "bands that meet",
+    "sixty-one ways to look at orders",
 ]  # fmt: skip
 
 
@@ -200,6 +205,8 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
     "sample": (SampleForm, lambda: condition("sample")),
     "segment": (forms.SegmentForm, segment),
     "bands": (forms.BandsForm, lambda: segment()["properties"]["bands"]),
+    "include": (include.IncludeForm, lambda: segment()["properties"]["include"]),
+    "included event": (include.NewestEventForm, lambda: segment()["properties"]["include"]["properties"]["last"]),
     "library": (forms.LibraryForm, lambda: COMMITTED["properties"]["library"]["anyOf"][1]),
 }
 

@@ -105,7 +105,7 @@ MUTANTS = (
     ),
     Mutant(
         "a sentence that is cut ends its isolates",
-        "rules/languages/untrusted.py",
+        "rules/untrusted_texts.py",
         "return head + PDI * (sum(map(head.count, _ISOLATES)) - head.count(PDI)) + ELLIPSIS",
         "return head + ELLIPSIS",
         "tests/unit/wire/test_output_bounds.py",

@@ -16,13 +16,13 @@ from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.languages.language import Language
-from rules.languages.untrusted import FSI, PDI, RLI
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences.complete_languages import ENGLISH, PERSIAN
 from rules.sentences.phrase_cache import phrase
 from rules.sentences.phrases import PHRASES
 from rules.sentences.reason_sentence import LANGUAGES, embedded, sentence
 from rules.times import format_instant, parse_duration
+from rules.untrusted_texts import FSI, PDI, RLI
 from streams.cli import explain, main, tail
 from streams.cli.parser import EXIT_USAGE
 from streams.offline import explain as explaining

@@ -23,11 +23,11 @@ from rules.definitions.limits import CONDITION_MAX_BYTES, TEXT_MAX_CHARS
 from rules.definitions.segments_file import SEGMENTS_MAX, DefinitionsError, build, parse
 from rules.engine import Engine
 from rules.events import Origin
-from rules.languages.untrusted import FSI, PDI, RLI
 from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
 from rules.reasons import Observed, Reason, StepAsked
 from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
+from rules.untrusted_texts import FSI, PDI, RLI
 from streams.cli import tail
 from streams.kafka.fetch import FetchedRecord
 from streams.offline.replay import Replay
