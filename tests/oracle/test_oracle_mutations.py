@@ -6,7 +6,7 @@ Long because it is a table: a line for each rule that a reader may take otherwis
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -38,6 +38,10 @@ MODULES = (
     oracle, oracle_amounts, oracle_carts, oracle_conditions, oracle_dates, oracle_names, oracle_orders, oracle_reading,
     oracle_shop, oracle_values,
 )  # fmt: skip
+
+
+# The most further worlds of a kind that are drawn for a rule that matters rarely.
+MORE_MAX = 2_000
 
 
 class World(NamedTuple):
@@ -367,12 +371,12 @@ BROKEN: list[tuple[str, str, object]] = [
     ("refunds lower nothing", "refunds_known", lambda *_: []),
     ("a refund of products is full", "is_whole", lambda refund: oracle_orders.amount_as_stated(refund) is None),
     ("no refund is whole", "is_whole", lambda _: False),
-    ("the order tells no prices", "price_in_order", lambda *_: None),
+    ("the order tells no prices", "price_in_order", lambda _, refund, *__: (refund, None)),
     ("a full refund is undone", "was_fully_refunded", refunded_now),
     ("revenue is no amount", "AMOUNTS", ("total",)),
     ("the value is that of the earliest completion", "value_of_order", earliest_value),
     ("updates tell nothing", "UPDATED", "(none)"),
-    ("the properties are those of the first message", "told_properties", lambda messages: next(
+    ("the properties are those of the first message", "stated_properties", lambda messages: next(
         message.properties for message in messages if message.name == "Order Completed")),
     ("a cancelled order stays cancelled", "standing_since", a_cancel_is_for_ever),
     ("an order stands since its first completion", "standing_since", stands_since_the_first),
@@ -397,13 +401,13 @@ BROKEN: list[tuple[str, str, object]] = [
     # the cart
     ("items count for ever", "ITEM_RETENTION_MS", 10**15),
     ("items count a millisecond less", "ITEM_RETENTION_MS", 90 * DAY - 1),
-    ("carts survive a purchase", "endings_of", lambda _: []),
+    ("carts survive a purchase", "endings_of", lambda *_: []),
     ("every completion ends carts", "ending_completions", every_completion),
     ("repeats end no cart", "ending_completions", only_the_first),
     ("standing again ends carts", "ending_completions", standing_again_ends),
     ("every order ends all carts", "ended_cart", lambda *_: None),
     ("items without a cart are of another", "is_ended", lambda cart, ending: ending.cart in (None, cart)),
-    ("all is one cart", "carts_told_apart", lambda touches: {what.message_id: None for what in touches}),
+    ("all is one cart", "carts_stated_apart", lambda touches: {what.message_id: None for what in touches}),
     ("one product for all", "product_of", lambda _: None),
     ("variants are not told apart", "line_of", one_variant),
     ("no quantities", "quantity_of", lambda _: 1_000_000),
@@ -462,6 +466,37 @@ def break_rule(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> Non
         monkeypatch.setattr(module, name, value)
 
 
+def tells(world: World) -> bool:
+    """Whether a world comes out differently now."""
+    return bool(changes(world.history, world.definitions, world.until) != world.right)
+
+
+def more_worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Further worlds of each kind, as some rules matter rarely. What is right of them is decided by the whole rules."""
+    broken = [(module, dict(vars(module))) for module in MODULES]
+    monkeypatch.undo()
+    forget_answers()
+    drawn = [
+        world(histories.world_of(kind, rng.choice), rng)
+        for kind in ("cart", "trait", "performed")
+        for rng in map(random.Random, range(2_000, 2_000 + MORE_MAX))
+    ]
+    for module, members in broken:
+        for name, member in members.items():
+            if vars(module)[name] is not member:
+                monkeypatch.setattr(module, name, member)
+    forget_answers()
+    yield from drawn
+
+
+def forget_answers() -> None:
+    """Forget what the oracle's functions answered under other rules: some of them store their answers."""
+    for module in MODULES:
+        for member in vars(module).values():
+            if hasattr(member, "cache_clear"):
+                member.cache_clear()
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize(("name", "value"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_the_worlds_tell_a_broken_rule(
@@ -469,4 +504,8 @@ def test_the_worlds_tell_a_broken_rule(
 ) -> None:
     """With one rule broken, some of the worlds come out differently: none of them is idle."""
     break_rule(monkeypatch, name, value)
-    assert any(changes(world.history, world.definitions, world.until) != world.right for world in worlds)
+    forget_answers()
+    try:
+        assert any(tells(world) for world in worlds) or any(tells(world) for world in more_worlds(monkeypatch))
+    finally:
+        forget_answers()
