@@ -32,7 +32,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     ``sequence``: `UNNUMBERED` until it is certain that the change is published (`numbered`). ``backfill``: caused by
     other definitions, or by a rebuild from all events; nothing happened to the customer. ``data``: what the segment's
-    changes carry (`rules.definitions.include`), as no part of the decision.
+    changes carry (`rules.definitions.change_data`), as no part of the decision.
     """
 
     customer: str

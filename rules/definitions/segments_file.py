@@ -21,10 +21,11 @@ import msgspec
 
 from rules.conditions.base import Condition, Scope
 from rules.definitions import limits, yaml_text
+from rules.definitions.change_data import Include
 from rules.definitions.condition_parsing import condition
 from rules.definitions.decision_order import closure, decision_order
 from rules.definitions.forms import SegmentForm
-from rules.definitions.include import Include, noted_include, without_include
+from rules.definitions.include import noted_include, without_include
 from rules.definitions.parse_currency import file_currency
 from rules.definitions.parse_hosts import own_hosts
 from rules.definitions.parse_identity import added_placeholders

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rules.customer import Customer
 from rules.definition_migration import history_gaps
-from rules.definitions import describe, include
+from rules.definitions import change_data, describe
 from rules.definitions.segments_file import Definitions, Segment
 from rules.engine import Engine
 from rules.times import words
@@ -55,7 +55,7 @@ def run(
 
 def explained(definitions: Definitions, segment: Segment) -> list[str]:
     """Describe a segment: its condition, its events and windows, what its changes carry, and what it stores."""
-    carried = [] if segment.include is None else [f"changes carry: {include.describe(segment.include)}"]
+    carried = [] if segment.include is None else [f"changes carry: {change_data.describe(segment.include)}"]
     names = describe.events(segment, definitions)
     return [
         describe.sentence(segment),

@@ -51,7 +51,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     file = triggers_file.load(path, definitions)
     topics = admin.verify(settings, NEEDS[TRIGGERS_PROCESS].topics)
     own_settings = of_triggers(settings)
-    channels = factory.channels(file, path, os.environ, sys.stdout)
+    channels = factory.channels(file, path, definitions, os.environ, sys.stdout)
     identity = topics.identity(own_settings, STORED_FORMAT)
     # Counters exist from the start, at 0: an alert on an increase needs a value before the first one.
     counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))

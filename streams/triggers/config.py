@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rules.forms import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
 from rules.value_tests import ValueTest
-from streams.triggers import ssrf
+from streams.triggers import locales, ssrf
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 WEEK_MS = 7 * DAY_MS
@@ -80,6 +80,9 @@ Delay = Annotated[
     WithJsonSchema({"anyOf": [{"const": 0}, {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"}]}),
 ]
 Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Tehran"]})]
+LocaleName = Annotated[
+    str, BeforeValidator(locales.name), WithJsonSchema({"type": "string", "examples": ["de_DE", "fa_IR"]})
+]
 ClockTime = Annotated[
     time,
     BeforeValidator(_clock_time),
@@ -260,13 +263,15 @@ class Trigger(Model):
 class TriggersFile(Model):
     """The whole file. ``contact``: names for messages, and the trait that each is taken from.
 
-    ``email`` and ``timezone`` among them are used by the channels and the quiet hours. ``suppress``: a
+    ``email`` and ``timezone`` among them are used by the channels and the quiet hours. ``locale``: how amounts and
+    dates in messages are written, where a template does not say. ``suppress``: a
     customer with a trait that meets its test is sent nothing. ``consent``: by channel, tests of traits
     all of which must be met.
     """
 
     version: Literal[1]
     timezone: Zone = "UTC"
+    locale: LocaleName = "en"
     contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = {}
     suppress: dict[str, Test] = {}
     consent: dict[str, dict[str, Test]] = {}

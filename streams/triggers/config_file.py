@@ -47,7 +47,7 @@ def load(path: Path, definitions: Definitions) -> TriggersFile:
     except yaml_text.NotYaml as error:
         raise DefinitionsError(str(path), [Problem("", str(error))]) from None
     file = _validated(document, str(path))
-    problems = [*_unknown_channels(file), *misfits(file, definitions), *factory.words(file, path)[1]]
+    problems = [*_unknown_channels(file), *misfits(file, definitions), *factory.words(file, path, definitions)[1]]
     if problems:
         raise DefinitionsError(str(path), problems)
     return file

@@ -26,6 +26,7 @@ from functools import partial
 
 import msgspec
 
+from rules.definitions.change_data import Data
 from streams.errors import StoreFailed
 from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
@@ -76,6 +77,7 @@ class Dispatcher:
         self._store = store
         self._partition = partition
         self._memberships = memberships
+        self._file = file
         self._now_ms = now_ms
         self.counts = Counts() if counts is None else counts
         self._deciding = ActionDecisions(file, endpoints, now_ms, self.counts, fresh_ms)
@@ -173,15 +175,15 @@ class Dispatcher:
         look = await self._last_look({attempt.customer for attempt in attempts})
         for attempt in attempts:
             against = self._against(attempt, look)
-            if against is None:
-                task = asyncio.create_task(self._attempt(attempt))
+            if against is None and look is not None:
+                message = msgspec.structs.replace(attempt.message, data=self._data(attempt, look))
+                task = asyncio.create_task(self._attempt(msgspec.structs.replace(attempt, message=message)))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
                 attempt.endpoint.give_back()
-                self.ended.append(
-                    EndedAttempt(attempt.customer, attempt.action.key, AttemptResult(Outcome.GIVEN_BACK, against))
-                )
+                result = AttemptResult(Outcome.GIVEN_BACK, against or "")
+                self.ended.append(EndedAttempt(attempt.customer, attempt.action.key, result))
 
     async def _last_look(self, ids: Iterable[str]) -> LookupResult | None:
         try:
@@ -197,7 +199,17 @@ class Dispatcher:
     async def _against_now(self, attempt: StartedAttempt) -> str | None:
         look = await self._last_look([attempt.customer])
         # After a release a newer owner may have read events of the customer that are unknown here, such as an erasure.
-        return "the partition was released" if self.is_released else self._against(attempt, look)
+        if self.is_released:
+            return "the partition was released"
+        against = self._against(attempt, look)
+        if against is None and look is not None and self._data(attempt, look) != attempt.message.data:
+            return "what the message is about has changed"
+        return against
+
+    def _data(self, attempt: StartedAttempt, look: LookupResult) -> Data:
+        """What the message may say of the customer, as of this look."""
+        trigger = self._file.triggers.get(attempt.action.trigger)
+        return {} if trigger is None else self._memberships.data(attempt.customer, trigger.segment, look)
 
     async def _attempt(self, attempt: StartedAttempt) -> None:
         message = msgspec.structs.replace(attempt.message, against=partial(self._against_now, attempt))

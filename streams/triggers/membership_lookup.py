@@ -15,7 +15,9 @@ from enum import Enum
 
 import msgspec
 
+from rules.conditions.base import CustomerView
 from rules.customer import Customer
+from rules.definitions.change_data import Data
 from rules.definitions.segments_file import Definitions
 from streams.state import definition_list
 from streams.state.redis_reader import PartitionLook
@@ -51,7 +53,7 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
 
     ``since`` (ms): by segment, when it was entered. ``waits_for``: why these memberships may not be used yet.
     ``sequence``: of the newest change that is stored. ``reached`` (ms): up to when events of all ids of the customer
-    are decided, and ``steps``: over how many links from one id to the next that was learned.
+    are decided, and ``steps``: over how many links from one id to the next that was learned. ``customer``: as stored.
     """
 
     since: Mapping[str, int]
@@ -59,6 +61,7 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
     sequence: int = sys.maxsize
     reached: int = sys.maxsize
     steps: int = 0
+    customer: Customer | None = None
 
     def waiting(self, sequence: int, due: int) -> Waiting | None:
         """Why this answer may not be used for an action that is due at ``due`` (ms); ``None``: it may be used.
@@ -94,6 +97,7 @@ class MembershipLookup:
         self._store = store
         self._definitions = definitions
         self._keys = [segment.key for segment in definitions.segments]
+        self._includes = {segment.key: segment.include for segment in definitions.segments}
         self._linked = linked
 
     async def reached(self, partition: int) -> int:
@@ -140,7 +144,15 @@ class MembershipLookup:
         steps = 0
         if self._linked is not None and former_ids(customer):
             reached, steps = self._linked.reached(name, customer, reached)
-        return MembershipAnswer(since, waits_for, customer.sequence, reached, steps)
+        return MembershipAnswer(since, waits_for, customer.sequence, reached, steps, customer)
+
+    def data(self, name: str, segment: str, look: LookupResult) -> Data:
+        """What a change of a segment would carry of a customer now; nothing where its definition includes nothing."""
+        customer, include = look.of[name].customer, self._includes.get(segment)
+        if customer is None or include is None:
+            return {}
+        view = CustomerView(name, customer.profile, customer.since)
+        return include.data(view, max(customer.instant, look.reached))
 
 
 def why_ended(segment: str, on: str, occurred_at: int, standing: MembershipAnswer) -> str | None:

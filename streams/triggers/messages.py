@@ -23,8 +23,9 @@ class Message(msgspec.Struct, frozen=True):
 
     ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was published.
     ``contact``: the customer's traits under the names of the file's ``contact``, such as ``email``; absent where the
-    trait is unknown. ``attempted_ms``: when this attempt begins, UTC. ``against``: takes a last look, and returns why
-    the message must not be sent now.
+    trait is unknown. ``attempted_ms``: when this attempt begins, UTC. ``data``: what the segment includes of the
+    customer, as of the last look before the attempt. ``against``: takes a last look, and returns why the message must
+    not be sent now.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Message(msgspec.Struct, frozen=True):
     raw: bytes
     contact: Mapping[str, str]
     attempted_ms: int
+    data: Mapping[str, object] = {}
     against: Callable[[], Awaitable[str | None]] = nothing_against
 
     @property

@@ -19,6 +19,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from streams.triggers.locales import FILTERS
+
 TEXT_MAX_CHARS: Final = 256 * 1024
 # The largest column width, indentation or number of groups.
 WIDTH_MAX: Final = 1_000
@@ -40,6 +42,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(undefined=StrictUndefined, **options)
+        self.filters.update(FILTERS)
         del self.globals["lipsum"]  # a template could fill the memory with it, as it returns text of any length
         for name in _SIZED_FILTERS:
             self.filters[name] = _checked(self.filters[name], _check_widths)

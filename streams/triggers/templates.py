@@ -19,11 +19,13 @@ import msgspec
 from jinja2 import Template
 from jinja2.filters import FILTERS
 
+from rules.definitions import change_data
+from rules.definitions.change_data import NO_DATA, Include
 from streams.triggers import config
 from streams.triggers.messages import Message
 from streams.triggers.sandbox import TEXT_MAX_CHARS, BoundedEnvironment, RangeBudget
 
-NAMES = ("change", "customer", "contact", "segment", "said", "unsubscribe")
+NAMES = ("change", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale", "currency", "timezone")
 _LANGUAGES = ("en", "fa")
 
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -63,14 +65,29 @@ class RenderedMessage(msgspec.Struct, frozen=True):
 _NOTHING = RenderedMessage(None, None, None)
 
 
+class MessageSubject(msgspec.Struct, frozen=True):
+    """What a message may say: what the segment includes, and how amounts and dates in it are written."""
+
+    include: Include | None = None
+    locale: str = "en"
+    currency: str | None = None
+    timezone: str = "UTC"
+
+
 class MessageTemplates:
     """The templates of one trigger. ``names``: of the file's contact; ``unsubscribe``: the channel's template."""
 
     def __init__(
-        self, template: config.Template, folder: Path, names: frozenset[str], unsubscribe: str | None = None
+        self,
+        template: config.Template,
+        folder: Path,
+        names: frozenset[str],
+        unsubscribe: str | None = None,
+        about: MessageSubject | None = None,
     ) -> None:
         """Compile the templates and try them out. Raises `ValueError` with the part that is wrong, and why."""
         self._names = names
+        self._about = about or MessageSubject()
         self._subject = _compiled("subject", template.subject, folder, _line)
         self._text = _compiled("text", template.text, folder)
         self._html = _compiled("html", template.html, folder, _escaping)
@@ -81,7 +98,9 @@ class MessageTemplates:
     def _try(self) -> None:
         # The example's traits are URLs, as a template may use a trait as a whole address; in a text any value will do.
         contact = dict.fromkeys(self._names, "https://example.com/x")
-        example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), contact, 0)
+        include = self._about.include
+        data = NO_DATA if include is None else include.example
+        example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), contact, 0, data)
         for part, template in (
             ("list_unsubscribe", self._unsubscribe), ("subject", self._subject),
             ("text", self._text), ("html", self._html),
@@ -94,6 +113,7 @@ class MessageTemplates:
                 raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
             except TemplateFailed as failure:
                 names = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
+                names += f"; data has what `include` of the segment asks for: {_included(include)}"
                 raise ValueError(f"{part}: {_reason(failure.__cause__)}{names}") from None
 
     def say(self, message: Message) -> tuple[RenderedMessage, str | None]:
@@ -116,6 +136,10 @@ class MessageTemplates:
             "contact": {**dict.fromkeys(self._names, ""), **message.contact},
             "segment": change["segment"],
             "said": {**dict.fromkeys(_LANGUAGES, ""), **sentences},
+            "data": NO_DATA if self._about.include is None else self._about.include.completed(message.data),
+            "locale": self._about.locale,
+            "currency": self._about.currency,
+            "timezone": self._about.timezone,
             "unsubscribe": unsubscribe or "",
         }
 
@@ -165,6 +189,10 @@ def _compiled(
         return environment.from_string(written)
     except Exception as error:  # noqa: BLE001  # Jinja compiles to Python, which may fail, too: nested blocks, recursion
         raise ValueError(f"{part}: {_reason(error)}") from None
+
+
+def _included(include: Include | None) -> str:
+    return "nothing" if include is None else change_data.describe(include)
 
 
 def _reason(error: BaseException | None) -> str:

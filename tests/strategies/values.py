@@ -60,7 +60,8 @@ PROPERTIES: dict[str, Palette] = {
         tests=(
             {"color": "red"}, {"color": "red"}, {"color": {"in": ["red", "blue"]}}, {"color": {"not_in": ["red"]}},
             {"color": {"exists": False}}, {"color": {"exists": True}}, {"color": {"contains": "re"}},
-            {"color": {"exact": "red"}}, {"color": {"matches": "^re"}}, {"color": {"matches": "^[0-9]$"}}, {"color": "7"}, {"color": 7},
+            {"color": {"exact": "red"}},
+            {"color": {"matches": "^re"}}, {"color": {"matches": "^[0-9]$"}}, {"color": "7"}, {"color": 7},
             {"color": True}, {"color": {"in": ["blue", 7, True]}}, {"color": {"contains": "e", "not_in": ["blue"]}},
         ),
     ),

@@ -47,6 +47,10 @@ class Shop:
         self.undecided: set[str] = set()
         self.stored: dict[str, int] = {}  # sequences, where the store does not know all that was published
         self.reached_ms = 0
+        self.included: dict[str, dict[str, object]] = {}  # what the definitions include of a customer now
+
+    def data(self, name: str, segment: str, look: LookupResult) -> dict[str, object]:
+        return dict(self.included.get(name, {}))
 
     async def reached(self, partition: int) -> int:
         return self.reached_ms

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rules.definitions.segments_file import DefinitionsError
+from rules.definitions.segments_file import Definitions, DefinitionsError
 from rules.forms.problems import Problem
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
@@ -17,12 +17,14 @@ from streams.triggers.channels.webhook import Webhook
 from streams.triggers.config import ChannelConfig, EmailWay, TriggersFile, WebhookWay
 from streams.triggers.messages import Channel
 from streams.triggers.secrets import opened
-from streams.triggers.templates import MessageTemplates
+from streams.triggers.templates import MessageSubject, MessageTemplates
 
 
-def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], stream: TextIO) -> dict[str, Channel]:
+def channels(
+    file: TriggersFile, path: Path, definitions: Definitions, environment: Mapping[str, str], stream: TextIO
+) -> dict[str, Channel]:
     """The channels by key. ``path``: of the file; paths in it are relative to it. Raises `DefinitionsError`."""
-    templates_of, problems = words(file, path)
+    templates_of, problems = words(file, path, definitions)
     channels_by_key: dict[str, Channel] = {}
     for key, config in file.channels.items():
         try:
@@ -34,16 +36,20 @@ def channels(file: TriggersFile, path: Path, environment: Mapping[str, str], str
     return channels_by_key
 
 
-def words(file: TriggersFile, path: Path) -> tuple[dict[str, MessageTemplates], list[Problem]]:
+def words(
+    file: TriggersFile, path: Path, definitions: Definitions
+) -> tuple[dict[str, MessageTemplates], list[Problem]]:
     """The templates of each trigger, tried out, and the problems with any of them."""
     names = frozenset(file.contact)
+    includes = {segment.key: segment.include for segment in definitions.segments}
     problems: list[Problem] = []
     templates_of: dict[str, MessageTemplates] = {}
     for key, trigger in file.triggers.items():
         config = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
         unsubscribe = config.list_unsubscribe if isinstance(config, EmailWay) else None
+        about = MessageSubject(includes.get(trigger.segment), file.locale, definitions.currency, file.timezone)
         try:
-            templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe)
+            templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe, about)
         except ValueError as error:
             part, _, text = str(error).partition(": ")
             problems.append(Problem(f"triggers.{key}.template.{part}", text))

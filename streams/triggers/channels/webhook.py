@@ -133,8 +133,10 @@ def _signer(secret: str) -> Signer:
 
 
 def change_of(message: Message, rendered: str | None) -> dict[str, Any]:
-    """The default body: the segment change as it was published."""
-    extra = {} if rendered is None else {"message": rendered}
+    """The default body: the segment change as it was published; ``current``: what its data would be now."""
+    extra: dict[str, object] = {} if rendered is None else {"message": rendered}
+    if message.data:
+        extra["current"] = message.data
     raw = msgspec.Raw(message.raw)
     return {
         "type": f"segment.{_kind.decode(raw).change}",

@@ -16,7 +16,7 @@ from rules.changes import Change
 from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.definition_migration import DefinitionMigration, history_gaps
-from rules.definitions.include import DATA_MAX_BYTES, LINES_MAX
+from rules.definitions.change_data import DATA_MAX_BYTES, LINES_MAX
 from rules.definitions.segments_file import Definitions, build
 from rules.engine import Engine
 from rules.facts.change_contents import NewestValuesFact, ProductTextFact

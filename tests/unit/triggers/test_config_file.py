@@ -62,7 +62,7 @@ def problems(document: object, folder: Path) -> list[str]:
 WRONG: list[tuple[str, object, str]] = [
     ("version", 2, "version: expected one of 1"),
     ("version", ABSENT, "version: this key is missing"),
-    ("colour", "red", "colour: unknown key; known here: version, timezone, contact"),
+    ("colour", "red", "colour: unknown key; known here: version, timezone, locale, contact"),
     ("timezone", "Mars/Olympus", "timezone: 'Mars/Olympus' is not a time zone; write a name such as Asia/Tehran"),
     ("contact", ["email"], "contact: expected a mapping"),
     ("contact", {}, "channels.mail.kind: an e-mail needs contact: {email: NAME}"),

@@ -1,0 +1,182 @@
+"""The data of a change: what the definition of its segment includes of the customer.
+
+Bounds: `DATA_MAX_BYTES` of JSON. What comes first in this order is in it: totals, traits, the last event, the lines of
+the cart. `cut` says that something was left out, `cart_lines` how many lines the cart has.
+
+See also: `rules.definitions.include`, which reads `include` in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from rules.conditions.aggregates import Total
+from rules.conditions.base import CustomerView
+from rules.profile.cart import line_key
+from rules.profile.open_cart import OpenCart
+from rules.values import shown_number
+
+# The most bytes of what a change carries, and the most lines of a cart in it.
+DATA_MAX_BYTES = 2_048
+LINES_MAX = 32
+
+PRICE, QUANTITY = "price", "quantity"
+
+DataValue: TypeAlias = "str | int | float"
+# The data of a change, as JSON.
+Data: TypeAlias = dict[str, object]
+# The data of a segment that includes nothing.
+NO_DATA: Data = {"last": {}, "traits": {}, "totals": {}, "cart": [], "cart_lines": 0, "cut": False}
+# An address, as a text may stand where one belongs.
+_EXAMPLE = "https://example.com/x"
+
+
+class Include(msgspec.Struct, frozen=True):
+    """What the changes of a segment carry.
+
+    ``cart``: the columns of its lines, each with the slot of its texts; ``None``: price and quantity. ``last``: the
+    slot of the newest event, with the names of its values. ``traits`` and ``totals``: by name. ``canonical``: what is
+    fingerprinted.
+    """
+
+    cart: tuple[tuple[str, int | None], ...]
+    last: tuple[int, tuple[str, ...]] | None
+    traits: tuple[tuple[str, int], ...]
+    totals: tuple[tuple[str, Total], ...]
+    canonical: Mapping[str, object]
+
+    def data(self, customer: CustomerView, now: int) -> Data:
+        """The data of a customer at an instant (ms), within `DATA_MAX_BYTES`."""
+        data: Data = {}
+        left = DATA_MAX_BYTES
+        values_of: dict[str, Iterator[tuple[str, DataValue]]] = {
+            "totals": self._totals(customer, now),
+            "traits": self._traits(customer),
+            "last": self._last(customer),
+        }
+        for part, values in values_of.items():
+            fitting, left, is_cut = _fitting(values, left)
+            if fitting:
+                data[part] = fitting
+            if is_cut:
+                data["cut"] = True
+        if self.cart:
+            opened = customer.open_cart
+            lines, is_cut = self._lines(customer, opened, left)
+            data["cart"], data["cart_lines"] = lines, len(opened.quantities)
+            if is_cut:
+                data["cut"] = True
+        return data
+
+    def completed(self, data: Mapping[str, object]) -> Data:
+        """The data with every name of this `include`, for templates: what is not known is empty text."""
+        columns = dict.fromkeys([name for name, _ in self.cart], "")
+        lines = data.get("cart", [])
+        assert isinstance(lines, list)
+        return {
+            **NO_DATA,
+            "last": dict.fromkeys(self.last[1] if self.last else (), "") | _object(data.get("last")),
+            "traits": dict.fromkeys([name for name, _ in self.traits], "") | _object(data.get("traits")),
+            "totals": dict.fromkeys([name for name, _ in self.totals], "") | _object(data.get("totals")),
+            "cart": [columns | line for line in lines],
+            "cart_lines": data.get("cart_lines", 0),
+            "cut": data.get("cut", False),
+        }
+
+    @property
+    def example(self) -> Data:
+        """Data in which every name has a value, to try out a template."""
+        columns = {name: 1 if slot is None else _EXAMPLE for name, slot in self.cart}
+        return {
+            **NO_DATA,
+            "last": dict.fromkeys(self.last[1] if self.last else (), _EXAMPLE),
+            "traits": dict.fromkeys([name for name, _ in self.traits], _EXAMPLE),
+            "totals": dict.fromkeys([name for name, _ in self.totals], 1),
+            "cart": [columns, columns] if columns else [],
+            "cart_lines": 2 if columns else 0,
+        }
+
+    def _totals(self, customer: CustomerView, now: int) -> Iterator[tuple[str, DataValue]]:
+        for name, total in self.totals:
+            value = total.value(customer, now)
+            if value is not None:
+                yield name, shown_number(value)
+
+    def _traits(self, customer: CustomerView) -> Iterator[tuple[str, DataValue]]:
+        for name, slot in self.traits:
+            stored = customer.profile.newest_values[slot]
+            if stored is not None and stored[2][0] is not None:
+                yield name, stored[2][0]
+
+    def _last(self, customer: CustomerView) -> Iterator[tuple[str, DataValue]]:
+        if self.last is None:
+            return
+        slot, names = self.last
+        stored = customer.profile.newest_values[slot]
+        if stored is not None:
+            yield from ((name, value) for name, value in zip(names, stored[2], strict=True) if value is not None)
+
+    def _lines(self, customer: CustomerView, opened: OpenCart, left: int) -> tuple[list[dict[str, DataValue]], bool]:
+        """The newest lines of the cart that fit into so many bytes, and whether there are more."""
+        lines: list[dict[str, DataValue]] = []
+        for (cart, product), quantity in reversed(list(opened.quantities.items())):
+            line = dict(self._line(customer, opened, (cart, product), quantity))
+            left -= len(msgspec.json.encode(line)) + 1
+            if left < 0 or len(lines) == LINES_MAX:
+                return lines, True
+            lines.append(line)
+        return lines, False
+
+    def _line(
+        self, customer: CustomerView, opened: OpenCart, key: tuple[int, str], quantity: int
+    ) -> Iterator[tuple[str, DataValue]]:
+        cart, product = key
+        profile = customer.profile
+        for name, slot in self.cart:
+            if slot is not None:
+                _, text = profile.product_texts[slot].get(product, (0, None))
+                if text is not None:
+                    yield name, text
+            elif name == QUANTITY:
+                yield name, shown_number(quantity)
+            elif profile.cart is not None:
+                time, _, price = profile.cart.prices.get(line_key(product, cart), (0, "", 0))
+                if time > opened.since(cart):
+                    yield name, shown_number(price)
+
+
+def _object(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _fitting(values: Iterator[tuple[str, DataValue]], left: int) -> tuple[dict[str, DataValue], int, bool]:
+    """Of values those that fit into so many bytes, how many bytes are left, and whether some do not fit."""
+    fitting: dict[str, DataValue] = {}
+    is_cut = False
+    for name, value in values:
+        size = len(msgspec.json.encode({name: value}))
+        if size > left:
+            is_cut = True
+            continue
+        fitting[name] = value
+        left -= size
+    return fitting, left, is_cut
+
+
+def describe(included: Include) -> str:
+    """What the changes carry, as a part of a sentence."""
+    parts = []
+    if included.cart:
+        parts.append(f"the lines of the cart ({', '.join(name for name, _ in included.cart)})")
+    if included.last is not None:
+        canonical = included.canonical["last"]
+        assert isinstance(canonical, dict)
+        parts.append(f"of the newest {' or '.join(canonical['event'])} {', '.join(included.last[1])}")
+    if included.traits:
+        parts.append(f"the traits {', '.join(name for name, _ in included.traits)}")
+    if included.totals:
+        parts.append(f"the totals {', '.join(name for name, _ in included.totals)}")
+    return "; ".join(parts)
