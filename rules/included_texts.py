@@ -14,6 +14,7 @@ See also: `rules.definitions.include`, which says what a change carries, and `ru
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rules.hosts import HOST_FORM, is_within
 from rules.untrusted_texts import ELLIPSIS, escaped
@@ -35,6 +36,7 @@ _ADDRESS = re.compile(
 )
 
 
+@lru_cache(maxsize=1_024)
 def is_address_name(field: str) -> bool:
     """Whether a field of this name holds addresses."""
     return _ADDRESS_NAMES.search(field) is not None
@@ -47,14 +49,26 @@ def carried_text(value: Json, own_hosts: frozenset[str], *, is_address: bool) ->
     """
     if isinstance(value, dict):
         return None
-    words = shown(value)
-    if words is None:
+    words = value if type(value) is str else shown(value)
+    if not words:
         return None
+    # Names of products come again and again.
+    return (
+        _usual_text(words, own_hosts, is_address)
+        if len(words) <= TEXT_MAX_CHARS
+        else _text(words, own_hosts, is_address)
+    )
+
+
+def _text(words: str, own_hosts: frozenset[str], is_address: bool) -> str | None:
     if is_address or _LOOKS_LIKE_ADDRESS.search(words):
         address = words.strip()
         return address if is_own_address(address, own_hosts) else None
     text = escaped(" ".join(words[: 8 * TEXT_MAX_CHARS].split()))
     return (text if len(text) <= TEXT_MAX_CHARS else text[: TEXT_MAX_CHARS - 1] + ELLIPSIS) or None
+
+
+_usual_text = lru_cache(maxsize=4_096)(_text)
 
 
 def is_own_address(text: str, own_hosts: frozenset[str]) -> bool:

@@ -15,15 +15,20 @@ import msgspec
 
 from rules.conditions.aggregates import Total
 from rules.conditions.base import CustomerView
+from rules.hosts import NO_HOSTS
+from rules.included_texts import carried_text
 from rules.profile.cart import line_key
 from rules.profile.open_cart import OpenCart
+from rules.profile.products import product_of
 from rules.values import shown_number
 
 # The most bytes of what a change carries, and the most lines of a cart in it.
 DATA_MAX_BYTES = 2_048
 LINES_MAX = 32
 
-PRICE, QUANTITY = "price", "quantity"
+PRODUCT_ID, PRICE, QUANTITY = "product_id", "price", "quantity"
+# The columns of a cart that are no texts of the product's events.
+OF_LINE = frozenset({PRODUCT_ID, PRICE, QUANTITY})
 
 DataValue: TypeAlias = "str | int | float"
 # The data of a change, as JSON.
@@ -37,7 +42,7 @@ _EXAMPLE = "https://example.com/x"
 class Include(msgspec.Struct, frozen=True):
     """What the changes of a segment carry.
 
-    ``cart``: the columns of its lines, each with the slot of its texts; ``None``: price and quantity. ``last``: the
+    ``cart``: the columns of its lines, each with the place of its texts; ``None``: one of `OF_LINE`. ``last``: the
     slot of the newest event, with the names of its values. ``traits`` and ``totals``: by name. ``canonical``: what is
     fingerprinted.
     """
@@ -89,7 +94,7 @@ class Include(msgspec.Struct, frozen=True):
     @property
     def example(self) -> Data:
         """Data in which every name has a value, to try out a template."""
-        columns = {name: 1 if slot is None else _EXAMPLE for name, slot in self.cart}
+        columns = {name: 1 if name in (PRICE, QUANTITY) else _EXAMPLE for name, _ in self.cart}
         return {
             **NO_DATA,
             "last": dict.fromkeys(self.last[1] if self.last else (), _EXAMPLE),
@@ -142,6 +147,10 @@ class Include(msgspec.Struct, frozen=True):
                     yield name, text
             elif name == QUANTITY:
                 yield name, shown_number(quantity)
+            elif name == PRODUCT_ID:
+                text = carried_text(product_of(product), NO_HOSTS, is_address=False)
+                if text is not None:
+                    yield name, text
             elif profile.cart is not None:
                 time, _, price = profile.cart.prices.get(line_key(product, cart), (0, "", 0))
                 if time > opened.since(cart):

@@ -23,10 +23,10 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from rules.conditions.aggregates import Total
 from rules.conditions.base import Scope
 from rules.conditions.totals import total_without_test
-from rules.definitions.change_data import PRICE, QUANTITY, Include
+from rules.definitions.change_data import OF_LINE, PRICE, Include
 from rules.event_names import IDENTIFY, WITHOUT_EFFECT
 from rules.facts.carts import CartFact
-from rules.facts.change_contents import NewestValuesFact, ProductTextFact
+from rules.facts.change_contents import NewestValuesFact, ProductTextsFact
 from rules.forms.form import EventNames, Form, property_name
 from rules.forms.json_schema import TEXT, reference
 from rules.forms.problems import WrongCondition
@@ -113,7 +113,7 @@ def _cart(scope: Scope, form: IncludeForm) -> tuple[tuple[str, int | None], ...]
         return ()
     CartFact.require(scope.facts, prices=PRICE in form.cart)
     return tuple(
-        (name, None if name in (PRICE, QUANTITY) else scope.facts.require(ProductTextFact(name, scope.own_hosts)).slot)
+        (name, None if name in OF_LINE else ProductTextsFact.require(scope.facts, name, scope.own_hosts))
         for name in form.cart
     )
 

@@ -7,15 +7,17 @@ See also: `rules.definitions.include` (the form), and `rules.profile.newest_text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeGuard
+
+import msgspec
 
 from rules.event_names import CART_NAMES, PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED
 from rules.events import Event
-from rules.facts.base import Carry, Former, Key, Names, SlottedFact
+from rules.facts.base import Carry, Former, Key, Names, SlottedFact, including
+from rules.facts.registry import FactRegistry
 from rules.included_texts import carried_text, is_address_name
 from rules.profile import newest_texts
-from rules.profile.newest_texts import NewestValues, ProductTexts
+from rules.profile.newest_texts import NewestValues
 from rules.profile.profile import Profile
 from rules.profile.short_ids import short_id
 from rules.values import Json, Path, Real, read_property, resolve_path
@@ -26,15 +28,23 @@ _TEXT_BYTES = 60
 _ENTRY_BYTES = 24
 
 
-class ProductTextFact(SlottedFact, frozen=True):
-    """The newest text of a field of each product in cart events; ``own_hosts``: those to which addresses may lead."""
+class ProductTextsFact(msgspec.Struct, frozen=True):
+    """The newest text of some fields of each product in cart events; a profile has one such fact.
 
-    field: str
+    ``own_hosts``: those to which addresses may lead.
+    """
+
+    fields: tuple[str, ...]
     own_hosts: frozenset[str]
+
+    @staticmethod
+    def require(facts: FactRegistry, field: str, own_hosts: frozenset[str]) -> int:
+        """Require the texts of a field. Returns its place among the texts of a profile."""
+        return facts.require(ProductTextsFact((field,), own_hosts)).fields.index(field)
 
     @property
     def key(self) -> Key:
-        return ProductTextFact, self.field
+        return (ProductTextsFact,)
 
     @property
     def names(self) -> Names:
@@ -42,45 +52,49 @@ class ProductTextFact(SlottedFact, frozen=True):
 
     @property
     def bytes_most(self) -> int:
-        return newest_texts.PRODUCTS_MAX * (_ENTRY_BYTES + _TEXT_BYTES)
+        return len(self.fields) * newest_texts.PRODUCTS_MAX * (_ENTRY_BYTES + _TEXT_BYTES)
 
-    @staticmethod
-    def slots(profile: Profile) -> list[ProductTexts]:
-        return profile.product_texts
+    def placed(self, slot: int) -> ProductTextsFact:  # noqa: ARG002 (a profile has one)
+        return self
 
-    @staticmethod
-    def empty() -> ProductTexts:
-        return {}
+    def widened(self, wish: ProductTextsFact) -> ProductTextsFact:
+        return ProductTextsFact(including(self.fields, wish.fields), self.own_hosts)
+
+    def make_room(self, profile: Profile) -> None:
+        profile.product_texts += [{} for _ in self.fields]
 
     def apply(self, profile: Profile, event: Event) -> bool:
         if event.items is None:
             return False
-        is_address = is_address_name(self.field)
-        stated: ProductTexts = {}
+        texts_of = profile.product_texts
+        time = event.time
         for item, fields in zip(event.items, _products(event), strict=False):
-            text = carried_text(read_property(fields, (self.field,)), self.own_hosts, is_address=is_address)
-            if text is not None:
-                stated[item.product] = max(stated.get(item.product, (0, "")), (event.time, text))
-        if stated:
-            profile.product_texts[self.slot] = newest_texts.note_texts(profile.product_texts[self.slot], stated)
+            for place, field in enumerate(self.fields):
+                value = fields.get(field)
+                if value is None:
+                    continue
+                text = carried_text(value, self.own_hosts, is_address=is_address_name(field))
+                if text is not None:
+                    newest_texts.note_text(texts_of[place], item.product, (time, text))
         return False
 
     def merge(self, profile: Profile, other: Profile) -> None:
-        mine, theirs = profile.product_texts[self.slot], other.product_texts[self.slot]
-        profile.product_texts[self.slot] = newest_texts.note_texts(mine, theirs)
+        for mine, theirs in zip(profile.product_texts, other.product_texts, strict=True):
+            newest_texts.note_texts(mine, theirs)
 
     def carrying(self, former: Former) -> Carry | None:
         was = former.get(self.key)
-        if not isinstance(was, ProductTextFact):
+        if not isinstance(was, ProductTextsFact):
             return None
-        source, target, hosts = was.slot, self.slot, self.own_hosts
+        places = [(was.fields.index(field), self.fields.index(field)) for field in self.fields if field in was.fields]
 
         def carry(old: Profile, new: Profile) -> None:
-            new.product_texts[target] = {
-                product: (time, text)
-                for product, (time, text) in old.product_texts[source].items()
-                if _may_stay(text, self.field, hosts)
-            }
+            for source, target in places:
+                new.product_texts[target] = {
+                    product: (time, text)
+                    for product, (time, text) in old.product_texts[source].items()
+                    if _may_stay(text, self.fields[target], self.own_hosts)
+                }
 
         return carry
 
@@ -164,7 +178,7 @@ def _may_stay(text: str, field: str, own_hosts: frozenset[str]) -> bool:
     return carried_text(text, own_hosts, is_address=is_address_name(field)) is not None
 
 
-def _products(event: Event) -> Iterator[Json]:
+def _products(event: Event) -> list[dict[str, Json]]:
     """The fields of each product of an event, in the order of its items (`streams.wire.shop` makes those)."""
     fields = event.properties.fields
     products = fields.get("products")
@@ -172,7 +186,7 @@ def _products(event: Event) -> Iterator[Json]:
     if isinstance(products, dict):
         members = [products]
     is_alone = event.name in _ONE_PRODUCT and (not members or any(_is_id(fields.get(name)) for name in _IDS))
-    yield from [fields] if is_alone else members
+    return [fields] if is_alone else members
 
 
 def _is_id(value: Json) -> bool:

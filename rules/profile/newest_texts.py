@@ -10,7 +10,6 @@ See also: `rules.facts.change_contents` (the facts that need it), and `rules.inc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
 from rules.profile.cart import LINES_AGE_MS
@@ -23,16 +22,43 @@ ProductTexts: TypeAlias = dict[str, tuple[int, str]]
 NewestValues: TypeAlias = tuple[int, str, tuple[str | None, ...]]
 
 
-def note_texts(texts: ProductTexts, stated: Mapping[str, tuple[int, str]]) -> ProductTexts:
-    """Note texts of products, of one event or of another profile. Returns what is to be stored."""
-    newer = {product: text for product, text in stated.items() if text > texts.get(product, (0, ""))}
-    if not newer:
-        return texts
-    both = {**texts, **newer}
-    frontier = max(both.values())[0] - LINES_AGE_MS
-    newest = sorted(both, key=lambda product: (both[product], product))[-PRODUCTS_MAX:]
-    # Ordered by time, so that equal profiles are stored alike.
-    return {product: both[product] for product in newest if both[product][0] >= frontier}
+def note_text(texts: ProductTexts, product: str, text: tuple[int, str]) -> None:
+    """Note the text of a product in ``texts``, which is ordered by text, so that equal profiles are stored alike."""
+    before = texts.get(product)
+    if before is not None:
+        if text <= before:
+            return
+        del texts[product]
+    if not texts:
+        texts[product] = text
+        return
+    last = next(reversed(texts))
+    is_newest = text >= texts[last] and (text, product) > (texts[last], last)
+    texts[product] = text
+    if not is_newest:  # mostly it belongs at the end
+        ordered = sorted(texts.items(), key=_by_text)
+        texts.clear()
+        texts.update(ordered)
+    oldest = next(iter(texts))
+    if len(texts) > PRODUCTS_MAX or texts[oldest][0] < texts[next(reversed(texts))][0] - LINES_AGE_MS:
+        _bound(texts)
+
+
+def note_texts(texts: ProductTexts, others: ProductTexts) -> None:
+    """Note the texts of another profile in ``texts``."""
+    for product, text in others.items():
+        note_text(texts, product, text)
+
+
+def _bound(texts: ProductTexts) -> None:
+    frontier = next(reversed(texts.values()))[0] - LINES_AGE_MS
+    while len(texts) > PRODUCTS_MAX or next(iter(texts.values()))[0] < frontier:
+        del texts[next(iter(texts))]
+
+
+def _by_text(item: tuple[str, tuple[int, str]]) -> tuple[tuple[int, str], str]:
+    product, text = item
+    return text, product
 
 
 def newer_values(mine: NewestValues | None, theirs: NewestValues | None) -> NewestValues | None:

@@ -25,6 +25,11 @@ def _part(text: str) -> str:
     return short_id(text.replace(_BETWEEN, " ") if _BETWEEN in text else text)
 
 
+def product_of(key: str) -> str:
+    """The product of a key: its id, else its SKU, else its name; one of over 64 bytes is its beginning and a hash."""
+    return _parts(key)[0]
+
+
 def is_same(case: str, other: str) -> bool:
     """Whether two keys are of one product and differ in nothing that both tell."""
     if case == other:

@@ -19,7 +19,7 @@ from rules.definition_migration import DefinitionMigration, history_gaps
 from rules.definitions.change_data import DATA_MAX_BYTES, LINES_MAX
 from rules.definitions.segments_file import Definitions, build
 from rules.engine import Engine
-from rules.facts.change_contents import NewestValuesFact, ProductTextFact
+from rules.facts.change_contents import NewestValuesFact, ProductTextsFact
 from rules.identity.profile_merge import PART_MAX_BYTES
 from rules.included_texts import ADDRESS_MAX_CHARS, TEXT_MAX_CHARS, carried_text
 from rules.profile.newest_texts import PRODUCTS_MAX
@@ -198,7 +198,7 @@ def test_what_is_stored_has_a_bound() -> None:
     for number in range(100):
         products = [{"product_id": f"p{number}-{index}", "name": "é" * 5_000} for index in range(20)]
         shop.send(line("Cart Viewed", number, number, products=products))
-    assert [len(texts) for texts in shop.customer.profile.product_texts] == [PRODUCTS_MAX, PRODUCTS_MAX, 0]
+    assert [len(texts) for texts in shop.customer.profile.product_texts] == [PRODUCTS_MAX, 0]
     assert len(msgspec.msgpack.encode(shop.customer.profile)) < PART_MAX_BYTES / 10
 
 
@@ -313,13 +313,13 @@ def facts_of(definitions: Definitions) -> list[type]:
 def test_a_file_that_includes_nothing_has_no_more_facts() -> None:
     """The facts of `include` are required by the files alone that have it, and decide nothing."""
     plain, included = file(), file(INCLUDE)
-    assert not {ProductTextFact, NewestValuesFact} & set(facts_of(plain))
-    assert facts_of(included).count(ProductTextFact) == 3
+    assert not {ProductTextsFact, NewestValuesFact} & set(facts_of(plain))
+    assert facts_of(included).count(ProductTextsFact) == 1
     assert facts_of(included).count(NewestValuesFact) == 2
     event = decode_line(line("Product Added", 1, 1, product_id="t", name="Tea"))
     profile = included.facts.empty()
     for fact, _ in included.facts.with_segments():
-        if isinstance(fact, ProductTextFact | NewestValuesFact):
+        if isinstance(fact, ProductTextsFact | NewestValuesFact):
             assert fact.apply(profile, event) is False
 
 
