@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from rules.forms import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
 from rules.value_tests import ValueTest
 from streams.triggers import locales, ssrf
+from streams.triggers.request_parts import AnswerStatus, HeaderName, HeaderSecret, HeaderText, Model, OwnBody, Secret
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 WEEK_MS = 7 * DAY_MS
@@ -95,25 +96,6 @@ Test = Annotated[
 ]
 
 
-class Model(BaseModel):
-    """A part of the file: an unknown key is an error, and instances are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
-
-
-class Secret(Model):
-    """The place of a secret: a variable of the environment, or a file."""
-
-    env: str | None = Field(None, min_length=1)
-    file: Path | None = None
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Secret:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("expected {env: NAME} or {file: PATH}")
-        return self
-
-
 class Caps(Model):
     """The most messages to one customer in any 24 hours and in any 7 days."""
 
@@ -152,11 +134,15 @@ class Retry(Model):
 
 
 class _ChannelKeys(Model):
-    """The keys that all kinds of channels have. ``concurrency``: attempts at one time, per worker."""
+    """The keys that all kinds of channels have.
+
+    ``concurrency``: attempts at one time, ``rate``: attempts a second, both per worker.
+    """
 
     caps: Caps = Caps()
     quiet: Quiet | None = None
     concurrency: int = Field(8, ge=1, le=256)
+    rate: float | None = Field(None, gt=0, le=10_000)
     timeout: TriggerDuration = 15 * SECOND_MS
     retry: Retry = Retry()
 
@@ -179,14 +165,30 @@ class EmailWay(_ChannelKeys):
 
 
 class WebhookWay(_ChannelKeys):
-    """A call over HTTPS, signed. With ``allow_private``, http and private addresses are allowed, too."""
+    """A call over HTTPS. With ``allow_private``, http and private addresses are allowed, too.
+
+    It is signed with ``secrets``, which are needed unless the body is one of another product's API. ``success``: the
+    statuses that accept a message, by default all of 200 to 299; ``again``: further ones after which it is tried again.
+    ``idempotency``: the header that has the key of the message, the same for each attempt.
+    """
 
     kind: Literal["webhook"]
-    url: Annotated[str, AfterValidator(_url)] = Field(pattern=r"^https?://")
-    secrets: tuple[Secret, ...] = Field(min_length=1, max_length=4)
-    body: Literal["change", "audience"] = "change"
+    url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_url)] | Secret
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    headers: dict[HeaderName, HeaderText] = Field({}, max_length=32)
+    secrets: tuple[Secret, ...] | None = Field(None, min_length=1, max_length=4)
+    body: Literal["change", "audience"] | OwnBody = "change"
+    success: tuple[AnswerStatus, ...] | None = Field(None, min_length=1)
+    again: tuple[AnswerStatus, ...] = ()
+    idempotency: HeaderName | None = None
     allow_private: bool = False
     after_crash: Literal["drop", "send"] = "send"
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> WebhookWay:
+        if self.secrets is None and not isinstance(self.body, OwnBody):
+            raise ValueError("secrets: this key is missing; the receiver verifies a change by its signature")
+        return self
 
 
 class ConsoleWay(_ChannelKeys):
@@ -272,9 +274,9 @@ class TriggersFile(Model):
     version: Literal[1]
     timezone: Zone = "UTC"
     locale: LocaleName = "en"
-    contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = {}
-    suppress: dict[str, Test] = {}
-    consent: dict[str, dict[str, Test]] = {}
+    contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = Field({})
+    suppress: dict[str, Test] = Field({})
+    consent: dict[str, dict[str, Test]] = Field({})
     hold_out: HoldOut | None = None
     caps: Caps = Caps()
     window: Delay = 0
@@ -289,6 +291,6 @@ class TriggersFile(Model):
 
 
 __all__ = [
-    "Again", "Caps", "ConsoleWay", "EmailWay", "HoldOut", "Quiet", "Retry", "Secret", "Template", "Trigger",
-    "TriggersFile", "ValueTest", "WebhookWay", "Where",
+    "Again", "Caps", "ConsoleWay", "EmailWay", "HeaderSecret", "HoldOut", "OwnBody", "Quiet", "Retry", "Secret",
+    "Template", "Trigger", "TriggersFile", "ValueTest", "WebhookWay", "Where",
 ]  # fmt: skip

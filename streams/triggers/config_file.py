@@ -12,7 +12,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -34,6 +33,11 @@ _TAGS = frozenset(
         "str",
         "Again",
         "literal['always','once']",
+        "literal['change','audience']",
+        "OwnBody",
+        "Secret",
+        "HeaderSecret",
+        "tuple",
     }
 )
 
@@ -158,7 +162,7 @@ def _of_channel(channel: config.ChannelConfig, file: TriggersFile) -> Iterator[P
             yield Problem("user", "user and password go together", "give both, or none")
         if channel.user is not None and channel.tls == "none":
             yield Problem("tls", "a password would go over the network as it is", "write starttls or tls")
-    if isinstance(channel, WebhookWay) and urlsplit(channel.url).scheme == "http" and not channel.allow_private:
+    if isinstance(channel, WebhookWay) and not channel.allow_private and str(channel.url).startswith("http:"):
         yield Problem("url", "expected https://…, or allow_private: true")
 
 

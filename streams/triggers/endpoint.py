@@ -43,6 +43,7 @@ class Endpoint:
         self._failed = 0
         self._closed_until = 0
         self._line_until = 0
+        self._next_at = 0.0  # the time from which the rate allows the next attempt
         self._took_ms = 50.0  # the duration of an attempt, as a moving average
 
     def take(self, now: int) -> int:
@@ -52,10 +53,18 @@ class Endpoint:
         """
         if now < self._closed_until:
             return self._closed_until
+        if self.config.rate and now < self._next_at:
+            return self._line(now, 1000 / self.config.rate)
         if self._free and not (self._failed >= BREAKS_AFTER and self._free < self.config.concurrency):
             self._free -= 1
+            if self.config.rate:
+                self._next_at = max(self._next_at, now - _COME_BACK_MS) + 1000 / self.config.rate
             return 0
-        self._line_until = max(self._line_until, now + _COME_BACK_MS) + int(self._took_ms / self.config.concurrency)
+        return self._line(now, self._took_ms / self.config.concurrency)
+
+    def _line(self, now: int, each_ms: float) -> int:
+        """The next place in a queue in which one is served after so many ms, and none waits too long to ask again."""
+        self._line_until = max(self._line_until, now + _COME_BACK_MS) + int(each_ms)
         self._line_until = min(self._line_until, now + _LINE_MOST_MS)
         return self._line_until
 

@@ -10,11 +10,11 @@ See also: `streams.triggers.templates`, which compiles templates in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, Template
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -74,6 +74,21 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if wrapped is not None and _WIDE_FIELD.search(value.__self__):
             raise SecurityError("a field of a format is too wide")
         return wrapped
+
+
+class TooLong(Exception):
+    """The rendered text is longer than a message may be."""
+
+
+def rendered(template: Template, context: Mapping[str, Any]) -> str:
+    """Render a template in parts, so that one that never ends is noticed. Raises what the template raises."""
+    parts, length = [], 0
+    for part in template.generate({**context, "range": RangeBudget().range}):
+        parts.append(part)
+        length += len(part)
+        if length > TEXT_MAX_CHARS:
+            raise TooLong(f"longer than {TEXT_MAX_CHARS:,} characters")
+    return "".join(parts)
 
 
 class RangeBudget:

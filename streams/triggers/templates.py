@@ -22,10 +22,14 @@ from jinja2.filters import FILTERS
 from rules.definitions import change_data
 from rules.definitions.change_data import NO_DATA, Include
 from streams.triggers import config
+from streams.triggers.body_templates import BodyTemplate
 from streams.triggers.messages import Message
-from streams.triggers.sandbox import TEXT_MAX_CHARS, BoundedEnvironment, RangeBudget
+from streams.triggers.sandbox import BoundedEnvironment, rendered
 
-NAMES = ("change", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale", "currency", "timezone")
+NAMES = (
+    "change", "key", "trigger", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale", "currency",
+    "timezone",
+)  # fmt: skip
 _LANGUAGES = ("en", "fa")
 
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -46,10 +50,6 @@ class TemplateFailed(Exception):
     """A template cannot be rendered with this message. The text names the kind of the cause, which may hold values."""
 
 
-class TooLong(Exception):
-    """The rendered text is longer than a message may be."""
-
-
 class NotAnAddress(ValueError):
     """The address to unsubscribe at is invalid; the text says why, without the address."""
 
@@ -60,18 +60,23 @@ class RenderedMessage(msgspec.Struct, frozen=True):
     subject: str | None
     text: str | None
     html: str | None
+    body: bytes | None = None
 
 
 _NOTHING = RenderedMessage(None, None, None)
 
 
 class MessageSubject(msgspec.Struct, frozen=True):
-    """What a message may say: what the segment includes, and how amounts and dates in it are written."""
+    """What a message may say: what the segment includes, and how amounts and dates in it are written.
+
+    ``body``: that of the channel's requests, if the file says how it is written.
+    """
 
     include: Include | None = None
     locale: str = "en"
     currency: str | None = None
     timezone: str = "UTC"
+    body: config.OwnBody | None = None
 
 
 class MessageTemplates:
@@ -92,7 +97,9 @@ class MessageTemplates:
         self._text = _compiled("text", template.text, folder)
         self._html = _compiled("html", template.html, folder, _escaping)
         self._unsubscribe = _compiled("list_unsubscribe", unsubscribe, folder, _url)
-        self._is_silent = not any((self._subject, self._text, self._html, self._unsubscribe))
+        self._body = _body(self._about.body)
+        parts = (self._subject, self._text, self._html, self._unsubscribe, self._body)
+        self._is_silent = not any(part is not None for part in parts)
         self._try()
 
     def _try(self) -> None:
@@ -103,12 +110,16 @@ class MessageTemplates:
         example = Message("key", "trigger", "u1", msgspec.json.encode(EXAMPLE), contact, 0, data)
         for part, template in (
             ("list_unsubscribe", self._unsubscribe), ("subject", self._subject),
-            ("text", self._text), ("html", self._html),
+            ("text", self._text), ("html", self._html), ("body", self._body),
         ):  # fmt: skip
             try:
-                rendered = _rendered(template, self._context(example, "https://example.com"))
+                context = self._context(example, "https://example.com")
+                if isinstance(template, BodyTemplate):
+                    _written(template, {**context, "message": ""})
+                    continue
+                text = _rendered(template, context)
                 if template is self._unsubscribe:
-                    _address(rendered)
+                    _address(text)
             except NotAnAddress as error:
                 raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
             except TemplateFailed as failure:
@@ -122,16 +133,17 @@ class MessageTemplates:
             return _NOTHING, None
         unsubscribe = _address(_rendered(self._unsubscribe, self._context(message, None)))
         context = self._context(message, unsubscribe)
-        rendered = RenderedMessage(
-            *(_rendered(template, context) for template in (self._subject, self._text, self._html))
-        )
-        return rendered, unsubscribe
+        subject, text, html = (_rendered(template, context) for template in (self._subject, self._text, self._html))
+        body = None if self._body is None else _written(self._body, {**context, "message": text or ""})
+        return RenderedMessage(subject, text, html, body), unsubscribe
 
     def _context(self, message: Message, unsubscribe: str | None) -> Mapping[str, Any]:
         change = message.change
         sentences = {language: Sentence(text) for language, text in change.get("said", {}).items()}
         return {
             "change": change,
+            "key": message.key,
+            "trigger": message.trigger,
             "customer": message.customer,
             "contact": {**dict.fromkeys(self._names, ""), **message.contact},
             "segment": change["segment"],
@@ -191,6 +203,24 @@ def _compiled(
         raise ValueError(f"{part}: {_reason(error)}") from None
 
 
+def _body(own: config.OwnBody | None) -> BodyTemplate | None:
+    """Compile the body of a channel's requests. Raises `ValueError` with the part's name."""
+    if own is None:
+        return None
+    try:
+        return BodyTemplate(own.json_, own.form)
+    except Exception as error:  # noqa: BLE001  # Jinja compiles to Python, which may fail, too
+        raise ValueError(f"body: {_reason(error)}") from None
+
+
+def _written(template: BodyTemplate, context: Mapping[str, Any]) -> bytes:
+    """Write a body. Raises `TemplateFailed`."""
+    try:
+        return template.written(context)
+    except Exception as error:  # of any kind, as above
+        raise TemplateFailed(type(error).__name__) from error
+
+
 def _included(include: Include | None) -> str:
     return "nothing" if include is None else change_data.describe(include)
 
@@ -201,19 +231,13 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _rendered(template: Template | None, context: Mapping[str, Any]) -> str | None:
-    """Render a template in parts, so that one that never ends is noticed. Raises `TemplateFailed`."""
+    """Render a template. Raises `TemplateFailed`."""
     if template is None:
         return None
-    parts, length = [], 0
     try:
-        for part in template.generate({**context, "range": RangeBudget().range}):
-            parts.append(part)
-            length += len(part)
-            if length > TEXT_MAX_CHARS:
-                raise TooLong(f"longer than {TEXT_MAX_CHARS:,} characters")  # noqa: TRY301
+        return rendered(template, context)
     except Exception as error:  # of any kind: a template may divide by a customer's value, or call itself
         raise TemplateFailed(type(error).__name__) from error
-    return "".join(parts)
 
 
 def _address(rendered: str | None) -> str | None:

@@ -14,7 +14,7 @@ from rules.forms.problems import Problem
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
-from streams.triggers.config import ChannelConfig, EmailWay, TriggersFile, WebhookWay
+from streams.triggers.config import ChannelConfig, EmailWay, HeaderSecret, OwnBody, Secret, TriggersFile, WebhookWay
 from streams.triggers.messages import Channel
 from streams.triggers.secrets import opened
 from streams.triggers.templates import MessageSubject, MessageTemplates
@@ -47,13 +47,25 @@ def words(
     for key, trigger in file.triggers.items():
         config = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
         unsubscribe = config.list_unsubscribe if isinstance(config, EmailWay) else None
-        about = MessageSubject(includes.get(trigger.segment), file.locale, definitions.currency, file.timezone)
+        own = config.body if isinstance(config, WebhookWay) and isinstance(config.body, OwnBody) else None
+        about = MessageSubject(includes.get(trigger.segment), file.locale, definitions.currency, file.timezone, own)
         try:
             templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe, about)
         except ValueError as error:
             part, _, text = str(error).partition(": ")
-            problems.append(Problem(f"triggers.{key}.template.{part}", text))
+            place = f"channels.{trigger.channel}" if part == "body" else f"triggers.{key}.template"
+            problems.append(Problem(f"{place}.{part}", text))
     return templates_of, problems
+
+
+def _header(value: str | HeaderSecret, environment: Mapping[str, str], folder: Path) -> str:
+    """The text of a header. Raises `ValueError`, which names the variable or the file and never its content."""
+    if isinstance(value, str):
+        return value
+    text = value.before + opened(value, environment, folder)
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(f"{value.env or value.file} is no line of printable ASCII, as a header is")
+    return text
 
 
 def _channel(
@@ -67,5 +79,11 @@ def _channel(
         password = None if config.password is None else opened(config.password, environment, folder)
         return Smtp(config, password, templates_of)
     if isinstance(config, WebhookWay):
-        return Webhook(config, [opened(secret, environment, folder) for secret in config.secrets], templates_of)
+        return Webhook(
+            config,
+            [opened(secret, environment, folder) for secret in config.secrets or ()],
+            templates_of,
+            url=opened(config.url, environment, folder) if isinstance(config.url, Secret) else None,
+            headers={name: _header(value, environment, folder) for name, value in config.headers.items()},
+        )
     return Console(templates_of, stream)

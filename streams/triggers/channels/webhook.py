@@ -19,7 +19,8 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from rules.times import DAY_MS, format_instant
 from streams.triggers import ssrf
-from streams.triggers.config import WebhookWay
+from streams.triggers.body_templates import FORM_TYPE, JSON_TYPE
+from streams.triggers.config import OwnBody, WebhookWay
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.triggers.templates import MessageTemplates, TemplateFailed
 
@@ -40,16 +41,34 @@ class Webhook:
     """One endpoint. ``words``: the templates by trigger, whose text goes along as ``message``."""
 
     def __init__(
-        self, config: WebhookWay, secrets: Sequence[str], words: Mapping[str, MessageTemplates], **connector: Any
+        self,
+        config: WebhookWay,
+        secrets: Sequence[str],
+        words: Mapping[str, MessageTemplates],
+        *,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **connector: Any,
     ) -> None:
-        """Raises `ValueError` for an invalid secret, or a URL that may not be called."""
+        """``url``: where the file names a secret for it; ``headers``: with their secrets.
+
+        Raises `ValueError` for an invalid secret, or a URL that may not be called.
+        """
         self._config = config
+        own = config.body if isinstance(config.body, OwnBody) else None
+        self._is_own = own is not None
+        self._set_headers = {
+            "Content-Type": FORM_TYPE if own and own.form is not None else JSON_TYPE,
+            **(headers or {}),
+        }
         self._signers = [_signer(secret) for secret in secrets]
         self._words = words
         self._options = connector
         self._session: aiohttp.ClientSession | None = None
         try:
-            self._url = ssrf.check_url(config.url, allow_private=config.allow_private)
+            given = url if url is not None else config.url
+            assert isinstance(given, str), "the caller opens the secret"
+            self._url = ssrf.check_url(given, allow_private=config.allow_private)
         except ssrf.NotAllowed as error:
             raise ValueError(f"url: expected {error}") from None
 
@@ -77,14 +96,17 @@ class Webhook:
             return AttemptResult(Outcome.UNKNOWN, type(error).__name__)
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> AttemptResult:
-        async with self._open().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+        request = self._open().request(
+            self._config.method, self._url, data=body, headers=headers, allow_redirects=False
+        )
+        async with request as answer:
             left = ANSWER_MAX_BYTES
             async for part in answer.content.iter_chunked(4_096):  # read, so that the connection can be used again
                 left -= len(part)
                 if left < 0:
                     answer.close()
                     break
-            return judged(answer.status, answer.headers.get("Retry-After"))
+            return judged(answer.status, answer.headers.get("Retry-After"), self._config)
 
     def _open(self) -> aiohttp.ClientSession:
         """The session, made at first use, as it belongs to the event loop that runs then."""
@@ -95,7 +117,7 @@ class Webhook:
                     allow_private=self._config.allow_private, limit=self._config.concurrency, **self._options
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "segmenter", "Content-Type": "application/json"},
+                headers={"User-Agent": "segmenter"},
                 timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s / 2),
                 trust_env=False,
                 auto_decompress=False,  # the answer is thrown away, and a small one could decompress to a large one
@@ -103,16 +125,25 @@ class Webhook:
         return self._session
 
     def _headers(self, message: Message, body: bytes) -> dict[str, str]:
+        headers = dict(self._set_headers)
+        if self._config.idempotency is not None:
+            headers[self._config.idempotency] = message.key
+        if not self._signers:
+            return headers
         at = datetime.fromtimestamp(message.attempted_ms / 1000, UTC)
         signed = " ".join(signer.sign(message.key, at, body.decode()) for signer in self._signers)
-        return {
+        return headers | {
             "webhook-id": message.key,
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": signed,
         }
 
     def _body(self, message: Message) -> bytes:
-        rendered = self._words[message.trigger].say(message)[0].text
+        rendering, _ = self._words[message.trigger].say(message)
+        if self._is_own:
+            assert rendering.body is not None, "the templates of the channel's triggers have its body"
+            return rendering.body
+        rendered = rendering.text
         audience = self._config.body == "audience"
         body = audience_of(message, rendered) if audience else change_of(message, rendered)
         return msgspec.json.encode(body)
@@ -164,14 +195,14 @@ def audience_of(message: Message, rendered: str | None) -> dict[str, Any]:
     }
 
 
-def judged(status: int, retry_after: str | None) -> AttemptResult:
+def judged(status: int, retry_after: str | None, config: WebhookWay) -> AttemptResult:
     """The result that an HTTP status means; see RFC 9110 for Retry-After."""
     detail = f"status {status}"
-    if 200 <= status < 300:
+    if status in config.success if config.success else 200 <= status < 300:
         return AttemptResult(Outcome.SENT)
-    if status == 410:
+    if status == 410 and status not in config.again:
         return AttemptResult(Outcome.GONE, detail)
-    if status in _AGAIN or status >= 500:
+    if status in _AGAIN or status >= 500 or status in config.again:
         return AttemptResult(Outcome.FAILED, detail, waited(retry_after))
     return AttemptResult(Outcome.REFUSED, detail)
 
