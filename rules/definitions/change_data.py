@@ -9,7 +9,7 @@ See also: `rules.definitions.include`, which reads `include` in a file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -189,3 +189,26 @@ def describe(included: Include) -> str:
     if included.totals:
         parts.append(f"the totals {', '.join(name for name, _ in included.totals)}")
     return "; ".join(parts)
+
+
+def schema(included: Include | None) -> dict[str, Any]:
+    """The JSON Schema of the data that the changes of a segment carry."""
+    if included is None:
+        return {"not": {}}
+    text, number = {"type": "string"}, {"type": "number"}
+    columns = {name: number if name in (PRICE, QUANTITY) else text for name, _ in included.cart}
+    parts: dict[str, Any] = {"cut": {"const": True}}
+    if included.cart:
+        parts["cart"] = {"type": "array", "maxItems": LINES_MAX, "items": _object_schema(columns)}
+        parts["cart_lines"] = {"type": "integer", "minimum": 0}
+    if included.last is not None:
+        parts["last"] = _object_schema(dict.fromkeys(included.last[1], text))
+    if included.traits:
+        parts["traits"] = _object_schema(dict.fromkeys([name for name, _ in included.traits], text))
+    if included.totals:
+        parts["totals"] = _object_schema({name: number for name, _ in included.totals})
+    return _object_schema(parts)
+
+
+def _object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}

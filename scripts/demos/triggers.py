@@ -21,6 +21,12 @@ from streams.wire.topics import TRIGGERS
 
 Say = Callable[[str], None]
 
+# The data set knows a product's brand, category and price, and neither its name nor a picture.
+ITEMS = (
+    "{% for item in data.cart %}{{ item.quantity | number }} × {{ item.brand or 'no brand' }}"
+    " {{ item.category or 'product' }} {{ item.product_id }}, {{ item.price | money('USD') }}\n{% endfor %}"
+)
+
 FILE: dict[str, Any] = {
     "version": 1,
     "contact": {"email": "email"},
@@ -36,8 +42,8 @@ FILE: dict[str, Any] = {
             "segment": "abandoned_cart", "channel": "mail", "delay": "2s", "expires": "30s",
             "template": {
                 "subject": "You left something in your cart",
-                "text": "It is still there: {{ said.en }}.\n{{ said.fa }}\n",
-                "html": "<p>It is still there: {{ said.en }}.</p><p dir=rtl lang=fa>{{ said.fa }}</p>",
+                "text": f"{ITEMS}It is still there: {{{{ said.en }}}}.\n{{{{ said.fa }}}}\n",
+                "html": f"<p>Still in your cart:</p><pre>{ITEMS}</pre><p dir=rtl lang=fa>{{{{ said.fa }}}}</p>",
             },
         },
         "greeting": {

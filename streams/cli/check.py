@@ -5,6 +5,7 @@ See also: `rules.definitions.segments_file`, which builds and checks the definit
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ def run(
     file: str | None,
     *,
     explain: bool,
+    data_schema: bool = False,
     events: str | None,
     minimum: int,
     triggers: str | None = None,
@@ -40,6 +42,9 @@ def run(
     """Print what was asked for of a valid file. Raises `DefinitionsError`, whose text lists what is wrong."""
     path = file or settings.definitions
     definitions = load(path)
+    if data_schema:
+        print(json.dumps(data_schema_of(definitions), ensure_ascii=False, indent=2))
+        return 0
     name = "rules/segments.yaml (built in)" if path is None else str(path)
     show([f"{name}: {len(definitions.segments)} segments, fingerprint {definitions.fingerprint}"])
     for segment in _sorted(definitions):
@@ -51,6 +56,22 @@ def run(
     if triggers is not None:
         _check_triggers(Path(triggers), definitions)
     return 0 if events is None else _warn_of_small(definitions, events, minimum)
+
+
+def data_schema_of(definitions: Definitions) -> dict[str, object]:
+    """The JSON Schema of a segment change whose `data` is typed by its segment, to use beside that of all changes."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "SegmentChangeData",
+        "type": "object",
+        "allOf": [
+            {
+                "if": {"properties": {"segment": {"const": segment.key}}},
+                "then": {"properties": {"data": change_data.schema(segment.include)}},
+            }
+            for segment in _sorted(definitions)
+        ],
+    }
 
 
 def explained(definitions: Definitions, segment: Segment) -> list[str]:

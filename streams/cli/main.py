@@ -136,6 +136,7 @@ def _check(settings: Settings, arguments: argparse.Namespace) -> int:
         settings,
         arguments.file,
         explain=arguments.explain,
+        data_schema=arguments.data_schema,
         events=arguments.events,
         minimum=arguments.minimum,
         triggers=arguments.triggers,

@@ -182,6 +182,9 @@ def _add_check(commands: Any) -> None:
     check.add_argument("file", nargs="?", metavar="F", help="segments file (default: SEGMENTER_DEFINITIONS)")
     check.add_argument("--explain", action="store_true", help="print each segment as a sentence, with its cost")
     check.add_argument(
+        "--data-schema", action="store_true", help="print the JSON Schema of what changes carry, by segment, and end"
+    )
+    check.add_argument(
         "--against", metavar="OLD", type=Path, help="print what a worker that ran OLD lacks for these segments"
     )
     check.add_argument("--triggers", metavar="FILE", help="triggers file to check as well")

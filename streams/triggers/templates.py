@@ -209,7 +209,7 @@ def _body(own: config.OwnBody | None) -> BodyTemplate | None:
         return None
     try:
         return BodyTemplate(own.json_, own.form)
-    except Exception as error:  # noqa: BLE001  # Jinja compiles to Python, which may fail, too
+    except Exception as error:  # noqa: BLE001  # as in `_compiled`
         raise ValueError(f"body: {_reason(error)}") from None
 
 
@@ -217,7 +217,7 @@ def _written(template: BodyTemplate, context: Mapping[str, Any]) -> bytes:
     """Write a body. Raises `TemplateFailed`."""
     try:
         return template.written(context)
-    except Exception as error:  # of any kind, as above
+    except Exception as error:  # as in `_rendered`
         raise TemplateFailed(type(error).__name__) from error
 
 

@@ -197,8 +197,8 @@ MUTANTS = (
     Mutant(
         "a released partition sends nothing more",
         "streams/triggers/dispatcher.py",
-        "if self.is_released else",
-        "if False else",
+        "        if self.is_released:",
+        "        if False:",
         "tests/unit/triggers/test_action_decisions.py",
     ),
 )

@@ -9,6 +9,7 @@ import json
 import random
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -24,6 +25,7 @@ from rules.identity.profile_merge import PART_MAX_BYTES
 from rules.included_texts import ADDRESS_MAX_CHARS, TEXT_MAX_CHARS, carried_text
 from rules.profile.newest_texts import PRODUCTS_MAX
 from rules.times import format_instant
+from streams.cli.check import data_schema_of
 from streams.wire import changes
 from streams.wire.event_decoder import decode_line
 
@@ -301,6 +303,29 @@ def test_what_is_stored_is_that_of_all_events(seed: int) -> None:
     for fact, _ in first.engine.definitions.facts.with_segments():
         fact.merge(first.customer.profile, second.customer.profile)
     assert stored(first.customer) == stored(shop.customer)
+
+
+def test_the_schema_says_what_data_is() -> None:
+    """The schema by segment accepts the data of each change, and nothing that the file does not include."""
+    definitions = file(INCLUDE, other=CART)
+    validator = jsonschema.Draft202012Validator(data_schema_of(definitions))
+    shop = Shop(definitions)
+    rng = random.Random(1)
+    for number in range(300):
+        shop.send(drawn(rng, number))
+    shop.send(line("Order Completed", 10**7, 999, order_id="o", total=7))
+    carried = [json.loads(changes.encode(changes.of(change))) for change in shop.changes]
+    assert {"data" in change for change in carried} == {True, False}
+    assert [list(validator.iter_errors(change)) for change in carried] == [[]] * len(carried)
+    others: list[dict[str, Any]] = [
+        {"orders": []},
+        {"cart": [{"colour": 1}]},
+        {"cart_lines": -1},
+        {"totals": {"spent": "7"}},
+    ]
+    for wrong in others:
+        assert list(validator.iter_errors({"segment": "cart", "data": wrong}))
+    assert list(validator.iter_errors({"segment": "other", "data": {}}))
 
 
 # --- what it costs, and what it leaves as it is ------------------------------------------------------
