@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from rules.times import DAY_MS, format_duration, format_instant
+from rules.value_tests import ValueTest
 from rules.values import Json, path_of, resolve_path
 from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
 from streams.triggers.customer_state import Action, Person
@@ -119,13 +120,27 @@ def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
 
 
 def _suppressed(file: TriggersFile, trigger: Trigger, person: Person) -> str | None:
+    """Why a person may not be written to. What protects people fails closed, whatever their traits hold."""
     for name, test in file.suppress.items():
-        if test.meets(_trait(person, name)):
+        if _suppresses(test, _trait(person, name)):
             return f"suppressed by {name}"
     for name, test in file.consent.get(trigger.channel, {}).items():
-        if not test.meets(_trait(person, name)):
+        value = _trait(person, name)
+        if not (_is_clearly(value, test.equals) if isinstance(test.equals, bool) else test.meets(value)):
             return f"no consent: {name}"
     return None
+
+
+def _suppresses(test: ValueTest, value: Json) -> bool:
+    """Whether a trait suppresses: of a test for true or false each stated value that is not clearly the opposite."""
+    if isinstance(test.equals, bool):
+        return value is not None and not _is_clearly(value, not test.equals)
+    return test.meets(value)
+
+
+def _is_clearly(value: Json, wanted: bool) -> bool:
+    """Whether a value is clearly true, or clearly false: a list is neither, as it may hold both."""
+    return not isinstance(value, list) and ValueTest(equals=wanted).meets(value)
 
 
 def _trait(person: Person, name: str) -> Json:

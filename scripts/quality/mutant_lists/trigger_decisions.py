@@ -195,6 +195,13 @@ MUTANTS = (
         "tests/unit/triggers/test_dispatcher.py",
     ),
     Mutant(
+        "a value that is not clearly false suppresses",
+        "streams/triggers/policy.py",
+        "return value is not None and not _is_clearly(value, not test.equals)",
+        "return test.meets(value)",
+        "tests/unit/triggers/test_suppression.py",
+    ),
+    Mutant(
         "a released partition sends nothing more",
         "streams/triggers/dispatcher.py",
         "        if self.is_released:",
