@@ -28,7 +28,6 @@ from streams.triggers.sandbox import BoundedEnvironment, rendered
 
 # The longest list that an expression gives.
 MEMBERS_MAX = 10_000
-JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"
 
 TemplateNames = Mapping[str, Any]
 _Write = Callable[[TemplateNames], Any]
@@ -39,11 +38,10 @@ _ONE_EXPRESSION = re.compile(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", re.DOTALL)
 
 
 class BodyTemplate:
-    """A body with templates in its texts; ``content_type``: its media type."""
+    """A body with templates in its texts."""
 
     def __init__(self, json: Any = None, form: Mapping[str, str] | None = None) -> None:
         """Compile the texts. Raises what Jinja raises."""
-        self.content_type = JSON_TYPE if form is None else FORM_TYPE
         self._is_form = form is not None
         self._write = _compiled(json if form is None else dict(form))
 

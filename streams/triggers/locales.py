@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError, dates, numbers
 from jinja2 import pass_context
@@ -66,7 +66,11 @@ def date(context: Context, value: object, style: str = "medium", locale: str | N
     if instant is None:
         return str(value)
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)
-    return _in_digits_of(context, locale, partial(dates.format_date, at.astimezone(_zone(context)), style))
+    return _in_digits_of(
+        context,
+        locale,
+        partial(dates.format_date, at.astimezone(zone(context["contact"].get("timezone"), context["timezone"])), style),
+    )
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {"money": money, "number": number, "date": date}
@@ -90,8 +94,9 @@ def _number(value: object) -> Decimal | None:
     return amount if amount.is_finite() and -_DIGITS_MAX < amount.adjusted() < _DIGITS_BEFORE_MAX else None
 
 
-def _zone(context: Context) -> ZoneInfo:
+def zone(timezone: object, of_file: str) -> ZoneInfo:
+    """The time zone of this name if there is one, else that of the file."""
     try:
-        return ZoneInfo(str(context["contact"].get("timezone") or context["timezone"]))
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        return ZoneInfo(timezone) if isinstance(timezone, str) else ZoneInfo(of_file)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(of_file)

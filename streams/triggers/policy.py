@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from rules.times import DAY_MS, format_duration, format_instant
 from rules.value_tests import ValueTest
 from rules.values import Json, path_of, resolve_path
+from streams.triggers import locales
 from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
 from streams.triggers.customer_state import Action, Person
 
@@ -205,10 +206,7 @@ def _behind(other: Action, action: Action, now: int) -> Behind:
 def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
     """The customer's time zone if one is known and exists, else that of the file."""
     timezone = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
-    try:
-        return ZoneInfo(timezone) if isinstance(timezone, str) else ZoneInfo(file.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(file.timezone)
+    return locales.zone(timezone, file.timezone)
 
 
 def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+JSON_TYPE = "application/json"
+
 
 class Model(BaseModel):
     """A part of the file: an unknown key is an error, and instances are immutable."""
@@ -52,6 +54,11 @@ class OwnBody(Model):
             raise ValueError("expected {json: …} or {form: {…}}")
         return self
 
+    @property
+    def content_type(self) -> str:
+        """The media type of the body."""
+        return JSON_TYPE if self.form is None else "application/x-www-form-urlencoded"
+
 
 def _header_name(value: str) -> str:
     if not _HEADER_NAME.fullmatch(value) or value.lower() in _OWN_HEADERS:
@@ -59,8 +66,13 @@ def _header_name(value: str) -> str:
     return value
 
 
+def is_header_text(text: str) -> bool:
+    """Whether a text may be the value of a header: one line of printable ASCII."""
+    return text.isprintable() and text.isascii()
+
+
 def _header_value(value: object) -> object:
-    if isinstance(value, str) and not (value.isprintable() and value.isascii()):
+    if isinstance(value, str) and not is_header_text(value):
         raise ValueError("a header is a line of printable ASCII")
     return value
 

@@ -16,6 +16,7 @@ from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
 from streams.triggers.config import ChannelConfig, EmailWay, HeaderSecret, OwnBody, Secret, TriggersFile, WebhookWay
 from streams.triggers.messages import Channel
+from streams.triggers.request_parts import is_header_text
 from streams.triggers.secrets import opened
 from streams.triggers.templates import MessageSubject, MessageTemplates
 
@@ -63,7 +64,7 @@ def _header(value: str | HeaderSecret, environment: Mapping[str, str], folder: P
     if isinstance(value, str):
         return value
     text = value.before + opened(value, environment, folder)
-    if not (text.isascii() and text.isprintable()):
+    if not is_header_text(text):
         raise ValueError(f"{value.env or value.file} is no line of printable ASCII, as a header is")
     return text
 

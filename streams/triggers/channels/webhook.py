@@ -19,9 +19,9 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from rules.times import DAY_MS, format_instant
 from streams.triggers import ssrf
-from streams.triggers.body_templates import FORM_TYPE, JSON_TYPE
 from streams.triggers.config import OwnBody, WebhookWay
 from streams.triggers.messages import AttemptResult, Message, Outcome
+from streams.triggers.request_parts import JSON_TYPE
 from streams.triggers.templates import MessageTemplates, TemplateFailed
 
 BODY_MAX_BYTES = 256 * 1024
@@ -55,12 +55,8 @@ class Webhook:
         Raises `ValueError` for an invalid secret, or a URL that may not be called.
         """
         self._config = config
-        own = config.body if isinstance(config.body, OwnBody) else None
-        self._is_own = own is not None
-        self._set_headers = {
-            "Content-Type": FORM_TYPE if own and own.form is not None else JSON_TYPE,
-            **(headers or {}),
-        }
+        content_type = config.body.content_type if isinstance(config.body, OwnBody) else JSON_TYPE
+        self._set_headers = {"Content-Type": content_type, **(headers or {})}
         self._signers = [_signer(secret) for secret in secrets]
         self._words = words
         self._options = connector
@@ -140,7 +136,7 @@ class Webhook:
 
     def _body(self, message: Message) -> bytes:
         rendering, _ = self._words[message.trigger].say(message)
-        if self._is_own:
+        if isinstance(self._config.body, OwnBody):
             assert rendering.body is not None, "the templates of the channel's triggers have its body"
             return rendering.body
         rendered = rendering.text
