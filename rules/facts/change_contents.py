@@ -20,7 +20,7 @@ from rules.profile import newest_texts
 from rules.profile.newest_texts import NewestValues
 from rules.profile.profile import Profile
 from rules.profile.short_ids import short_id
-from rules.values import Json, Path, Real, read_property, resolve_path
+from rules.values import Json, Path, Real, path_of, read_property, resolve_path
 
 _ONE_PRODUCT = frozenset({PRODUCT_ADDED, PRODUCT_REMOVED, WISHLIST_ADDED})
 _IDS = ("product_id", "id", "sku")
@@ -70,7 +70,7 @@ class ProductTextsFact(msgspec.Struct, frozen=True):
         time = event.time
         for item, fields in zip(event.items, _products(event), strict=False):
             for place, field in enumerate(self.fields):
-                value = fields.get(field)
+                value = fields.get(field) if "." not in field else resolve_path(fields, path_of(field))
                 if value is None:
                     continue
                 text = carried_text(value, self.own_hosts, is_address=is_address_name(field))

@@ -91,6 +91,13 @@ def test_a_change_says_what_it_is_about() -> None:
     }  # fmt: skip
 
 
+def test_a_dotted_name_reaches_into_a_product() -> None:
+    """As everywhere else in a segments file."""
+    shop = Shop(file({"cart": ["maker.name", "quantity"]}))
+    shop.send(line("Product Added", 1, 1, product_id="t", maker={"name": "Kim & Co"}))
+    assert shop.data["cart"] == [{"maker.name": "Kim & Co", "quantity": 1}]
+
+
 def test_an_exit_says_what_is_left() -> None:
     """The exit by an order carries the empty cart, and the sum with that order in it."""
     shop = Shop(file(INCLUDE))
