@@ -88,6 +88,11 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
         return None if kind is None else Device(kind, kind)
 
     @property
+    def timezone(self) -> str | None:
+        """The time zone that the sender's clock shows, by whatever name it gave; no rule asks for it."""
+        return _decoded(_clock_decoder, _Clock, self.raw).timezone
+
+    @property
     def _fields(self) -> _Fields:
         if self.parsed is None:
             force_setattr(self, "parsed", _decoded(_decoder, _Fields, self.raw))
@@ -163,7 +168,12 @@ class _Hardware(msgspec.Struct, gc=False):
     ua_ch: _Hints | None = msgspec.field(default=None, name="ua-ch")
 
 
+class _Clock(msgspec.Struct, gc=False):
+    timezone: str | None = None
+
+
 _decoder, _hardware_decoder = msgspec.json.Decoder(_Fields), msgspec.json.Decoder(_Hardware)
+_clock_decoder = msgspec.json.Decoder(_Clock)
 _NO_DEVICE, _NO_CAMPAIGN, _NO_REFERRER, _NO_PAGE, _NO_PLACE = _Device(), _Campaign(), _Referrer(), _Page(), _Location()
 _NO_MODEL, _NO_SYSTEM, _NO_HINTS = _Model(), _System(), _Hints()
 

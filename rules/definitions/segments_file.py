@@ -107,6 +107,10 @@ class Definitions(msgspec.Struct, frozen=True):
         own = {other: without_include(nodes[other]) for other in closure(key, self.named)}
         return build({**self.document, "segments": own}, key)
 
+    def segment(self, key: str) -> Segment | None:
+        """The segment of this key, if there is one."""
+        return next((segment for segment in self.segments if segment.key == key), None)
+
     @property
     def named(self) -> dict[str, frozenset[str]]:
         """The segments that each segment's condition names, by its key."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Container, Mapping
 import msgspec
 
 from streams.triggers import decision_log, policy, retries
-from streams.triggers.config import TriggersFile
+from streams.triggers.config import Step, TriggersFile
 from streams.triggers.counts import Counts
 from streams.triggers.customer_state import Action, Person, SentMessage
 from streams.triggers.decision_log import DecisionKind
 from streams.triggers.endpoint import Endpoint
-from streams.triggers.intake import ERASED, TriggerIntake, contact
+from streams.triggers.intake import ERASED, FIRST_NOT_SENT, TriggerIntake, contact
 from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.records import OutRecord
@@ -114,8 +114,8 @@ class ActionDecisions:
         dead: bool = False,
     ) -> list[OutRecord]:  # fmt: skip
         """Make a decision: the records to publish. A final decision removes the action from the customer."""
-        channel = self.arriving.channel_of(action)
-        decision = decision_log.of(customer, action, channel, kind, self.now_ms(), reason, until)
+        now = self.now_ms()
+        decision = decision_log.of(customer, action, self.arriving.step_of(action), kind, now, reason, until)
         self.counts.decisions[action.trigger, kind] += 1
         if kind in ("retried", "skipped", "failed"):
             person.was_not_sent(action)
@@ -126,7 +126,15 @@ class ActionDecisions:
             return [decision_log.record(decision)]
         person.actions.remove(action)
         letters = [decision_log.letter(decision, action.change)] if dead else []
-        return [decision_log.record(decision), *letters]
+        has_reached = kind in decision_log.REACHED and action.occurred_at > person.erased
+        after = self._follow(customer, person, action, now if has_reached else None, now)
+        return [decision_log.record(decision), *letters, *after]
+
+    def _follow(self, customer: str, person: Person, action: Action, sent_at: int | None, now: int) -> list[OutRecord]:
+        """Go on in a series after the end of one of its messages: the records to publish."""
+        decisions = list(self.arriving.follow(customer, person, action, sent_at, now))
+        self.counts.decisions.update((decision.trigger, decision.decision) for decision in decisions)
+        return [decision_log.record(decision) for decision in decisions]
 
     def put_off(self, customer: str, action: Action, reason: str, until: int) -> list[OutRecord]:
         """Put the next look off to ``until`` (ms). Returns a `deferred` record, unless the reason is unchanged."""
@@ -134,14 +142,14 @@ class ActionDecisions:
         if reason == action.waits_for:
             return []
         action.waits_for = reason
-        channel = self.arriving.channel_of(action)
+        step = self.arriving.step_of(action)
         self.counts.decisions[action.trigger, "deferred"] += 1
-        return [
-            decision_log.record(decision_log.of(customer, action, channel, "deferred", self.now_ms(), reason, until))
-        ]
+        decision = decision_log.of(customer, action, step, "deferred", self.now_ms(), reason, until)
+        return [decision_log.record(decision)]
 
     def message(self, customer: str, person: Person, action: Action) -> Message:
         """The message that a channel is given for an attempt of this action."""
+        step = self.arriving.step_of(action)
         return Message(
             key=action.key,
             trigger=action.trigger,
@@ -149,6 +157,7 @@ class ActionDecisions:
             raw=action.change,
             contact=contact(self._file, person),
             attempted_ms=self.now_ms(),
+            variant="" if step is None else step.variant_of(customer),
         )
 
     def judged(
@@ -157,7 +166,9 @@ class ActionDecisions:
         """The verdict on an action that is due: first by the customer's memberships, then by the policy."""
         if action.occurred_at <= person.erased:
             return policy.Skip(ERASED)
-        trigger = self._file.triggers.get(action.trigger)
+        if action.is_void:
+            return policy.Skip(FIRST_NOT_SENT)
+        trigger = self.arriving.step_of(action)
         # An action that became due long ago needs memberships of now, not of its due time, under all linked ids.
         # Each step from one linked id to the next may take as long as the first.
         oldest = now - self._fresh_ms * (1 + standing.steps)
@@ -165,10 +176,9 @@ class ActionDecisions:
         if waiting is not None:
             over = policy.over(trigger, action, now)
             return Wait(waiting) if over is None else policy.Skip(over)
-        if trigger is not None:
-            gone = why_ended(trigger.segment, trigger.on, action.occurred_at, standing)
-            if gone is not None:
-                return policy.Skip(gone)
+        gone = None if trigger is None else _not_any_more(trigger, action, standing)
+        if gone is not None:
+            return policy.Skip(gone)
         return policy.decide(self._file, customer, person, action, now)
 
     def against(self, attempt: StartedAttempt, person: Person, look: LookupResult) -> str | None:
@@ -190,6 +200,17 @@ class ActionDecisions:
     def endpoint_of(self, action: Action) -> Endpoint:
         """The endpoint of an action whose trigger is still in the file."""
         return self._endpoints[self.arriving.channel_of(action)]
+
+
+def _not_any_more(step: Step, action: Action, standing: MembershipAnswer) -> str | None:
+    """Why the customer's memberships forbid a message; ``None``: they do not."""
+    if step.if_ended == "skip":
+        gone = why_ended(step.segment, step.on, action.occurred_at, standing)
+    else:
+        gone = "known under another id now" if standing.is_gone else None
+    if gone is not None:
+        return gone
+    return next((str(test) for test in step.unless if (test.segment in standing.since) == test.is_in), None)
 
 
 class DueStep:

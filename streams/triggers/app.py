@@ -54,7 +54,7 @@ def build(settings: Settings, path: Path, *, rebuild: bool = False) -> faust.App
     channels = factory.channels(file, path, definitions, os.environ, sys.stdout)
     identity = topics.identity(own_settings, STORED_FORMAT)
     # Counters exist from the start, at 0: an alert on an increase needs a value before the first one.
-    counts = Counts(Counter({(key, kind): 0 for key in file.triggers for kind in ("sent", "failed")}))
+    counts = Counts(Counter({(key, kind): 0 for key in file.steps for kind in ("sent", "failed")}))
     config = TriggersConfig(
         topics=[settings.topic_prefix + name for name in INPUTS],
         outputs=TRIGGER_OUTPUTS,

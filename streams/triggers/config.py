@@ -8,113 +8,19 @@ See also: `streams.triggers.config_file` (reads it), and `streams.triggers.polic
 
 from __future__ import annotations
 
-from datetime import time
+import re
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from rules.forms import value_test_parsing
-from rules.times import DAY_MS, DURATION_FORM, HOUR_MS, SECOND_MS
-from rules.value_tests import ValueTest
-from streams.triggers import locales, ssrf
-from streams.triggers.request_parts import AnswerStatus, HeaderName, HeaderSecret, HeaderText, Model, OwnBody, Secret
-
-KEY = r"^[a-z][a-z0-9_]{0,63}$"
-WEEK_MS = 7 * DAY_MS
-# Former messages of a customer are stored for this long, so no cap and no cool-down can be longer.
-LOOK_BACK_MAX_MS = 366 * DAY_MS
-
-
-def _zone(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected the name of a time zone such as Asia/Tehran")  # noqa: TRY004 (pydantic reports it)
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{value!r} is not a time zone; write a name such as Asia/Tehran") from None
-    return value
-
-
-def _delay(value: object) -> int:
-    return 0 if value == 0 and not isinstance(value, bool) else value_test_parsing.duration(value)
-
-
-def _within_look_back(value: int) -> int:
-    if value > LOOK_BACK_MAX_MS:
-        raise ValueError(f"is longer than {LOOK_BACK_MAX_MS // DAY_MS}d, which is how long former messages are kept")
-    return value
-
-
-def _url(value: str) -> str:
-    try:
-        ssrf.parsed(value)
-    except ssrf.NotAllowed as error:
-        raise ValueError(f"is not {error}; write it as https://example.com/path") from None
-    return value
-
-
-def _clock_time(value: object) -> time:
-    # YAML 1.1 reads 22:00 without quotes as a number in base 60.
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
-        return time(value // 60, value % 60)
-    if isinstance(value, str) and len(value) == 5 and value[2] == ":":
-        try:
-            return time.fromisoformat(value)
-        except ValueError:
-            pass
-    raise ValueError(f"{value!r} is not a time of day; write it as '22:00'")
-
-
-# Types of the file's values: each is written as text (`WithJsonSchema`) and read into milliseconds, a time or a test.
-TriggerDuration = Annotated[
-    int,
-    BeforeValidator(value_test_parsing.duration),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM}),
-]
-# A duration that is compared with former messages.
-LookBackDuration = Annotated[TriggerDuration, AfterValidator(_within_look_back)]
-Delay = Annotated[
-    int,
-    BeforeValidator(_delay),
-    WithJsonSchema({"anyOf": [{"const": 0}, {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"}]}),
-]
-Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Tehran"]})]
-LocaleName = Annotated[
-    str, BeforeValidator(locales.name), WithJsonSchema({"type": "string", "examples": ["de_DE", "fa_IR"]})
-]
-ClockTime = Annotated[
-    time,
-    BeforeValidator(_clock_time),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-2][0-9]:[0-5][0-9]$", "examples": ["22:00"]}),
-]
-Test = Annotated[
-    Any,
-    BeforeValidator(value_test_parsing.value_test),
-    WithJsonSchema({"type": ["string", "number", "boolean", "object"], "description": "as a test in segments"}),
-]
-
-
-class Caps(Model):
-    """The most messages to one customer in any 24 hours and in any 7 days."""
-
-    per_day: int | None = Field(None, ge=1, le=500)
-    per_week: int | None = Field(None, ge=1, le=500)
-
-
-class Quiet(Model):
-    """Hours in the customer's time zone in which nothing is sent; over midnight where ``from`` is later than ``to``."""
-
-    from_: ClockTime = Field(alias="from")
-    to: ClockTime
-    then: Literal["defer", "drop"] = "defer"
-
-    @model_validator(mode="after")
-    def _is_part_of_a_day(self) -> Quiet:
-        if self.from_ == self.to:
-            raise ValueError("from and to are the same; quiet hours are a part of the day")
-        return self
+from rules.times import DAY_MS
+from streams.triggers import variants
+from streams.triggers.channel_config import Caps, ChannelConfig
+from streams.triggers.file_values import KEY, Delay, LocaleName, LookBackDuration, Test, TriggerDuration, Zone
+from streams.triggers.request_parts import Model
+from streams.triggers.send_times import Quiet, SendTimes
 
 
 class HoldOut(Model):
@@ -122,84 +28,6 @@ class HoldOut(Model):
 
     percent: float = Field(gt=0, le=100)
     salt: str = Field(min_length=1)
-
-
-class Retry(Model):
-    """How often and for how long failed attempts are repeated: after ``first``, then twice as long, up to ``most``."""
-
-    attempts: int = Field(10, ge=1, le=100)
-    first: TriggerDuration = 5 * SECOND_MS
-    most: TriggerDuration = HOUR_MS
-    budget: TriggerDuration = DAY_MS
-
-
-class _ChannelKeys(Model):
-    """The keys that all kinds of channels have.
-
-    ``concurrency``: attempts at one time, ``rate``: attempts a second, both per worker.
-    """
-
-    caps: Caps = Caps()
-    quiet: Quiet | None = None
-    concurrency: int = Field(8, ge=1, le=256)
-    rate: float | None = Field(None, gt=0, le=10_000)
-    timeout: TriggerDuration = 15 * SECOND_MS
-    retry: Retry = Retry()
-
-
-class EmailWay(_ChannelKeys):
-    """E-mail over SMTP. ``after_crash``: what becomes of an attempt whose outcome is unknown."""
-
-    kind: Literal["email"]
-    host: str = Field(min_length=1)
-    port: int = Field(587, ge=1, le=65_535)
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    user: str | None = None
-    password: Secret | None = None
-    from_: str = Field(alias="from", min_length=3)
-    reply_to: str | None = None
-    list_unsubscribe: str | None = Field(
-        None, description="an https or mailto address; a template in which each {{ }} is url-encoded"
-    )
-    after_crash: Literal["drop", "send"] = "drop"
-
-
-class WebhookWay(_ChannelKeys):
-    """A call over HTTPS. With ``allow_private``, http and private addresses are allowed, too.
-
-    It is signed with ``secrets``, which are needed unless the body is one of another product's API. ``success``: the
-    statuses that accept a message, by default all of 200 to 299; ``again``: further ones after which it is tried again.
-    ``idempotency``: the header that has the key of the message, the same for each attempt.
-    """
-
-    kind: Literal["webhook"]
-    url: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_url)] | Secret
-    method: Literal["POST", "PUT", "PATCH"] = "POST"
-    headers: dict[HeaderName, HeaderText] = Field({}, max_length=32)
-    secrets: tuple[Secret, ...] | None = Field(None, min_length=1, max_length=4)
-    body: Literal["change", "audience"] | OwnBody = "change"
-    success: tuple[AnswerStatus, ...] | None = Field(None, min_length=1)
-    again: tuple[AnswerStatus, ...] = ()
-    idempotency: HeaderName | None = None
-    allow_private: bool = False
-    after_crash: Literal["drop", "send"] = "send"
-
-    @model_validator(mode="after")
-    def _is_signed(self) -> WebhookWay:
-        if self.secrets is None and not isinstance(self.body, OwnBody):
-            raise ValueError("secrets: this key is missing; the receiver verifies a change by its signature")
-        return self
-
-
-class ConsoleWay(_ChannelKeys):
-    """A line on standard output, for trying out."""
-
-    kind: Literal["console"]
-    after_crash: Literal["drop", "send"] = "send"
-
-
-# The classes are called ways, as their names are titles of the published schema.
-ChannelConfig: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
 
 
 def _text(value: object) -> object:
@@ -240,11 +68,69 @@ def _reentry(value: object) -> object:
     raise ValueError(f"{value!r} is none; write always, once or {{after: 30d}}")
 
 
+_MEMBERSHIP = re.compile(r"(not )?in ([a-z][a-z0-9_]{0,63})")
+_MEMBERSHIP_SCHEMA = {"type": "string", "pattern": f"^{_MEMBERSHIP.pattern}$"}
+
+
+class Membership(Model):
+    """A test of one segment at the last look: ``in KEY`` or ``not in KEY``."""
+
+    segment: str
+    is_in: bool
+
+    def __str__(self) -> str:
+        return f"in {self.segment}" if self.is_in else f"not in {self.segment}"
+
+
+def _memberships(value: object) -> object:
+    texts = value if isinstance(value, list) else [value]
+    tests = [_MEMBERSHIP.fullmatch(text) if isinstance(text, str) else None for text in texts]
+    if not texts or None in tests:
+        raise ValueError("expected in SEGMENT, not in SEGMENT, or a list of them")
+    return tuple(Membership(segment=test[2], is_in=not test[1]) for test in tests if test is not None)
+
+
+Memberships: TypeAlias = Annotated[
+    tuple[Membership, ...],
+    BeforeValidator(_memberships),
+    WithJsonSchema({
+        "anyOf": [_MEMBERSHIP_SCHEMA, {"type": "array", "items": _MEMBERSHIP_SCHEMA, "minItems": 1}],
+        "examples": ["in recently_purchased"],
+    }),
+]  # fmt: skip
+
+
+class Variant(Model):
+    """One of several messages of a trigger, each of which a stable share of the customers gets."""
+
+    weight: int = Field(1, ge=1, le=1_000)
+    template: Template = Template()
+
+
+Variants: TypeAlias = Annotated[dict[Annotated[str, Field(pattern=KEY)], Variant], Field(max_length=16)]
+
+
+class NextMessage(Model):
+    """The second message of a series, ``after`` the first was sent, or may have been; other keys as in the first.
+
+    ``if_ended``: whether it is sent although the stay (or absence) that the change began has ended.
+    """
+
+    after: TriggerDuration
+    unless: Memberships = ()
+    if_ended: Literal["skip", "send"] = "skip"
+    channel: Annotated[str, Field(pattern=KEY)] | None = None
+    template: Template = Template()
+    variants: Variants = Field({})
+
+
 class Trigger(Model):
     """One change of one segment, and the message that it starts.
 
     If messages of one channel to one customer are due within the file's ``window`` of one another, those of the
     highest ``priority`` are sent. ``expires``: a message that is later than this after its time is not sent.
+    ``unless``: it is not sent if one of these holds at the last look. Of ``variants``, each has the texts of
+    ``template`` that it does not write itself.
     """
 
     title: str | None = None
@@ -253,13 +139,70 @@ class Trigger(Model):
     channel: str = Field(pattern=KEY)
     delay: Delay = 0
     where: Where = Where()
+    unless: Memberships = ()
     backfill: bool = False
     template: Template = Template()
+    variants: Variants = Field({})
     expires: TriggerDuration = DAY_MS
     priority: int = Field(0, ge=-1_000, le=1_000)
     cool_down: LookBackDuration | None = None
     quiet: Quiet | None = None
+    send: SendTimes | None = None
     reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
+    then: NextMessage | None = None
+
+
+class Step(Trigger):
+    """One message of a trigger: its only one, or one of its series. ``delay``: since the change, or the first message.
+
+    ``of``: the key of the trigger. ``next_step``: that of the step after it, if there is one. ``if_ended``: see
+    `NextMessage`.
+    """
+
+    of: str
+    is_second: bool = False
+    next_step: str | None = None
+    if_ended: Literal["skip", "send"] = "skip"
+
+    @cached_property
+    def wordings(self) -> dict[str, Template]:
+        """The templates of each variant, those of the message below its own; of the key "" where there are none."""
+        own = {key: variant.template.model_dump(exclude_none=True) for key, variant in self.variants.items()}
+        return {key: self.template.model_copy(update=parts) for key, parts in (own or {"": {}}).items()}
+
+    @property
+    def place(self) -> str:
+        """The path in the file at which the message stands."""
+        return f"triggers.{self.of}.then" if self.is_second else f"triggers.{self.of}"
+
+    def place_of(self, part: str, variant: str) -> str:
+        """The path in the file at which a part of a template stands, or should."""
+        is_own = variant and getattr(self.variants[variant].template, part) is not None
+        return f"{self.place}.variants.{variant}.template.{part}" if is_own else f"{self.place}.template.{part}"
+
+    def variant_of(self, customer: str) -> str:
+        """The key of the variant that a customer gets; "": the message has none.
+
+        Drawn by the key of the trigger, so that a customer has the same variant in both messages of a series.
+        """
+        return variants.drawn({key: variant.weight for key, variant in self.variants.items()}, self.of, customer)
+
+
+def _steps_of(key: str, trigger: Trigger) -> dict[str, Step]:
+    """The steps of a trigger by their keys: the first has that of the trigger, which no other trigger can have."""
+    parts = {name: getattr(trigger, name) for name in Trigger.model_fields}
+    second = trigger.then
+    if second is None:
+        return {key: Step.model_construct(**parts, of=key)}
+    second_key = f"{key}-2"
+    of_second = {
+        "delay": second.after, "unless": second.unless, "channel": second.channel or trigger.channel,
+        "template": second.template, "variants": second.variants, "then": None, "if_ended": second.if_ended,
+    }  # fmt: skip
+    return {
+        key: Step.model_construct(**parts, of=key, next_step=second_key),
+        second_key: Step.model_construct(**{**parts, **of_second}, of=key, is_second=True),
+    }
 
 
 class TriggersFile(Model):
@@ -283,14 +226,18 @@ class TriggersFile(Model):
     channels: dict[Annotated[str, Field(pattern=KEY)], ChannelConfig] = Field(min_length=1)
     triggers: dict[Annotated[str, Field(pattern=KEY)], Trigger] = Field(min_length=1)
 
+    @cached_property
+    def steps(self) -> dict[str, Step]:
+        """The messages of all triggers by the keys that decisions have: ``KEY``, and ``KEY-2`` of a second one."""
+        return {key: step for of, trigger in self.triggers.items() for key, step in _steps_of(of, trigger).items()}
+
+    @cached_property
+    def asks_for_hour(self) -> bool:
+        """Whether some message is sent by the time of the customer's day, for which the time zone is needed."""
+        return any(way.quiet or way.send for way in (*self.channels.values(), *self.triggers.values()))
+
     @property
     def traits(self) -> frozenset[str]:
         """The traits of identify that triggers store. Of a dotted name, which reaches into objects, it is the first."""
         tested = [name for tests in self.consent.values() for name in tests]
         return frozenset(name.split(".")[0] for name in (*self.contact.values(), *self.suppress, *tested))
-
-
-__all__ = [
-    "Again", "Caps", "ConsoleWay", "EmailWay", "HeaderSecret", "HoldOut", "OwnBody", "Quiet", "Retry", "Secret",
-    "Template", "Trigger", "TriggersFile", "ValueTest", "WebhookWay", "Where",
-]  # fmt: skip

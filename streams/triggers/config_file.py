@@ -17,12 +17,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rules.definitions import yaml_text
+from rules.definitions.longest_stay import longest_stay
 from rules.definitions.segments_file import Definitions, DefinitionsError
 from rules.forms.problems import Problem, unknown_key
+from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, words
 from streams.definitions_file import text_of
-from streams.triggers import config
+from streams.triggers import channel_config, config
+from streams.triggers.channel_config import EmailWay, WebhookWay
 from streams.triggers.channels import factory
-from streams.triggers.config import EmailWay, Trigger, TriggersFile, WebhookWay
+from streams.triggers.config import Step, Template, Trigger, TriggersFile
+from streams.triggers.request_parts import Secret
+from streams.triggers.send_times import Quiet, SendTimes
 
 _MISSING = "this key is missing"
 _KINDS = ("email", "webhook", "console")
@@ -78,12 +83,12 @@ def _validated(document: object, name: str) -> TriggersFile:
 def _unknown_channels(file: TriggersFile) -> list[Problem]:
     return [
         Problem(
-            f"triggers.{key}.channel",
-            f"there is no channel {trigger.channel!r}",
-            _nearest(file.channels, trigger.channel),
+            f"{step.place}.channel",
+            f"there is no channel {step.channel!r}",
+            _nearest(file.channels, step.channel),
         )
-        for key, trigger in file.triggers.items()
-        if trigger.channel not in file.channels
+        for step in file.steps.values()
+        if step.channel not in file.channels and (not step.is_second or step.channel != file.triggers[step.of].channel)
     ]
 
 
@@ -129,9 +134,10 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that the model at that place in the file has."""
     model: type[BaseModel] = TriggersFile
     models: dict[str, type[BaseModel]] = {
-        "hold_out": config.HoldOut, "caps": config.Caps, "quiet": config.Quiet, "retry": config.Retry,
-        "where": config.Where, "template": config.Template, "password": config.Secret, "secrets": config.Secret,
-        "email": EmailWay, "webhook": WebhookWay, "console": config.ConsoleWay, "reentry": config.Again,
+        "hold_out": config.HoldOut, "caps": channel_config.Caps, "quiet": Quiet, "retry": channel_config.Retry,
+        "where": config.Where, "template": config.Template, "password": Secret, "secrets": Secret,
+        "send": SendTimes, "variants": config.Variant, "then": config.NextMessage,
+        "email": EmailWay, "webhook": WebhookWay, "console": channel_config.ConsoleWay, "reentry": config.Again,
     }  # fmt: skip
     if len(loc) > 1 and loc[0] == "triggers":
         model = Trigger
@@ -145,14 +151,16 @@ def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     for channel in file.consent:
         if channel not in file.channels:
             yield Problem(f"consent.{channel}", "there is no such channel", _nearest(file.channels, channel))
-    for key, channel_config in file.channels.items():
-        yield from (problem.under(f"channels.{key}") for problem in _of_channel(channel_config, file))
+    for key, way in file.channels.items():
+        yield from (problem.under(f"channels.{key}") for problem in _of_channel(way, file))
     keys = [segment.key for segment in definitions.segments]
     for key, trigger in file.triggers.items():
-        yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, file, keys))
+        yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, keys))
+    for step in file.steps.values():
+        yield from _of_step(step, file, definitions)
 
 
-def _of_channel(channel: config.ChannelConfig, file: TriggersFile) -> Iterator[Problem]:
+def _of_channel(channel: channel_config.ChannelConfig, file: TriggersFile) -> Iterator[Problem]:
     if channel.retry.first > channel.retry.most:
         yield Problem("retry.first", "is longer than most", "write a shorter one")
     if isinstance(channel, EmailWay):
@@ -166,7 +174,7 @@ def _of_channel(channel: config.ChannelConfig, file: TriggersFile) -> Iterator[P
         yield Problem("url", "expected https://…, or allow_private: true")
 
 
-def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> Iterator[Problem]:
+def _of_trigger(trigger: Trigger, segments: list[str]) -> Iterator[Problem]:
     if trigger.segment not in segments:
         yield Problem("segment", f"there is no segment {trigger.segment!r}", _nearest(segments, trigger.segment))
     for name in ("also_in", "not_in"):
@@ -177,20 +185,56 @@ def _of_trigger(trigger: Trigger, file: TriggersFile, segments: list[str]) -> It
     if trigger.segment in (trigger.where.not_in if is_in else trigger.where.also_in):
         never = "not in it" if is_in else "in it"
         yield Problem("where", f"no customer that has just {trigger.on} {trigger.segment} is {never}", "leave it out")
-    if trigger.channel in file.channels:
-        yield from _of_template(trigger, file.channels[trigger.channel])
 
 
-def _of_template(trigger: Trigger, channel: config.ChannelConfig) -> Iterator[Problem]:
-    template = trigger.template
+def _of_step(step: Step, file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
+    """Problems of one message, by their whole path."""
+    segments = [segment.key for segment in definitions.segments]
+    for test in step.unless:
+        if test.segment not in segments:
+            near = _nearest(segments, test.segment)
+            yield Problem(f"{step.place}.unless", f"there is no segment {test.segment!r}", near)
+    yield from _of_delay(step, file, definitions)
+    channel = file.channels.get(step.channel)
+    if channel is None:
+        return
+    for variant, template in step.wordings.items():
+        yield from dict.fromkeys(_of_template(step, variant, template, channel))
+    quiet, send = step.quiet or channel.quiet, step.send or channel.send
+    if quiet is not None and send is not None and send.minutes <= quiet.minutes:
+        yield Problem(f"{step.place}.send", "lies within the quiet hours, so nothing would ever be sent")
+
+
+def _of_delay(step: Step, file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
+    """A message to those who are still in a segment cannot wait for longer than anyone stays there."""
+    if step.on == "exited" or step.if_ended == "send" or definitions.segment(step.segment) is None:
+        return
+    longest = longest_stay(definitions, step.segment)
+    delay = step.delay + (file.triggers[step.of].delay if step.is_second else 0)
+    if longest is not None and delay >= longest:
+        place, instead = ("after", "a shorter one, or if_ended: send") if step.is_second else ("delay", "a shorter one")
+        stays = f"{step.segment} ends by itself {_about(longest)} after it began"
+        yield Problem(f"{step.place}.{place}", f"{stays}, and this is {words(delay)} after it", f"write {instead}")
+
+
+def _about(duration: int) -> str:
+    """A duration (ms) in words, rounded to the largest unit of which it has more than one."""
+    unit = next((unit for unit in (DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS) if duration > unit), 1)
+    rounded = round(duration / unit) * unit
+    return words(duration) if rounded == duration else f"about {words(rounded)}"
+
+
+def _of_template(
+    step: Step, variant: str, template: Template, channel: channel_config.ChannelConfig
+) -> Iterator[Problem]:
     if isinstance(channel, EmailWay):
         for part in ("subject", "text"):
             if getattr(template, part) is None:
-                yield Problem(f"template.{part}", _MISSING, "an e-mail has a subject and a text")
+                yield Problem(step.place_of(part, variant), _MISSING, "an e-mail has a subject and a text")
     elif template.html is not None:
-        yield Problem("template.html", "only an e-mail has one", f"{trigger.channel} takes text")
+        yield Problem(step.place_of("html", variant), "only an e-mail has one", f"{step.channel} takes text")
     if isinstance(channel, WebhookWay) and template.subject is not None:
-        yield Problem("template.subject", "only an e-mail has one", f"{trigger.channel} takes text")
+        yield Problem(step.place_of("subject", variant), "only an e-mail has one", f"{step.channel} takes text")
 
 
 def _nearest(keys: Iterable[str], wrong: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from rules.reasons import Instant
-from streams.triggers.config import LOOK_BACK_MAX_MS
+from streams.triggers.file_values import LOOK_BACK_MAX_MS
 from streams.triggers.traits import Trait, bounded
 
 ACTIONS_MAX = 64
@@ -46,6 +46,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     the newest attempt is not known yet. ``uncertain``: some attempt may have arrived. ``look_at``: when an action that
     waits is looked at again; ``waits_for``: the reason that was published last. ``behind``: the key of another message
     that goes before this one. ``redelivery``: the message failed before, and this record asks for it again.
+    ``is_void``: the message before it in its series was not sent, so that this one is only to be decided.
     """
 
     trigger: str
@@ -63,6 +64,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     waits_for: str = ""
     behind: str = ""
     redelivery: Redelivery | None = None
+    is_void: bool = False
 
     @property
     def due(self) -> int:

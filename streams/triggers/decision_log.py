@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from rules.reasons import Instant
 from rules.times import format_instant
+from streams.triggers.config import Step
 from streams.triggers.customer_state import Action, Redelivery, round_key
 from streams.wire import changes
 from streams.wire.records import OutRecord
@@ -39,7 +40,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``reason``: why, in words, without personal data. ``attempts``: how many attempts were begun. ``until``: when the
     action is looked at again, in a decision that is not final. ``sequence``: of the change. ``redelivery``: the record
     of ``trigger-replays`` by which a failed message was tried again. Each redelivery ends in a final decision of its
-    own.
+    own. ``variant``: that the customer gets, where the message has variants. ``trigger``: ``KEY-2`` in decisions on the
+    second message of the trigger ``KEY``.
     """
 
     decision_id: str
@@ -55,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     attempts: int = 0
     until: Instant | None = None
     redelivery: Redelivery | None = None
+    variant: str | None = None
 
     @property
     def key(self) -> str:
@@ -76,9 +79,15 @@ _decoder = msgspec.json.Decoder(Decision)
 
 
 def of(
-    customer: str, action: Action, channel: str, kind: DecisionKind, now: int, reason: str | None = None, until: int = 0
+    customer: str,
+    action: Action,
+    step: Step | None,
+    kind: DecisionKind,
+    now: int,
+    reason: str | None = None,
+    until: int = 0,
 ) -> Decision:
-    """A decision on an action at ``now`` (ms)."""
+    """A decision on an action at ``now`` (ms). ``step``: its message in the file, ``None`` where that was removed."""
     identity_text = f"{action.round_key}\0{kind}\0{action.attempts}\0{until}"
     return Decision(
         decision_id=sha256(identity_text.encode()).hexdigest()[:32],
@@ -86,7 +95,7 @@ def of(
         change_id=action.change_id,
         customer_id=customer,
         sequence=action.sequence,
-        channel=channel,
+        channel="" if step is None else step.channel,
         decision=kind,
         at=format_instant(now),
         occurred_at=format_instant(action.occurred_at),
@@ -94,6 +103,7 @@ def of(
         attempts=action.attempts,
         until=format_instant(until) if until else None,
         redelivery=action.redelivery,
+        variant=(step.variant_of(customer) or None) if step is not None else None,
     )
 
 

@@ -208,7 +208,7 @@ class Dispatcher:
 
     def _data(self, attempt: StartedAttempt, look: LookupResult) -> Data:
         """What the message may say of the customer, as of this look."""
-        trigger = self._file.triggers.get(attempt.action.trigger)
+        trigger = self._file.steps.get(attempt.action.trigger)
         return {} if trigger is None else self._memberships.data(attempt.customer, trigger.segment, look)
 
     async def _attempt(self, attempt: StartedAttempt) -> None:
@@ -246,7 +246,8 @@ class Dispatcher:
         for customer, (person, due) in loaded.items():
             # Each of them is applied, also after one has changed the customer.
             applied = [
-                published_decisions.apply(person, decision, replays_read, now) for decision in published[customer]
+                published_decisions.apply(person, decision, self._deciding.arriving.following, replays_read, now)
+                for decision in published[customer]
             ]
             if any(applied):
                 changed[customer] = (person, due)

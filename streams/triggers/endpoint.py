@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams import defects
-from streams.triggers.config import ChannelConfig
+from streams.triggers.channel_config import ChannelConfig
 from streams.triggers.messages import AttemptResult, Channel, Message, Outcome
 
 # This many failed attempts in a row open the breaker, for a second at first and then twice as long each time.

@@ -14,13 +14,14 @@ from rules.event_names import ERASE
 from rules.events import Event
 from rules.values import text
 from streams.triggers import decision_log
-from streams.triggers.config import Trigger, TriggersFile, Where
+from streams.triggers.config import Step, Trigger, TriggersFile, Where
 from streams.triggers.customer_state import ACTIONS_MAX, Action, Person
-from streams.triggers.decision_log import Decision
+from streams.triggers.decision_log import Decision, DecisionKind
 from streams.triggers.inputs import ChangeInput, is_change_input
-from streams.triggers.traits import Trait, shortened
+from streams.triggers.traits import CONTEXT_TIMEZONE, Trait, shortened
 
 ERASED = "erased"
+FIRST_NOT_SENT = "the message before it was not sent"
 SENT_SINCE = "sent since it failed, or it may have been"
 
 
@@ -30,9 +31,9 @@ class TriggerIntake:
     def __init__(self, file: TriggersFile) -> None:
         self._file = file
         self._traits = file.traits
-        self._of: dict[tuple[str, str], list[tuple[str, Trigger]]] = {}
-        for key, trigger in file.triggers.items():
-            self._of.setdefault((trigger.segment, trigger.on), []).append((key, trigger))
+        self._of: dict[tuple[str, str], list[tuple[str, Step]]] = {}
+        for key, step in file.steps.items():
+            self._of.setdefault((step.segment, step.on), []).append((key, step))
 
     def apply(self, person: Person, event: Event, now: int) -> list[Decision]:
         """Apply an event. Returns the decisions that can be made at once."""
@@ -41,17 +42,24 @@ class TriggerIntake:
         if event.time <= person.erased:
             return []
         if event.name == ERASE:
-            return [
-                decision_log.of(
-                    event.customer, action, self.channel_of(action), decision_log.unsent(action), now, ERASED
-                )
-                for action in person.forget(event.time)
-            ]
+            return self._forget(person, event, now)
         # Only the traits that the file names are stored; each has the value of the newest event by time and id.
         fields = event.traits.fields
         names = self._traits & fields.keys()
-        person.set_traits({name: Trait(event.time, event.id, shortened(fields[name])) for name in names})
+        traits = {name: Trait(event.time, event.id, shortened(fields[name])) for name in names}
+        if self._file.asks_for_hour and (timezone := event.context.timezone) is not None:
+            traits[CONTEXT_TIMEZONE] = Trait(event.time, event.id, shortened(timezone))
+        person.set_traits(traits)
         return []
+
+    def _forget(self, person: Person, erasure: Event, now: int) -> list[Decision]:
+        decisions = []
+        for action in person.forget(erasure.time):
+            decisions.append(self._ends(erasure.customer, action, decision_log.unsent(action), now, ERASED))
+            following = self.following(action, now)
+            if following is not None:
+                decisions.append(self._ends(erasure.customer, following, "skipped", now, ERASED))
+        return decisions
 
     def _change_input(self, person: Person, change_input: ChangeInput, now: int) -> Iterator[Decision]:
         change = change_input.change
@@ -59,44 +67,86 @@ class TriggerIntake:
             if change.sequence <= person.sequence:
                 return
             person.sequence = change.sequence
-        for key, trigger in self._of.get((change.segment, change.change), ()):
-            if change_input.trigger not in (None, key):
+        for key, step in self._of.get((change.segment, change.change), ()):
+            # A change begins first messages alone; a redelivery begins the message that it names.
+            begins = key == step.of if change_input.trigger is None else key == change_input.trigger
+            if not begins:
                 continue
             action = Action(
                 key, change.change_id, change.sequence, change_input.occurred_at, change_input.value,
-                send_at=change_input.occurred_at + trigger.delay, next_at=change_input.occurred_at + trigger.delay,
+                send_at=change_input.occurred_at + step.delay, next_at=change_input.occurred_at + step.delay,
                 redelivery=change_input.redelivery,
             )  # fmt: skip
-            yield from self._begin(person, change_input, trigger, action, now)
+            yield from self._begin(person, change_input, step, action, now)
 
     def _begin(
-        self, person: Person, change_input: ChangeInput, trigger: Trigger, action: Action, now: int
+        self, person: Person, change_input: ChangeInput, step: Step, action: Action, now: int
     ) -> Iterator[Decision]:
         customer = change_input.customer
         if action.round_key in person.awaited:
             person.awaited.remove(action.round_key)
+            sent = person.sent_as(action.key)
+            sent_at = None if sent is None or sent.is_failed else sent.time
+            yield from self.follow(customer, person, action, sent_at, now)
             return
         if change_input.redelivery is not None:
             if any(earlier.key == action.key for earlier in person.actions):
                 return  # the message is pending already
             action.send_at = action.next_at = change_input.time
-        against = _reason_against(person, trigger, action, change_input)
+        against = _reason_against(person, step, action, change_input)
         if against is not None:
-            yield decision_log.of(customer, action, trigger.channel, "skipped", now, against)
+            yield self._ends(customer, action, "skipped", now, against)
+            yield from self.follow(customer, person, action, None, now)
             return
         waiting = [other for other in person.actions if not other.attempting]
         if len(waiting) >= ACTIONS_MAX:
             oldest = min(waiting, key=lambda other: other.sequence)
             person.actions.remove(oldest)
-            channel = self.channel_of(oldest)
-            reason = "crowded out by newer changes"
-            yield decision_log.of(customer, oldest, channel, decision_log.unsent(oldest), now, reason)
+            yield self._ends(customer, oldest, decision_log.unsent(oldest), now, "crowded out by newer changes")
+            yield from self.follow(customer, person, oldest, None, now)
         person.actions.append(action)
+
+    def follow(
+        self, customer: str, person: Person, action: Action, sent_at: int | None, now: int
+    ) -> Iterator[Decision]:
+        """Begin the message of a series that comes after this one, where it was sent or may have been at ``sent_at``.
+
+        ``None``: it was not, so the one after it is decided, too.
+        """
+        following = self.following(action, sent_at or now)
+        if following is None:
+            return
+        if following.round_key in person.awaited:
+            person.awaited.remove(following.round_key)
+        elif sent_at is not None:
+            person.actions.append(following)
+        else:
+            yield self._ends(customer, following, "skipped", now, FIRST_NOT_SENT)
+
+    def following(self, action: Action, sent_at: int) -> Action | None:
+        """The message of a series that comes after this one; ``None``: there is none."""
+        step = self._file.steps.get(action.trigger)
+        if step is None or step.next_step is None:
+            return None
+        due = sent_at + self._file.steps[step.next_step].delay
+        return Action(
+            step.next_step, action.change_id, action.sequence, action.occurred_at, action.change,
+            send_at=due, next_at=due, redelivery=action.redelivery,
+        )  # fmt: skip
+
+    def _ends(self, customer: str, action: Action, kind: DecisionKind, now: int, reason: str) -> Decision:
+        """A final decision on an action which is not attempted any more."""
+        step = self.step_of(action)
+        return decision_log.of(customer, action, step, kind, now, reason)
+
+    def step_of(self, action: Action) -> Step | None:
+        """The message of the file that an action is to send; ``None``: it was removed from the file."""
+        return self._file.steps.get(action.trigger)
 
     def channel_of(self, action: Action) -> str:
         """The key of an action's channel; "" where the trigger was removed from the file."""
-        trigger = self._file.triggers.get(action.trigger)
-        return "" if trigger is None else trigger.channel
+        step = self.step_of(action)
+        return "" if step is None else step.channel
 
 
 def _reason_against(person: Person, trigger: Trigger, action: Action, change_input: ChangeInput) -> str | None:

@@ -12,17 +12,18 @@ Data: Unicode CLDR, through Babel (https://babel.pocoo.org).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError, dates, numbers
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from rules.times import parse_instant
+from streams.triggers import time_zones
 
 # A number of more digits, or of more before the point, is written as it is.
 _DIGITS_BEFORE_MAX = 15
@@ -94,9 +95,6 @@ def _number(value: object) -> Decimal | None:
     return amount if amount.is_finite() and -_DIGITS_MAX < amount.adjusted() < _DIGITS_BEFORE_MAX else None
 
 
-def zone(timezone: object, of_file: str) -> ZoneInfo:
-    """The time zone of this name if there is one, else that of the file."""
-    try:
-        return ZoneInfo(timezone) if isinstance(timezone, str) else ZoneInfo(of_file)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(of_file)
+def zone(timezone: object, of_file: str) -> tzinfo:
+    """The time zone that a value names, else that of the file."""
+    return time_zones.read(timezone) or ZoneInfo(of_file)

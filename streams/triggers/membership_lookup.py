@@ -63,6 +63,11 @@ class MembershipAnswer(msgspec.Struct, frozen=True):
     steps: int = 0
     customer: Customer | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the customer is known under another id now."""
+        return self.customer is not None and self.customer.is_gone
+
     def waiting(self, sequence: int, due: int) -> Waiting | None:
         """Why this answer may not be used for an action that is due at ``due`` (ms); ``None``: it may be used.
 

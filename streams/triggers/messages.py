@@ -18,13 +18,19 @@ async def nothing_against() -> str | None:
     return None
 
 
+def wording(trigger: str, variant: str) -> str:
+    """The key of the templates of a message and of one of its variants."""
+    return f"{trigger} {variant}" if variant else trigger
+
+
 class Message(msgspec.Struct, frozen=True):
     """One attempt of one action.
 
     ``key``: the idempotency key, the same for every attempt. ``raw``: the segment change as it was published.
     ``contact``: the customer's traits under the names of the file's ``contact``, such as ``email``; absent where the
     trait is unknown. ``attempted_ms``: when this attempt begins, UTC. ``data``: what the segment includes of the
-    customer, as of the last look before the attempt. ``against``: takes a last look, and returns why the message must
+    customer, as of the last look before the attempt. ``variant``: the key of that which the customer gets, "" where the
+    message has none. ``against``: takes a last look, and returns why the message must
     not be sent now.
     """
 
@@ -35,7 +41,13 @@ class Message(msgspec.Struct, frozen=True):
     contact: Mapping[str, str]
     attempted_ms: int
     data: Mapping[str, object] = {}
+    variant: str = ""
     against: Callable[[], Awaitable[str | None]] = nothing_against
+
+    @property
+    def wording(self) -> str:
+        """The key of the templates that write the message."""
+        return wording(self.trigger, self.variant)
 
     @property
     def change(self) -> Mapping[str, Any]:

@@ -14,22 +14,26 @@ See also: `streams.triggers.action_decisions`, which asks it, and `streams.trigg
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import tzinfo
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from rules.times import DAY_MS, format_duration, format_instant
+from rules.times import DAY_MS, HOUR_MS, format_duration, format_instant
 from rules.value_tests import ValueTest
 from rules.values import Json, path_of, resolve_path
-from streams.triggers import locales
-from streams.triggers.config import Again, Caps, Quiet, Trigger, TriggersFile
+from streams.triggers import time_zones
+from streams.triggers.channel_config import Caps
+from streams.triggers.config import Again, Step, TriggersFile
 from streams.triggers.customer_state import Action, Person
+from streams.triggers.send_times import quiet_until, wait_until
+from streams.triggers.traits import CONTEXT_TIMEZONE
 
-WEEK_MS = 7 * DAY_MS
 REMOVED = "the trigger was removed"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNKNOWN_ZONE = "unknown time zone"
+_CAPS = (("per_hour", HOUR_MS, "an hour"), ("per_day", DAY_MS, "a day"), ("per_week", 7 * DAY_MS, "a week"),
+         ("per_month", 30 * DAY_MS, "in 30 days"))  # fmt: skip
 
 
 class Go(msgspec.Struct, frozen=True):
@@ -83,8 +87,8 @@ def decide(file: TriggersFile, customer: str, person: Person, action: Action, no
 
 
 def _decide(file: TriggersFile, customer: str, person: Person, action: Action, now: int) -> Verdict:
-    """The first rule that objects decides: what ends the action for good, then priority, quiet hours and caps."""
-    trigger = file.triggers.get(action.trigger)
+    """The first rule that objects decides: what ends the action for good, then priority, the time of day, and caps."""
+    trigger = file.steps.get(action.trigger)
     reason = over(trigger, action, now)
     if trigger is None or reason is not None:
         return Skip(reason or REMOVED)
@@ -94,17 +98,32 @@ def _decide(file: TriggersFile, customer: str, person: Person, action: Action, n
     outranked = _outranked(file, trigger, person, action, now)
     if outranked is not None:
         return outranked
-    # Quiet hours come before caps, so that the caps judge a message at the time at which it would be sent.
-    quiet = trigger.quiet or file.channels[trigger.channel].quiet
-    ends = None if quiet is None else quiet_until(quiet, zone_of(file, person), now)
-    if quiet is not None and ends is not None:
-        return Skip("quiet hours") if quiet.then == "drop" else Defer(ends, "quiet hours")
+    # The time of day comes before caps, so that the caps judge a message at the time at which it would be sent.
+    too_early = _against_hour(file, trigger, person, action, now)
+    if too_early is not None:
+        return too_early
     full = _cap(file, trigger, person, action, now)
     return Go() if full is None else Skip(full)
 
 
+def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Action, now: int) -> Skip | Defer | None:
+    """Why a message may not be sent at this time of the customer's day."""
+    channel = file.channels[trigger.channel]
+    quiet, send = trigger.quiet or channel.quiet, trigger.send or channel.send
+    if quiet is None and send is None:
+        return None
+    zone = zone_of(file, person)
+    if zone is None:
+        return Skip(UNKNOWN_ZONE)
+    if quiet is not None and (ends := quiet_until(quiet, zone, now)) is not None:
+        return Skip("quiet hours") if quiet.then == "drop" else Defer(ends, "quiet hours")
+    if send is not None and (opens := wait_until(send, zone, action.send_at, now)) is not None:
+        return Skip("outside of the send times") if send.then == "drop" else Defer(opens, "waits for the send times")
+    return None
+
+
 def _against(
-    file: TriggersFile, trigger: Trigger, customer: str, person: Person, action: Action, now: int
+    file: TriggersFile, trigger: Step, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
     yield _suppressed(file, trigger, person)
     yield "hold-out" if is_in_hold_out(file, customer) else None
@@ -112,7 +131,7 @@ def _against(
     yield _cooling(trigger, person, action, now)
 
 
-def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
+def over(trigger: Step | None, action: Action, now: int) -> str | None:
     """Why an action ends whatever the customer's memberships are; ``trigger``: of the present file."""
     if trigger is None:
         return REMOVED
@@ -120,7 +139,7 @@ def over(trigger: Trigger | None, action: Action, now: int) -> str | None:
     return f"expired {format_duration(trigger.expires)} after its time" if late > trigger.expires else None
 
 
-def _suppressed(file: TriggersFile, trigger: Trigger, person: Person) -> str | None:
+def _suppressed(file: TriggersFile, trigger: Step, person: Person) -> str | None:
     """Why a person may not be written to. What protects people fails closed, whatever their traits hold."""
     for name, test in file.suppress.items():
         if _suppresses(test, _trait(person, name)):
@@ -157,7 +176,7 @@ def is_in_hold_out(file: TriggersFile, customer: str) -> bool:
     return int.from_bytes(digest[:8], "big") * 100 < file.hold_out.percent * 2**64
 
 
-def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+def _again(trigger: Step, person: Person, action: Action, now: int) -> str | None:
     """Why the re-entry policy forbids the message. Further attempts of one action are no second message."""
     if trigger.reentry == "always":
         return None
@@ -168,7 +187,7 @@ def _again(trigger: Trigger, person: Person, action: Action, now: int) -> str | 
     return _within(person, action, trigger.reentry.after, now, "sent again only")
 
 
-def _cooling(trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+def _cooling(trigger: Step, person: Person, action: Action, now: int) -> str | None:
     return None if trigger.cool_down is None else _within(person, action, trigger.cool_down, now, "cool-down")
 
 
@@ -178,7 +197,7 @@ def _within(person: Person, action: Action, window: int, now: int, name: str) ->
     return f"{name} until {format_instant(last + window)}" if last and last > now - window else None
 
 
-def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> Skip | Behind | None:
+def _outranked(file: TriggersFile, trigger: Step, person: Person, action: Action, now: int) -> Skip | Behind | None:
     """Compare an action with others of its channel that are due within the window and have a higher priority.
 
     The action waits until the end of such another one is known, and is skipped only if that was sent.
@@ -189,7 +208,7 @@ def _outranked(file: TriggersFile, trigger: Trigger, person: Person, action: Act
     if not file.window:
         return None
     for other in person.actions:
-        rival = file.triggers.get(other.trigger)
+        rival = file.steps.get(other.trigger)
         near = abs(other.send_at - action.send_at) <= file.window
         if rival and near and rival.channel == trigger.channel and rival.priority > trigger.priority:
             return _behind(other, action, now)
@@ -203,31 +222,17 @@ def _behind(other: Action, action: Action, now: int) -> Behind:
     )
 
 
-def zone_of(file: TriggersFile, person: Person) -> ZoneInfo:
-    """The customer's time zone if one is known and exists, else that of the file."""
-    timezone = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
-    return locales.zone(timezone, file.timezone)
+def zone_of(file: TriggersFile, person: Person) -> tzinfo | None:
+    """The customer's time zone: by the trait that the file names, else by their context, else that of the file.
 
-
-def quiet_until(quiet: Quiet, zone: ZoneInfo, now: int) -> int | None:
-    """When (ms) the quiet hours that ``now`` (ms) lies in end, in that zone; ``None``: it lies in none.
-
-    Quiet hours are [from, to) in local time. A ``to`` that a change of clocks skips is read by the offset before it.
+    ``None``: the first of these that is stated names no zone, so that nobody knows what time it is there.
     """
-    local = (_EPOCH + timedelta(milliseconds=now)).astimezone(zone)
-    at, first, last = local.time(), quiet.from_, quiet.to
-    over_midnight = first > last
-    if not (at >= first or at < last if over_midnight else first <= at < last):
-        return None
-    day = local.date() + timedelta(days=1 if over_midnight and at >= first else 0)
-    end = datetime.combine(day, last, zone)
-    ends = (end - _EPOCH) // timedelta(milliseconds=1)
-    if ends <= now:  # clocks go back over ``to``, so that local time comes twice
-        ends = (end.replace(fold=1) - _EPOCH) // timedelta(milliseconds=1)
-    return ends if ends > now else now + 60_000
+    of_trait = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
+    stated = next(filter(time_zones.is_stated, (of_trait, person.trait(CONTEXT_TIMEZONE))), None)
+    return ZoneInfo(file.timezone) if stated is None else time_zones.read(stated)
 
 
-def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, now: int) -> str | None:
+def _cap(file: TriggersFile, trigger: Step, person: Person, action: Action, now: int) -> str | None:
     of_all = [message for message in person.sent if message.key != action.key]
     of_channel = [message for message in of_all if message.channel == trigger.channel]
     config = file.channels[trigger.channel]
@@ -239,7 +244,8 @@ def _cap(file: TriggersFile, trigger: Trigger, person: Person, action: Action, n
 
 
 def _full(caps: Caps, times: list[int], now: int) -> str | None:
-    for most, window, name in ((caps.per_day, DAY_MS, "a day"), (caps.per_week, WEEK_MS, "a week")):
+    for key, window, name in _CAPS:
+        most = getattr(caps, key)
         if most is not None and sum(time > now - window for time in times) >= most:
             return f"at most {most} {name}"
     return None

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
-from streams.triggers.config import ChannelConfig, Retry
+from streams.triggers.channel_config import ChannelConfig, Retry
 from streams.triggers.customer_state import Action
 from streams.triggers.decision_log import DecisionKind
 from streams.triggers.messages import AttemptResult, Outcome

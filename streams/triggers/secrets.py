@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from streams.triggers.config import Secret
+from streams.triggers.request_parts import Secret
 
 
 def opened(secret: Secret, environment: Mapping[str, str], folder: Path) -> str:

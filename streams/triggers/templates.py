@@ -24,11 +24,12 @@ from rules.definitions.change_data import NO_DATA, Include
 from streams.triggers import config
 from streams.triggers.body_templates import BodyTemplate
 from streams.triggers.messages import Message
+from streams.triggers.request_parts import OwnBody
 from streams.triggers.sandbox import BoundedEnvironment, rendered
 
 NAMES = (
-    "change", "key", "trigger", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale", "currency",
-    "timezone",
+    "change", "key", "trigger", "variant", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale",
+    "currency", "timezone",
 )  # fmt: skip
 _LANGUAGES = ("en", "fa")
 
@@ -76,7 +77,7 @@ class MessageSubject(msgspec.Struct, frozen=True):
     locale: str = "en"
     currency: str | None = None
     timezone: str = "UTC"
-    body: config.OwnBody | None = None
+    body: OwnBody | None = None
 
 
 class MessageTemplates:
@@ -144,6 +145,7 @@ class MessageTemplates:
             "change": change,
             "key": message.key,
             "trigger": message.trigger,
+            "variant": message.variant,
             "customer": message.customer,
             "contact": {**dict.fromkeys(self._names, ""), **message.contact},
             "segment": change["segment"],
@@ -203,7 +205,7 @@ def _compiled(
         raise ValueError(f"{part}: {_reason(error)}") from None
 
 
-def _body(own: config.OwnBody | None) -> BodyTemplate | None:
+def _body(own: OwnBody | None) -> BodyTemplate | None:
     """Compile the body of a channel's requests. Raises `ValueError` with the part's name."""
     if own is None:
         return None

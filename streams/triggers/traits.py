@@ -23,6 +23,9 @@ NESTED_MAX = 16
 # The longest head of a list, an object or a text in msgpack.
 _HEAD_BYTES = 5
 
+# The stored name of `context.timezone`; no trait has it, as traits are stored by the first part of a dotted name.
+CONTEXT_TIMEZONE = "context.timezone"
+
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -43,7 +43,7 @@ class ShortTime(Topics):
 
 def decided(number: int, kind: decision_log.DecisionKind = "sent") -> decision_log.Decision:
     action = Action("call", f"c{number}", 1, START, b"{}", START, START)
-    return decision_log.of(f"u{number}", action, "bot", kind, START)
+    return decision_log.of(f"u{number}", action, FILE.steps["call"], kind, START)
 
 
 def lives_with(topics: Topics) -> TriggerLives:

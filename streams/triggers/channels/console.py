@@ -19,7 +19,7 @@ class Console:
     async def send(self, message: Message) -> AttemptResult:
         """Write one line. See also `streams.triggers.messages.Channel`."""
         try:
-            rendered, _ = self._words[message.trigger].say(message)
+            rendered, _ = self._words[message.wording].say(message)
         except TemplateFailed as failure:
             return AttemptResult(Outcome.REFUSED, f"the template failed ({failure})")
         parts = [part for part in (rendered.subject, rendered.text) if part] or [

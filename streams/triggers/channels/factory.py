@@ -11,12 +11,13 @@ from typing import TextIO
 
 from rules.definitions.segments_file import Definitions, DefinitionsError
 from rules.forms.problems import Problem
+from streams.triggers.channel_config import ChannelConfig, EmailWay, WebhookWay
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
-from streams.triggers.config import ChannelConfig, EmailWay, HeaderSecret, OwnBody, Secret, TriggersFile, WebhookWay
-from streams.triggers.messages import Channel
-from streams.triggers.request_parts import is_header_text
+from streams.triggers.config import TriggersFile
+from streams.triggers.messages import Channel, wording
+from streams.triggers.request_parts import HeaderSecret, OwnBody, Secret, is_header_text
 from streams.triggers.secrets import opened
 from streams.triggers.templates import MessageSubject, MessageTemplates
 
@@ -45,17 +46,20 @@ def words(
     includes = {segment.key: segment.include for segment in definitions.segments}
     problems: list[Problem] = []
     templates_of: dict[str, MessageTemplates] = {}
-    for key, trigger in file.triggers.items():
-        config = file.channels.get(trigger.channel)  # a missing channel is reported by `config_file`
+    messages = [(key, step, variant) for key, step in file.steps.items() for variant in step.wordings]
+    for key, step, variant in messages:
+        config = file.channels.get(step.channel)  # a missing channel is reported by `config_file`
         unsubscribe = config.list_unsubscribe if isinstance(config, EmailWay) else None
         own = config.body if isinstance(config, WebhookWay) and isinstance(config.body, OwnBody) else None
-        about = MessageSubject(includes.get(trigger.segment), file.locale, definitions.currency, file.timezone, own)
+        about = MessageSubject(includes.get(step.segment), file.locale, definitions.currency, file.timezone, own)
         try:
-            templates_of[key] = MessageTemplates(trigger.template, path.parent, names, unsubscribe, about)
+            template = step.wordings[variant]
+            templates_of[wording(key, variant)] = MessageTemplates(template, path.parent, names, unsubscribe, about)
         except ValueError as error:
             part, _, text = str(error).partition(": ")
-            place = f"channels.{trigger.channel}" if part == "body" else f"triggers.{key}.template"
-            problems.append(Problem(f"{place}.{part}", text))
+            of_channel = part in ("body", "list_unsubscribe")
+            place = f"channels.{step.channel}.{part}" if of_channel else step.place_of(part, variant)
+            problems.append(Problem(place, text))
     return templates_of, problems
 
 

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import aiosmtplib
 
+from streams.triggers.channel_config import EmailWay
 from streams.triggers.channels import mime
-from streams.triggers.config import EmailWay
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.triggers.templates import MessageTemplates, NotAnAddress, TemplateFailed
 
@@ -141,7 +141,7 @@ class Smtp:
 
     def compose(self, message: Message, address: str) -> OutgoingMail:
         """Write the message and read it back. Raises `mime.NotAsMeant`, `TemplateFailed` or `ValueError`."""
-        rendered, unsubscribe = self._words[message.trigger].say(message)
+        rendered, unsubscribe = self._words[message.wording].say(message)
         # By the message's key, so that each attempt has the same Message-ID and a mail server can drop a repeat.
         digest = sha256(message.key.encode()).hexdigest()[:32]
         fields = [

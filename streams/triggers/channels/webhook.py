@@ -19,9 +19,9 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from rules.times import DAY_MS, format_instant
 from streams.triggers import ssrf
-from streams.triggers.config import OwnBody, WebhookWay
+from streams.triggers.channel_config import WebhookWay
 from streams.triggers.messages import AttemptResult, Message, Outcome
-from streams.triggers.request_parts import JSON_TYPE
+from streams.triggers.request_parts import JSON_TYPE, OwnBody
 from streams.triggers.templates import MessageTemplates, TemplateFailed
 
 BODY_MAX_BYTES = 256 * 1024
@@ -135,7 +135,7 @@ class Webhook:
         }
 
     def _body(self, message: Message) -> bytes:
-        rendering, _ = self._words[message.trigger].say(message)
+        rendering, _ = self._words[message.wording].say(message)
         if isinstance(self._config.body, OwnBody):
             assert rendering.body is not None, "the templates of the channel's triggers have its body"
             return rendering.body
@@ -162,6 +162,8 @@ def _signer(secret: str) -> Signer:
 def change_of(message: Message, rendered: str | None) -> dict[str, Any]:
     """The default body: the segment change as it was published; ``current``: what its data would be now."""
     extra: dict[str, object] = {} if rendered is None else {"message": rendered}
+    if message.variant:
+        extra["variant"] = message.variant
     if message.data:
         extra["current"] = message.data
     raw = msgspec.Raw(message.raw)

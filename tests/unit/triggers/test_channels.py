@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from local.receivers import SECRET, Hook, Mailbox
 from local.server_process import free_port
 from rules.times import DAY_MS
-from streams.triggers import config, ssrf
+from streams.triggers import channel_config, ssrf
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook, waited
@@ -37,7 +37,7 @@ OTHER = "whsec_" + "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 def smtp(port: int, context: ssl.SSLContext | None = None, **more: Any) -> Smtp:
     way = {"kind": "email", "host": "127.0.0.1", "port": port, "tls": "none", "from": "فروشگاه <shop@example.com>",
            "timeout": "2s", **more}  # fmt: skip
-    return Smtp(config.EmailWay.model_validate(way), "secret", words(), context)
+    return Smtp(channel_config.EmailWay.model_validate(way), "secret", words(), context)
 
 
 async def test_an_email_arrives_as_it_was_written() -> None:
@@ -210,7 +210,7 @@ async def test_a_slow_last_look_is_no_failure_of_the_mail_server(against: str | 
 
 def hook(url: str, secrets: tuple[str, ...] = (SECRET,), **more: Any) -> Webhook:
     way = {"kind": "webhook", "url": url, "secrets": [{"env": "S"}], "allow_private": True, "timeout": "500ms", **more}
-    return Webhook(config.WebhookWay.model_validate(way), secrets, words(text="سلام {{ contact.name }}"))
+    return Webhook(channel_config.WebhookWay.model_validate(way), secrets, words(text="سلام {{ contact.name }}"))
 
 
 async def closed(channel: Channel, outgoing: Message) -> Any:

@@ -26,7 +26,7 @@ from fast_mail_parser import PyMail, PyMimePart, parse_email, parse_email_tree
 
 from local.server_process import free_port
 from rules.sentences.reason_sentence import SENTENCE_MAX_CHARS
-from streams.triggers import config
+from streams.triggers import channel_config, config
 from streams.triggers.channels import mime
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.messages import AttemptResult, Message, Outcome
@@ -74,7 +74,7 @@ def channel(port: int = 1, unsubscribe: str | None = UNSUBSCRIBE, subject: str =
     }  # fmt: skip
     template = config.Template(subject=subject, text=TEXT, html=HTML)
     words = MessageTemplates(template, Path(), frozenset({"email", "name"}), unsubscribe)
-    return Smtp(config.EmailWay.model_validate(way), None, {"cart": words})
+    return Smtp(channel_config.EmailWay.model_validate(way), None, {"cart": words})
 
 
 def message(

@@ -18,7 +18,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from local.receivers import SECRET
-from streams.triggers import config, ssrf
+from streams.triggers import channel_config, ssrf
 from streams.triggers.channels.webhook import Webhook
 from streams.triggers.messages import AttemptResult, Outcome
 from tests.support.channel_messages import Names, message, words
@@ -71,7 +71,7 @@ async def inside() -> AsyncIterator[Inside]:
 async def call(url: str, trusting: ssl.SSLContext, **more: Any) -> AttemptResult:
     """The result of one attempt of a real channel."""
     way = {"kind": "webhook", "url": url, "secrets": [{"env": "S"}], "timeout": "5s", **more}
-    channel = Webhook(config.WebhookWay.model_validate(way), [SECRET], words(text="t"), ssl=trusting)
+    channel = Webhook(channel_config.WebhookWay.model_validate(way), [SECRET], words(text="t"), ssl=trusting)
     try:
         return await channel.send(message())
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.triggers import config
+from streams.triggers import channel_config, config
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.channels.webhook import Webhook
@@ -145,16 +145,16 @@ def test_what_a_customer_sends_does_not_choose_the_size(name: str) -> None:
     rendering.say(message(n="1", text="a"))
 
 
-def channels(template: str) -> dict[str, tuple[config.ChannelConfig, Channel]]:
+def channels(template: str) -> dict[str, tuple[channel_config.ChannelConfig, Channel]]:
     """A channel of each kind, towards a port where no server listens."""
     by_trigger = {"t": words(template)}
-    mail = config.EmailWay.model_validate(
+    mail = channel_config.EmailWay.model_validate(
         {"kind": "email", "host": "127.0.0.1", "port": 9, "tls": "none", "from": "shop@example.com"}
     )
-    hook = config.WebhookWay.model_validate(
+    hook = channel_config.WebhookWay.model_validate(
         {"kind": "webhook", "url": "http://127.0.0.1:9/", "secrets": [{"env": "A"}], "allow_private": True}
     )
-    console = config.ConsoleWay.model_validate({"kind": "console"})
+    console = channel_config.ConsoleWay.model_validate({"kind": "console"})
     return {
         "email": (mail, Smtp(mail, None, by_trigger)),
         "webhook": (hook, Webhook(hook, [WEBHOOK_SECRET], by_trigger)),

@@ -441,5 +441,5 @@ def test_what_triggers_take_in_is_bounded() -> None:
     assert changes.decode(event.value).change_id == long.change_id
     stored = msgspec.json.encode(long)  # by a former version, with the action
     action = Action("t", long.change_id, 1, START, stored, START, START)
-    letter = decision_log.letter(decision_log.of("u1", action, "c", "failed", START, "refused"), stored)
+    letter = decision_log.letter(decision_log.of("u1", action, None, "failed", START, "refused"), stored)
     assert letter.value == event.value
