@@ -72,7 +72,7 @@ _MEMBERSHIP = re.compile(r"(not )?in ([a-z][a-z0-9_]{0,63})")
 _MEMBERSHIP_SCHEMA = {"type": "string", "pattern": f"^{_MEMBERSHIP.pattern}$"}
 
 
-class Membership(Model):
+class MembershipTest(Model):
     """A test of one segment at the last look: ``in KEY`` or ``not in KEY``."""
 
     segment: str
@@ -87,11 +87,11 @@ def _memberships(value: object) -> object:
     tests = [_MEMBERSHIP.fullmatch(text) if isinstance(text, str) else None for text in texts]
     if not texts or None in tests:
         raise ValueError("expected in SEGMENT, not in SEGMENT, or a list of them")
-    return tuple(Membership(segment=test[2], is_in=not test[1]) for test in tests if test is not None)
+    return tuple(MembershipTest(segment=test[2], is_in=not test[1]) for test in tests if test is not None)
 
 
-Memberships: TypeAlias = Annotated[
-    tuple[Membership, ...],
+MembershipTests: TypeAlias = Annotated[
+    tuple[MembershipTest, ...],
     BeforeValidator(_memberships),
     WithJsonSchema({
         "anyOf": [_MEMBERSHIP_SCHEMA, {"type": "array", "items": _MEMBERSHIP_SCHEMA, "minItems": 1}],
@@ -117,7 +117,7 @@ class NextMessage(Model):
     """
 
     after: TriggerDuration
-    unless: Memberships = ()
+    unless: MembershipTests = ()
     if_ended: Literal["skip", "send"] = "skip"
     channel: Annotated[str, Field(pattern=KEY)] | None = None
     template: Template = Template()
@@ -139,7 +139,7 @@ class Trigger(Model):
     channel: str = Field(pattern=KEY)
     delay: Delay = 0
     where: Where = Where()
-    unless: Memberships = ()
+    unless: MembershipTests = ()
     backfill: bool = False
     template: Template = Template()
     variants: Variants = Field({})

@@ -33,11 +33,12 @@ from streams.runtime.input_merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
 from streams.triggers import customer_state, decision_log, published_decisions
-from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, DueStep, StartedAttempt
+from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, StartedAttempt
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
 from streams.triggers.customer_state import Person
 from streams.triggers.decision_log import Decision
+from streams.triggers.due_step import DueStep
 from streams.triggers.endpoint import EndedAttempt, Endpoint
 from streams.triggers.membership_lookup import LookupResult, MembershipLookup, undecided
 from streams.triggers.messages import AttemptResult, Outcome

@@ -225,7 +225,7 @@ def _behind(other: Action, action: Action, now: int) -> Behind:
 def zone_of(file: TriggersFile, person: Person) -> tzinfo | None:
     """The customer's time zone: by the trait that the file names, else by their context, else that of the file.
 
-    ``None``: the first of these that is stated names no zone, so that nobody knows what time it is there.
+    ``None``: the first of these that is stated names no zone, so what time it is there is unknown.
     """
     of_trait = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
     stated = next(filter(time_zones.is_stated, (of_trait, person.trait(CONTEXT_TIMEZONE))), None)

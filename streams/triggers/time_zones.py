@@ -51,7 +51,6 @@ def _of_text(text: str) -> tzinfo | None:
 @cache
 def _names() -> dict[str, str]:
     of_windows = {name.casefold(): zone for name, zone in get_global("windows_zone_mapping").items()}
-    known = available_timezones()
-    return {name: zone for name, zone in of_windows.items() if zone in known} | {
-        name.casefold(): name for name in known
-    }
+    of_iana = available_timezones()
+    names = {name: zone for name, zone in of_windows.items() if zone in of_iana}
+    return names | {name.casefold(): name for name in of_iana}

@@ -89,10 +89,12 @@ class Scripted:
         self._world = world
         self._script = script
         self.attempts: list[tuple[int, Message, AttemptResult]] = []
+        self.segments: list[frozenset[str]] = []  # of the customer at each attempt
 
     async def send(self, message: Message) -> AttemptResult:
         result = self._script(message, sum(earlier.key == message.key for _, earlier, _ in self.attempts) + 1)
         self.attempts.append((self._world.now, message, result))
+        self.segments.append(frozenset(self._world.shop.since.get(message.customer, ())))
         return result
 
     async def close(self) -> None:
@@ -171,6 +173,10 @@ class World:
     def attempts(self) -> list[tuple[int, Message, AttemptResult]]:
         """All attempts of all channels."""
         return [attempt for channel in self.channels.values() for attempt in channel.attempts]
+
+    def segments_at_attempts(self) -> list[frozenset[str]]:
+        """The segments of the customer at each attempt, in the order of `attempts`."""
+        return [segments for channel in self.channels.values() for segments in channel.segments]
 
     def waiting(self) -> int:
         """The instant at which something is due next; 0: nothing waits."""

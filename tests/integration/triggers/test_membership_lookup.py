@@ -14,8 +14,8 @@ from streams.state.contract import StoredCustomer
 from streams.state.redis import RedisStore
 from streams.state.redis_reader import LOOK_FIELDS, PartitionLook
 from streams.stop import Stop, recreated_topic
-from streams.triggers.action_decisions import WAIT_MOST_MS
 from streams.triggers.app import sentence_of_triggers
+from streams.triggers.due_step import WAIT_MOST_MS
 from streams.triggers.linked_ids import MARK_RETENTION_MS, LinkedIds, PartitionMarks
 from streams.triggers.membership_lookup import MembershipLookup, Waiting
 from streams.wire import customer_codec

@@ -154,7 +154,7 @@ WRONG: list[tuple[str, object, str]] = [
             "send": {"at": "09:00"},
         },
         "triggers.cart.send: lies within the quiet hours, so nothing would ever be sent",
-    ),  # fmt: skip
+    ),
     ("triggers.cart.unless", "recently_purchased", "triggers.cart.unless: expected in SEGMENT, not in SEGMENT, or a"),
     ("triggers.cart.unless", [], "triggers.cart.unless: expected in SEGMENT"),
     ("triggers.cart.unless", "in vips", "triggers.cart.unless: there is no segment 'vips'; did you mean vip?"),
@@ -261,12 +261,12 @@ def test_a_series_and_its_variants_are_said_in_words(tmp_path: Path) -> None:
     document["channels"]["bot"]["caps"] = {"per_hour": 1, "per_month": 9}
     path = tmp_path / "triggers.yaml"
     path.write_text(yaml.safe_dump(document))
-    said = [line for line in describe.sentences(load(path, DEFINITIONS)) if line.startswith("greet")]
+    sentences = [line for line in describe.sentences(load(path, DEFINITIONS)) if line.startswith("greet")]
     rest = (
         "not later than 1 day after its time, at most 1 an hour over bot, at most 9 in 30 days over bot, "
         "only on mon, fri from 09:00 to 18:00 (deferred)"
     )
-    assert said == [
+    assert sentences == [
         f"greet: on entering returning_visitor, a webhook over bot, as bold 25%, plain 75% by customer, {rest}",
         (
             "greet-2: 2 days after greet was sent, a webhook over bot, whether still in it or not, "

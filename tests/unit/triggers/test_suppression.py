@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from rules.context import Context
 from rules.times import SECOND_MS
-from tests.support.in_memory_triggers import START, enters, file_of, identify
+from tests.support.in_memory_triggers import START, cart, enters, file_of, identify, kinds
 from tests.support.in_memory_triggers import world as started_world
 
 CLEARLY_TRUE = [True, "true", " TRUE ", "yes", "1", 1]
@@ -65,3 +68,47 @@ async def test_all_else_is_no_consent(value: Any) -> None:
 async def test_another_test_is_met_as_in_segments(value: Any, expected: str | None) -> None:
     """A list meets a test by any of its members."""
     assert await reason_with(value, suppress={"flag": {"in": ["bounced", "blocked"]}}) == expected
+
+
+UNKNOWN = [
+    ({"timezone": "nowhere"}, {}, "unknown time zone"),
+    ({"timezone": 3.5}, {}, "unknown time zone"),
+    ({"timezone": ["Asia/Tokyo"]}, {}, "unknown time zone"),
+    ({}, {"timezone": "Mars/Olympus"}, "unknown time zone"),
+    ({"timezone": "+09:00"}, {"timezone": "UTC"}, "quiet hours"),
+    ({"timezone": "Asia/Tokyo"}, {}, "quiet hours"),
+    ({}, {"timezone": "Asia/Tokyo"}, "quiet hours"),
+    ({"timezone": "Etc/Unknown"}, {"timezone": "Asia/Tokyo"}, "quiet hours"),
+    ({}, {"timezone": "Etc/Unknown"}, None),
+    ({}, {"timezone": 9}, None),
+    ({}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("traits", "context", "reason"), UNKNOWN, ids=str)
+async def test_a_time_of_day_is_asked_of_the_customer(
+    traits: dict[str, Any], context: dict[str, Any], reason: str | None
+) -> None:
+    """At 10:00 UTC it is 19:00 in Tokyo. A zone that is stated and unknown stops the message, and says why."""
+    file = file_of(
+        contact={"timezone": "timezone"},
+        channels={"screen": {"kind": "console", "quiet": {"from": "18:00", "to": "20:00", "then": "drop"}}},
+        triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}},
+    )
+    made = await started_world(file)
+    event = identify("u1", START, **traits)
+    await made.read(msgspec.structs.replace(event, context=Context(json.dumps(context).encode(), of_page=False)))
+    await enters(made)
+    await made.until(START + 1)
+    (decision,) = made.decisions()
+    assert decision.reason == reason
+    assert decision.decision == ("sent" if reason is None else "skipped")
+
+
+async def test_an_unknown_zone_stops_nothing_that_is_sent_at_any_time() -> None:
+    """Without quiet hours and send times no time of day is asked."""
+    made = await started_world(cart())
+    await made.read(identify("u1", START, timezone="nowhere"))
+    await enters(made)
+    await made.until(START + 1)
+    assert kinds(made) == ["sent"]
