@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from rules.times import DAY_MS
 from streams.triggers import variants
 from streams.triggers.channel_config import Caps, ChannelConfig
-from streams.triggers.file_values import KEY, Delay, LocaleName, LookBackDuration, Test, TriggerDuration, Zone
+from streams.triggers.file_values import KEY, Delay, LocaleName, LookBackDuration, TestedTrait, TriggerDuration, Zone
 from streams.triggers.request_parts import Model
 from streams.triggers.send_times import Quiet, SendTimes
 
@@ -218,8 +218,8 @@ class TriggersFile(Model):
     timezone: Zone = "UTC"
     locale: LocaleName = "en"
     contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = Field({})
-    suppress: dict[str, Test] = Field({})
-    consent: dict[str, dict[str, Test]] = Field({})
+    suppress: dict[str, TestedTrait] = Field({})
+    consent: dict[str, dict[str, TestedTrait]] = Field({})
     hold_out: HoldOut | None = None
     caps: Caps = Caps()
     window: Delay = 0

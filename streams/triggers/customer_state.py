@@ -169,6 +169,10 @@ class Person(msgspec.Struct, array_like=True, gc=False):
                 self.traits[name] = trait
         self.traits = bounded(self.traits)
 
+    def stored_trait(self, name: str) -> Trait | None:
+        """The trait of a (dotted) name, whose first part is what is stored."""
+        return self.traits.get(name.split(".", maxsplit=1)[0])
+
     def trait(self, name: str) -> Any:
         """The value of a trait; ``None``: there is none."""
         trait = self.traits.get(name)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rules.times import words
-from rules.value_tests import ValueTest
 from streams.triggers.channel_config import Caps
 from streams.triggers.config import Again, Step, TriggersFile
 from streams.triggers.send_times import WEEKDAYS, Quiet, SendTimes
+from streams.triggers.trait_tests import PersonTest
 
 _WAYS = {"email": "an e-mail", "webhook": "a webhook", "console": "a line"}
 _THEN = {"defer": "deferred", "drop": "dropped"}
@@ -91,6 +91,6 @@ def _for_all(file: TriggersFile) -> Iterator[str]:
         yield f"{zone}; none to those whose time zone is unknown"
 
 
-def _shown(test: ValueTest) -> str:
-    shown = test.test
+def _shown(test: PersonTest) -> str:
+    shown = test.shown
     return str(shown).lower() if isinstance(shown, bool) else str(shown)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from rules.forms import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM
-from streams.triggers import locales
+from streams.triggers import locales, trait_tests
 
 KEY = r"^[a-z][a-z0-9_]{0,63}$"
 # Former messages of a customer are stored for this long, so no cap and no cool-down can be longer.
@@ -74,8 +74,11 @@ ClockTime = Annotated[
     BeforeValidator(_clock_time),
     WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-2][0-9]:[0-5][0-9]$", "examples": ["22:00"]}),
 ]
-Test = Annotated[
+TestedTrait = Annotated[
     Any,
-    BeforeValidator(value_test_parsing.value_test),
-    WithJsonSchema({"type": ["string", "number", "boolean", "object"], "description": "as a test in segments"}),
-]
+    BeforeValidator(trait_tests.parse),
+    WithJsonSchema({
+        "type": ["string", "number", "boolean", "object"],
+        "description": "as a test of a trait in segments, also of its age",
+    }),
+]  # fmt: skip

@@ -18,7 +18,7 @@ from streams.triggers.config import Step, Trigger, TriggersFile, Where
 from streams.triggers.customer_state import ACTIONS_MAX, Action, Person
 from streams.triggers.decision_log import Decision, DecisionKind
 from streams.triggers.inputs import ChangeInput, is_change_input
-from streams.triggers.traits import CONTEXT_TIMEZONE, Trait, shortened
+from streams.triggers.traits import CONTEXT_TIMEZONE, stored
 
 ERASED = "erased"
 FIRST_NOT_SENT = "the message before it was not sent"
@@ -46,9 +46,9 @@ class TriggerIntake:
         # Only the traits that the file names are stored; each has the value of the newest event by time and id.
         fields = event.traits.fields
         names = self._traits & fields.keys()
-        traits = {name: Trait(event.time, event.id, shortened(fields[name])) for name in names}
+        traits = {name: stored(event.time, event.id, fields[name]) for name in names}
         if self._file.asks_for_hour and (timezone := event.context.timezone) is not None:
-            traits[CONTEXT_TIMEZONE] = Trait(event.time, event.id, shortened(timezone))
+            traits[CONTEXT_TIMEZONE] = stored(event.time, event.id, timezone)
         person.set_traits(traits)
         return []
 

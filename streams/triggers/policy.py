@@ -21,13 +21,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from rules.times import DAY_MS, HOUR_MS, format_duration, format_instant
-from rules.value_tests import ValueTest
-from rules.values import Json, path_of, resolve_path
 from streams.triggers import time_zones
 from streams.triggers.channel_config import Caps
 from streams.triggers.config import Again, Step, TriggersFile
 from streams.triggers.customer_state import Action, Person
 from streams.triggers.send_times import quiet_until, wait_until
+from streams.triggers.trait_tests import value_of
 from streams.triggers.traits import CONTEXT_TIMEZONE
 
 REMOVED = "the trigger was removed"
@@ -125,7 +124,7 @@ def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Act
 def _against(
     file: TriggersFile, trigger: Step, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
-    yield _suppressed(file, trigger, person)
+    yield _suppressed(file, trigger, person, now)
     yield "hold-out" if is_in_hold_out(file, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
@@ -139,33 +138,15 @@ def over(trigger: Step | None, action: Action, now: int) -> str | None:
     return f"expired {format_duration(trigger.expires)} after its time" if late > trigger.expires else None
 
 
-def _suppressed(file: TriggersFile, trigger: Step, person: Person) -> str | None:
-    """Why a person may not be written to. What protects people fails closed, whatever their traits hold."""
+def _suppressed(file: TriggersFile, trigger: Step, person: Person, now: int) -> str | None:
+    """Why a person may not be written to."""
     for name, test in file.suppress.items():
-        if _suppresses(test, _trait(person, name)):
+        if test.suppresses(person.stored_trait(name), name, now):
             return f"suppressed by {name}"
     for name, test in file.consent.get(trigger.channel, {}).items():
-        value = _trait(person, name)
-        if not (_is_clearly(value, test.equals) if isinstance(test.equals, bool) else test.meets(value)):
+        if not test.consents(person.stored_trait(name), name, now):
             return f"no consent: {name}"
     return None
-
-
-def _suppresses(test: ValueTest, value: Json) -> bool:
-    """Whether a trait suppresses: of a test for true or false each stated value that is not clearly the opposite."""
-    if isinstance(test.equals, bool):
-        return value is not None and not _is_clearly(value, not test.equals)
-    return test.meets(value)
-
-
-def _is_clearly(value: Json, wanted: bool) -> bool:
-    """Whether a value is clearly true, or clearly false: a list is neither, as it may hold both."""
-    return not isinstance(value, list) and ValueTest(equals=wanted).meets(value)
-
-
-def _trait(person: Person, name: str) -> Json:
-    first, *rest = path_of(name)
-    return resolve_path(person.trait(first), tuple(rest))
 
 
 def is_in_hold_out(file: TriggersFile, customer: str) -> bool:
@@ -227,7 +208,8 @@ def zone_of(file: TriggersFile, person: Person) -> tzinfo | None:
 
     ``None``: the first of these that is stated names no zone, so what time it is there is unknown.
     """
-    of_trait = _trait(person, file.contact["timezone"]) if "timezone" in file.contact else None
+    name = file.contact.get("timezone")
+    of_trait = None if name is None else value_of(person.stored_trait(name), name)
     stated = next(filter(time_zones.is_stated, (of_trait, person.trait(CONTEXT_TIMEZONE))), None)
     return ZoneInfo(file.timezone) if stated is None else time_zones.read(stated)
 

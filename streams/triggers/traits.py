@@ -9,7 +9,7 @@ to 16 deep. Of members and traits that take too many bytes the largest are left 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,47 +30,59 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Trait(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest value of a trait, by (time, message id) of its identify; ``None``: it was taken back, or left out."""
+    """The newest value of a trait, by (time, message id) of its identify; ``None``: it was taken back, or left out.
+
+    ``is_cut``: some of the value, or all of it, was left out for its size.
+    """
 
     time: int
     id: str
     value: Any
+    is_cut: bool = False
 
 
-def shortened(value: Json) -> Any:
-    """The value of a trait as it is stored: within the bounds, with decimals and large integers as texts."""
-    return _shortened(value, 0)[0]
+class _Part(NamedTuple):
+    """A value within the bounds, the most bytes that it takes, and whether some of it was left out."""
+
+    value: Any
+    size: int
+    is_cut: bool
 
 
-def _shortened(value: Json, depth: int) -> tuple[Any, int]:
-    """A value within the bounds, and the most bytes that it takes."""
+def stored(time: int, message_id: str, value: Json) -> Trait:
+    """A trait as it is stored: within the bounds, with decimals and large integers as texts."""
+    part = _shortened(value, 0)
+    return Trait(time, message_id, part.value, part.is_cut)
+
+
+def _shortened(value: Json, depth: int) -> _Part:
     if isinstance(value, (list, dict)):
         if depth == NESTED_MAX:
-            return None, 1
+            return _Part(None, 1, True)
         return _list(value, depth + 1) if isinstance(value, list) else _object(value, depth + 1)
-    if isinstance(value, str):
-        value = str(value[:TRAIT_MAX_CHARS])
-    elif not isinstance(value, bool) and value is not None and abs(value) >= 2**63:
-        value = str(value)[:TRAIT_MAX_CHARS]
-    return value, _size(value)
+    written = value
+    if not isinstance(value, str | bool) and value is not None and abs(value) >= 2**63:
+        written = str(value)
+    kept = str(written[:TRAIT_MAX_CHARS]) if isinstance(written, str) else written
+    return _Part(kept, _size(kept), kept != written)
 
 
-def _list(items: list[Json], depth: int) -> tuple[list[Any], int]:
+def _list(items: list[Json], depth: int) -> _Part:
     members = [_shortened(item, depth) for item in items[:MEMBERS_MAX]]
-    fitting = _fitting([size for _, size in members], TRAIT_MAX_BYTES - _HEAD_BYTES)
-    values = [members[index][0] for index in fitting]
-    size = _HEAD_BYTES + sum(members[index][1] for index in fitting)
-    return values, size
+    fitting = _fitting([member.size for member in members], TRAIT_MAX_BYTES - _HEAD_BYTES)
+    values = [members[index].value for index in fitting]
+    size = _HEAD_BYTES + sum(members[index].size for index in fitting)
+    return _Part(values, size, len(fitting) < len(items) or any(member.is_cut for member in members))
 
 
-def _object(fields: dict[str, Json], depth: int) -> tuple[dict[str, Any], int]:
+def _object(fields: dict[str, Json], depth: int) -> _Part:
     names = list(fields)[:MEMBERS_MAX]
     members = [_shortened(fields[name], depth) for name in names]
-    sizes = [_size(name) + size for name, (_, size) in zip(names, members, strict=True)]
+    sizes = [_size(name) + member.size for name, member in zip(names, members, strict=True)]
     fitting = _fitting(sizes, TRAIT_MAX_BYTES - _HEAD_BYTES)
-    values = {names[index]: members[index][0] for index in fitting}
+    values = {names[index]: members[index].value for index in fitting}
     size = _HEAD_BYTES + sum(sizes[index] for index in fitting)
-    return values, size
+    return _Part(values, size, len(fitting) < len(fields) or any(member.is_cut for member in members))
 
 
 def _fitting(sizes: list[int], most_bytes: int) -> list[int]:
@@ -98,7 +110,7 @@ def bounded(traits: Mapping[str, Trait]) -> dict[str, Trait]:
         if too_many <= 0:
             return fitting
         too_many -= _size(fitting[name].value) - _size(None)
-        fitting[name] = msgspec.structs.replace(fitting[name], value=None)
+        fitting[name] = msgspec.structs.replace(fitting[name], value=None, is_cut=True)
     for name in sorted(fitting, key=lambda name: (fitting[name].time, fitting[name].id, name)):
         if too_many <= 0:
             break

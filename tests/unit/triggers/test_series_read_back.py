@@ -1,4 +1,4 @@
-"""A series whose Redis loses what it knew: each of its two messages is decided once and sent at most as often as before.
+"""A series whose Redis loses what it knew: each message is decided once, and sent at most as often as before.
 
 A life is lived once to its end. Then it is lived again from each of its states in Redis, with each number of decisions
 that may be on the topic by then.

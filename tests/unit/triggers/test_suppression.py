@@ -112,3 +112,84 @@ async def test_an_unknown_zone_stops_nothing_that_is_sent_at_any_time() -> None:
     await enters(made)
     await made.until(START + 1)
     assert kinds(made) == ["sent"]
+
+
+# The trait, whether `suppress: {flag: {age: {below: 18}}}` stops the message, and whether consent from 18 on allows it.
+# The trait, whether `suppress: {flag: {age: {below: 18}}}` stops the message, and whether the consent of adults allows it.
+BIRTHDAYS = [
+    ("2010-05-01", True, False),
+    ("1990-05-01", False, True),
+    ("2008-03-01", False, True),  # eighteen on the day of the message
+    ("2008-03-02", True, False),
+    ("2010-05-01T00:00:00Z", True, False),
+    ("01.05.2010", True, False),
+    ("unknown", True, False),
+    ("0000-00-00", True, False),
+    (2010, True, False),
+    (["1990-05-01"], True, False),
+    ({"year": 1990}, True, False),
+    (None, False, False),
+    ("", False, False),
+]
+
+
+@pytest.mark.parametrize(("value", "suppresses", "consents"), BIRTHDAYS, ids=str)
+async def test_a_date_of_birth_that_cannot_be_read_is_that_of_a_child(
+    value: Any, suppresses: bool, consents: bool
+) -> None:
+    """Who stated no date is not suppressed, and is asked for by `consent`."""
+    assert await reason_with(value, suppress={"flag": MINOR}) == ("suppressed by flag" if suppresses else None)
+    reason = await reason_with(value, consent={"screen": {"flag": {"age": {"at_least": 18}}}})
+    assert reason == (None if consents else "no consent: flag")
+
+
+NUMBERS = [(0, False), ("0", False), (3, True), ("3.5", True), ("many", True), (True, True), ([0, "many"], True),
+           ([0, 0], False), ({}, True), (None, False)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "suppresses"), NUMBERS, ids=str)
+async def test_what_is_no_number_suppresses_where_one_is_asked(value: Any, suppresses: bool) -> None:
+    """A shop that stops after three complaints stops after "many", too."""
+    reason = await reason_with(value, suppress={"flag": {"at_least": 1}})
+    assert reason == ("suppressed by flag" if suppresses else None)
+
+
+LARGE = [f"tag-{number}" for number in range(65)]
+CUT = [
+    (LARGE, {"flag": {"contains": "stop"}}),
+    ([*LARGE[:64]], None),
+    ({"tags": LARGE}, {"flag.tags": {"contains": "stop"}}),
+    (dict.fromkeys(LARGE, 1), {"flag.stop": True}),
+    ({"stop": False, **dict.fromkeys(LARGE, 1)}, None),
+    ("x" * 1_025, {"flag": {"contains": "stop"}}),
+    ("x" * 1_024, None),
+    ({"note": "x" * 20_000, "stop": False}, None),
+]
+
+
+@pytest.mark.parametrize(("value", "test"), CUT, ids=lambda given: str(given)[:40])
+async def test_what_was_left_out_for_its_size_may_have_suppressed(value: Any, test: dict[str, Any] | None) -> None:
+    """Of a list only the first 64 members are stored: the next may be the one that objects."""
+    tests = test or ({"flag.stop": True} if isinstance(value, dict) else {"flag": {"contains": "stop"}})
+    reason = await reason_with(value, suppress=tests)
+    assert reason == (None if test is None else f"suppressed by {next(iter(tests))}")
+    if test is not None:
+        assert await reason_with(value, consent={"screen": {"flag": {"not_contains": "stop"}}}) == "no consent: flag"
+
+
+async def test_of_traits_that_are_too_large_together_the_largest_suppress() -> None:
+    """The largest value is left out of the 128 KiB of a customer, and what it said is unknown from then on."""
+    names = [f"large_{number}" for number in range(12)]
+    made = await started_world(
+        file_of(
+            suppress={names[0]: {"contains": "stop"}},
+            contact={name: name for name in names},
+            triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}},
+        )
+    )
+    for name in names:
+        size = 1_000 if name == names[0] else 900
+        await made.read(identify("u1", START, name, **{name: ["y" * size] * 15}))
+    await enters(made)
+    await made.until(START + 1)
+    assert made.decisions()[0].reason == f"suppressed by {names[0]}"
