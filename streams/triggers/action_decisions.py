@@ -9,7 +9,7 @@ verdict out), and `streams.triggers.decision_log` (the published form).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -19,8 +19,9 @@ from streams.triggers.counts import Counts
 from streams.triggers.customer_state import Action, Person, SentMessage
 from streams.triggers.decision_log import DecisionKind
 from streams.triggers.endpoint import Endpoint
+from streams.triggers.former_persons import PersonLook, joined
 from streams.triggers.intake import ERASED, FIRST_NOT_SENT, TriggerIntake, contact
-from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting, why_ended
+from streams.triggers.membership_lookup import MembershipAnswer, Waiting, why_ended
 from streams.triggers.messages import AttemptResult, Message, Outcome
 from streams.wire.records import OutRecord
 
@@ -153,9 +154,18 @@ class ActionDecisions:
         )
 
     def judged(
-        self, customer: str, person: Person, action: Action, standing: MembershipAnswer, now: int
+        self,
+        customer: str,
+        person: Person,
+        former: Sequence[Person],
+        action: Action,
+        standing: MembershipAnswer,
+        now: int,
     ) -> policy.Verdict | Wait:
-        """The verdict on an action that is due: first by the customer's memberships, then by the policy."""
+        """The verdict on an action that is due: first by the customer's memberships, then by the policy.
+
+        ``former``: what is known of the customer's former ids, which the policy regards, too.
+        """
         if action.occurred_at <= person.erased:
             return policy.Skip(ERASED)
         if action.is_void:
@@ -171,14 +181,16 @@ class ActionDecisions:
         gone = None if trigger is None else _not_any_more(trigger, action, standing)
         if gone is not None:
             return policy.Skip(gone)
-        return policy.decide(self._file, customer, person, action, now)
+        return policy.decide(self._file, customer, joined(person, former), action, now)
 
-    def against(self, attempt: StartedAttempt, person: Person, look: LookupResult) -> str | None:
+    def against(self, attempt: StartedAttempt, person: Person, look: PersonLook) -> str | None:
         """Why a last look forbids an attempt that is about to be made; ``None``: it may be made."""
         action = attempt.action
-        if look.reached < action.next_at or self.is_old(look.reached):
+        customer, reached = attempt.customer, look.result.reached
+        if reached < action.next_at or self.is_old(reached):
             return Waiting.SEGMENTER.value
-        verdict = self.judged(attempt.customer, person, action, look.of[attempt.customer], self.now_ms())
+        former = look.former_of(customer)
+        verdict = self.judged(customer, person, former, action, look.result.of[customer], self.now_ms())
         match verdict:
             case policy.Go():
                 return None

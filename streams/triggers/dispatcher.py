@@ -32,7 +32,7 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.input_merge import MergedBatch
 from streams.state.contract import PartitionState, Store, StoredCustomer
 from streams.stop import Stop
-from streams.triggers import customer_state, decision_log, published_decisions
+from streams.triggers import customer_state, decision_log, former_persons, published_decisions
 from streams.triggers.action_decisions import FRESH_MS, ActionDecisions, StartedAttempt
 from streams.triggers.config import TriggersFile
 from streams.triggers.counts import Counts
@@ -40,7 +40,8 @@ from streams.triggers.customer_state import Person
 from streams.triggers.decision_log import Decision
 from streams.triggers.due_step import DueStep
 from streams.triggers.endpoint import EndedAttempt, Endpoint
-from streams.triggers.membership_lookup import LookupResult, MembershipLookup, undecided
+from streams.triggers.former_persons import PersonLook
+from streams.triggers.membership_lookup import MembershipLookup, undecided
 from streams.triggers.messages import AttemptResult, Outcome
 from streams.wire.dead_letters import Undecodable
 from streams.wire.records import OutRecord
@@ -125,9 +126,9 @@ class Dispatcher:
         ready = await self._ready(clock if stands_still else reached, min(limit, free + self._undecided))
         if not ready:
             return []
-        look = undecided(clock, ready) if stands_still else await self._look(ready)
+        look = PersonLook(undecided(clock, ready), {}) if stands_still else await self._look(ready)
         room = PARKED_MAX - len(self._parked)
-        step = DueStep(self._deciding, look, min(clock, look.reached), self._flying.keys(), room)
+        step = DueStep(self._deciding, look, min(clock, look.result.reached), self._flying.keys(), room)
         loaded = await self._load(ready)
         for customer, (person, _) in loaded.items():
             step.customer(customer, person)
@@ -135,10 +136,16 @@ class Dispatcher:
         self._undecided = len(step.waiting_customers)
         return await self._begin(step, loaded)
 
-    async def _look(self, ids: Iterable[str]) -> LookupResult:
+    async def _look(self, ids: Iterable[str]) -> PersonLook:
         before = self._furthest
-        look = await self._memberships.look(self._partition, sorted(ids))
-        return msgspec.structs.replace(look, reached=self._checked(look.reached, before))
+        names = sorted(ids)
+        # Former ids come first, as between the memberships and the attempt there is to be no wait.
+        former_ids = self._memberships.former(names)
+        former = await former_persons.load(self._store, former_ids)
+        look = await self._memberships.look(self._partition, names)
+        if self._memberships.former(names) != former_ids:
+            former = await former_persons.load(self._store, self._memberships.former(names))
+        return PersonLook(msgspec.structs.replace(look, reached=self._checked(look.reached, before)), former)
 
     def _checked(self, reached: int, before: int) -> int:
         """Up to when (ms) the partition is decided; 0 where that time went back because Redis lost its last writes.
@@ -186,13 +193,13 @@ class Dispatcher:
                 result = AttemptResult(Outcome.GIVEN_BACK, against or "")
                 self.ended.append(EndedAttempt(attempt.customer, attempt.action.key, result))
 
-    async def _last_look(self, ids: Iterable[str]) -> LookupResult | None:
+    async def _last_look(self, ids: Iterable[str]) -> PersonLook | None:
         try:
             return await self._look(ids)
         except (StoreFailed, Stop):  # the next step meets it again, and says so
             return None
 
-    def _against(self, attempt: StartedAttempt, look: LookupResult | None) -> str | None:
+    def _against(self, attempt: StartedAttempt, look: PersonLook | None) -> str | None:
         if look is None:
             return "the last look failed"
         return self._deciding.against(attempt, self._persons[attempt.customer], look)
@@ -207,10 +214,10 @@ class Dispatcher:
             return "what the message is about has changed"
         return against
 
-    def _data(self, attempt: StartedAttempt, look: LookupResult) -> Data:
+    def _data(self, attempt: StartedAttempt, look: PersonLook) -> Data:
         """What the message may say of the customer, as of this look."""
         trigger = self._file.steps.get(attempt.action.trigger)
-        return {} if trigger is None else self._memberships.data(attempt.customer, trigger.segment, look)
+        return {} if trigger is None else self._memberships.data(attempt.customer, trigger.segment, look.result)
 
     async def _attempt(self, attempt: StartedAttempt) -> None:
         message = msgspec.structs.replace(attempt.message, against=partial(self._against_now, attempt))

@@ -10,7 +10,8 @@ from collections.abc import Container
 from streams.triggers import decision_log, policy
 from streams.triggers.action_decisions import ActionDecisions, StartedAttempt, Wait
 from streams.triggers.customer_state import Action, Person
-from streams.triggers.membership_lookup import LookupResult, MembershipAnswer, Waiting
+from streams.triggers.former_persons import PersonLook, joined
+from streams.triggers.membership_lookup import MembershipAnswer, Waiting
 from streams.wire.records import OutRecord
 
 # An action that waits is looked at again after an eighth of the time since it became due, within these bounds.
@@ -33,7 +34,7 @@ class DueStep:
     """
 
     def __init__(
-        self, deciding: ActionDecisions, look: LookupResult, reached: int, flying: Container[str], room: int
+        self, deciding: ActionDecisions, look: PersonLook, reached: int, flying: Container[str], room: int
     ) -> None:
         self._flying = flying
         self._room = room
@@ -48,7 +49,7 @@ class DueStep:
 
     def customer(self, customer: str, person: Person) -> None:
         """Decide all due actions of a customer, the oldest first; an attempt that begins counts for those after it."""
-        standing = self._look.of[customer]
+        standing = self._look.result.of[customer]
         if person.expects_nothing(self._reached):
             self._tell(customer, [])
         for action in sorted(person.actions, key=lambda waiting: (waiting.next_at, waiting.sequence, waiting.trigger)):
@@ -71,7 +72,7 @@ class DueStep:
     def _act(self, customer: str, person: Person, action: Action, standing: MembershipAnswer) -> None:
         """Do what the verdict on a due action says: decide it for good, put it off, wait, or begin an attempt."""
         deciding, now = self._deciding, self._deciding.now_ms()
-        verdict = deciding.judged(customer, person, action, standing, now)
+        verdict = deciding.judged(customer, person, self._look.former_of(customer), action, standing, now)
         match verdict:
             case policy.Skip(reason):
                 self._tell(customer, deciding.decide(customer, person, action, decision_log.unsent(action), reason))
@@ -122,7 +123,7 @@ class DueStep:
         action.look_at, action.waits_for, action.behind = 0, "", ""
         person.sends(action, self._deciding.arriving.channel_of(action), now)
         self._tell(customer, [])
-        message = self._deciding.message(customer, person, action)
+        message = self._deciding.message(customer, joined(person, self._look.former_of(customer)), action)
         self.started.append(StartedAttempt(customer, action, message, endpoint, before))
 
     def _tell(self, customer: str, out: list[OutRecord]) -> None:

@@ -88,10 +88,11 @@ class PartitionMarks:
 
 
 class Closure(msgspec.Struct, frozen=True):
-    """The partitions of all ids that are linked to a customer, and over how many steps they are."""
+    """All ids that are linked to a customer, their partitions, and over how many steps they are."""
 
     partitions: frozenset[int]
     steps: int
+    ids: frozenset[str] = frozenset()
 
 
 class LinkedIds:
@@ -123,7 +124,7 @@ class LinkedIds:
             ids |= {name: ids[name] | linked for name, linked in newest.items()}
         for name, linked in ids.items():
             self._closures.pop(name, None)  # so that the newest stand last, and the oldest are dropped first
-            self._closures[name] = Closure(frozenset(map(self._partition_of, linked)), steps[name])
+            self._closures[name] = Closure(frozenset(map(self._partition_of, linked)), steps[name], linked)
 
     async def _look(self, ids: Iterable[str]) -> Mapping[str, Customer]:
         by_partition: dict[int, list[str]] = defaultdict(list)
@@ -134,6 +135,11 @@ class LinkedIds:
         for number, look in zip(by_partition, looks, strict=True):
             self._marks.setdefault(number, PartitionMarks(self._retention_ms)).note(look, now)
         return {name: customer_codec.decode(value) for look in looks for name, value in look.values.items()}
+
+    def of(self, name: str) -> list[tuple[int, str]]:
+        """The ids that were linked to a customer at the last look, each with its partition."""
+        closure = self._closures.get(name)
+        return [] if closure is None else [(self._partition_of(linked), linked) for linked in sorted(closure.ids)]
 
     def reached(self, name: str, customer: Customer, read: int) -> tuple[int, int]:
         """Up to when (ms) events of all ids of a customer are decided, and over how many steps that was learned.

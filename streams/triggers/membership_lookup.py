@@ -121,6 +121,10 @@ class MembershipLookup:
         reached = self._reached(partition, look.meta)
         return LookupResult(reached, {name: self._standing(name, decoded.get(name), look, reached) for name in ids})
 
+    def former(self, ids: Iterable[str]) -> Mapping[str, list[tuple[int, str]]]:
+        """The former ids, with their partitions, of each of these customers that had any at the last look."""
+        return {} if self._linked is None else {name: former for name in ids if (former := self._linked.of(name))}
+
     async def _look(self, partition: int, ids: Sequence[str]) -> tuple[PartitionLook, Mapping[str, Customer]]:
         look = await self._store.look(partition, ids)
         return look, {name: customer_codec.decode(value) for name, value in look.values.items()}

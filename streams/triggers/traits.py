@@ -63,8 +63,8 @@ def _shortened(value: Json, depth: int) -> _Part:
     written = value
     if not isinstance(value, str | bool) and value is not None and abs(value) >= 2**63:
         written = str(value)
-    kept = str(written[:TRAIT_MAX_CHARS]) if isinstance(written, str) else written
-    return _Part(kept, _size(kept), kept != written)
+    fitting = str(written[:TRAIT_MAX_CHARS]) if isinstance(written, str) else written
+    return _Part(fitting, _size(fitting), fitting != written)
 
 
 def _list(items: list[Json], depth: int) -> _Part:

@@ -52,6 +52,9 @@ class Shop:
     def data(self, name: str, segment: str, look: LookupResult) -> dict[str, object]:
         return dict(self.included.get(name, {}))
 
+    def former(self, ids: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+        return {}
+
     async def reached(self, partition: int) -> int:
         return self.reached_ms
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from rules.engine import Engine
 from rules.times import HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.state.redis_reader import PartitionLook
+from streams.triggers import customer_state
 from streams.triggers.action_decisions import FRESH_MS
+from streams.triggers.customer_state import Person, SentMessage
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
+from streams.triggers.traits import Trait
 from streams.wire import customer_codec
-from tests.support.in_memory_triggers import START, World, change_input, file_of
+from tests.support.in_memory_triggers import START, World, change_input, file_of, identify
 from tests.support.trigger_segmenter import DEFINITIONS, PLACE
 
 GRACE_MS = 1_000
@@ -104,3 +108,50 @@ async def test_linked_ids_that_are_decided_up_to_now_hold_nothing(behind: int) -
         await passes(world, shop, world.now + SECOND_MS, world.now, world.now - behind)
     assert world.attempts()
     assert world.attempts()[0][0] <= later + 70 * SECOND_MS
+
+
+FORMER = [
+    ({"sent": [SentMessage(START - HOUR_MS, "cart", "screen", "k")]}, {"cool_down": "1d"}, "cool-down until "),
+    ({"sent": [SentMessage(START - HOUR_MS, "other", "screen", "k")]}, {"cool_down": "1d"}, None),
+    ({"sent": [SentMessage(START - HOUR_MS, "other", "screen", "k")]}, {}, "at most 1 a day to one customer"),
+    ({"acted": ["cart"]}, {"reentry": "once"}, "sent before, and once is all"),
+    ({"traits": {"unsubscribed": Trait(START - HOUR_MS, "i", True)}}, {}, "suppressed by unsubscribed"),
+    ({"traits": {"unsubscribed": Trait(START - 2 * HOUR_MS, "i", True)}}, {}, None),  # taken back since, as u1
+    ({}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("former", "trigger", "reason"), FORMER, ids=lambda given: str(given)[:50])
+async def test_what_was_sent_to_a_former_id_counts(
+    former: dict[str, Any], trigger: dict[str, Any], reason: str | None
+) -> None:
+    """Caps, cool-downs, `once` and suppression are a person's, and of a trait the newest value counts."""
+    caps = {"per_day": 1} if reason and "at most" in reason else {}
+    file = file_of(
+        suppress={"unsubscribed": True},
+        contact={"email": "email"},
+        caps=caps,
+        triggers={
+            "cart": {"segment": "abandoned_cart", "channel": "screen", "delay": "1m", **trigger},
+            "other": {"segment": "guest", "channel": "screen"},
+        },
+    )
+    world, shop = World(file), LinkedShop()
+    world.memberships = shop.memberships
+    await world.claim()
+    phone = {"email": Trait(START, "i", "phone@example.com")}
+    person = Person(**{**former, "traits": {**phone, **former.get("traits", {})}})
+    world.store._of(1).customers["phone1"] = customer_state.encode(person)
+    await world.read(
+        identify("u1", START - 90 * MINUTE_MS, unsubscribed=False),
+        change_input(world.shop.change("u1", "abandoned_cart", START), START),
+    )
+    await passes(world, shop, START + 5 * MINUTE_MS, 2 * START, 2 * START)
+    (end,) = [decision for decision in world.decisions() if decision.is_final]
+    assert (end.reason or "").startswith(reason or "")
+    assert bool(end.reason) == bool(reason)
+    assert [message.contact for _, message, _ in world.attempts()] == (
+        [] if reason else [{"email": "phone@example.com"}]
+    )
+    untouched = customer_state.decode(world.store._of(1).customers["phone1"])
+    assert untouched == person, "the state of a former id is only read"

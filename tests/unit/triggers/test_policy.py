@@ -281,7 +281,7 @@ def _check_variants(file: TriggersFile, messages: list[Message]) -> None:
 
 def _check_series(file: TriggersFile, world: World) -> None:
     """A second message comes only after a first that was sent or may have been, and as long after it as is asked."""
-    ends = {found.key: found for found in world.decisions() if found.is_final}
+    ends = {decision.key: decision for decision in world.decisions() if decision.is_final}
     for at, message, _ in world.attempts():
         step = file.steps[message.trigger]
         if step.is_second:

@@ -25,7 +25,9 @@ def series(**more: Any) -> TriggersFile:
 
 
 def finals(made: World) -> list[tuple[str, str, str | None]]:
-    return [(found.trigger, found.decision, found.reason) for found in made.decisions() if found.is_final]
+    return [
+        (decision.trigger, decision.decision, decision.reason) for decision in made.decisions() if decision.is_final
+    ]
 
 
 def attempts(made: World) -> list[tuple[str, int]]:
@@ -105,7 +107,7 @@ async def test_unless_is_asked_at_the_last_look_of_the_first_message_too() -> No
     await enters(made, "c", segment="guest")
     await enters(made, "c")
     await made.until(START + MINUTE_MS)
-    by_customer = {found.customer_id: found.reason or found.decision for found in made.decisions()}
+    by_customer = {decision.customer_id: decision.reason or decision.decision for decision in made.decisions()}
     assert by_customer == {"a": "sent", "b": "not in vip", "c": "in guest"}
 
 
@@ -149,7 +151,7 @@ async def test_an_erasure_ends_both() -> None:
         made.now += 1
         await made.read(Event("u1", ERASE, made.now, "e"))
         await made.until(START + 90 * HOUR_MS)
-        assert [found.trigger for found in made.decisions() if found.reason == "erased"] == expected
+        assert [decision.trigger for decision in made.decisions() if decision.reason == "erased"] == expected
         assert len(finals(made)) == 2
 
 
@@ -192,9 +194,9 @@ async def test_a_first_message_that_is_redelivered_is_followed_again() -> None:
     await made.read(asks_again("cart-2", 1, made.now))
     await made.until(START + 52 * HOUR_MS)
     rounds = [
-        (found.trigger, found.decision, None if found.redelivery is None else found.redelivery.offset)
-        for found in made.decisions()
-        if found.is_final
+        (decision.trigger, decision.decision, None if decision.redelivery is None else decision.redelivery.offset)
+        for decision in made.decisions()
+        if decision.is_final
     ]
     assert rounds == [
         ("cart", "failed", None), ("cart-2", "skipped", None),

@@ -65,7 +65,7 @@ def entry(world: World) -> ChangeInput:
 async def test_each_message_is_decided_once_whatever_redis_loses(refused: tuple[str, ...], leaves: bool) -> None:
     """No message whose end is on the topic is attempted again, and none is left without an end."""
     moments, decisions = await lived(refusing(*refused), leaves)
-    expected = {found.trigger: found.decision for found in decisions if found.is_final}
+    expected = {decision.trigger: decision.decision for decision in decisions if decision.is_final}
     assert set(expected) == {"cart", "cart-2"}
     for moment in moments:
         for published in range(moment.decided, len(decisions) + 1):
@@ -76,17 +76,20 @@ async def test_each_message_is_decided_once_whatever_redis_loses(refused: tuple[
                 world.shop.since["u1"] = {}
             await world.claim()
             topic = decisions[:published]
-            await world.acting.note({"u1": [found for found in topic if found.is_final]})
+            await world.acting.note({"u1": [decision for decision in topic if decision.is_final]})
             if not moment.has_read:
                 await world.read(event)
             for now in TIMES:
                 await world.until(max(now, world.waiting()))
             made = world.decisions()[moment.decided :]
-            ends = [found for found in (*topic, *made) if found.is_final]
+            ends = [decision for decision in (*topic, *made) if decision.is_final]
             # A record that is published twice has one id.
-            by_id = {found.decision_id: found for found in ends}
-            assert Counter(found.trigger for found in by_id.values()) == {"cart": 1, "cart-2": 1}, (moment, published)
-            assert {found.trigger: found.decision for found in by_id.values()} == expected
-            ended = {found.trigger for found in topic if found.is_final}
+            by_id = {decision.decision_id: decision for decision in ends}
+            assert Counter(decision.trigger for decision in by_id.values()) == {"cart": 1, "cart-2": 1}, (
+                moment,
+                published,
+            )
+            assert {decision.trigger: decision.decision for decision in by_id.values()} == expected
+            ended = {decision.trigger for decision in topic if decision.is_final}
             assert not ended & {message.trigger for _, message, _ in world.attempts()}
             assert world.waiting() == 0

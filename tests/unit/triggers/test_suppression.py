@@ -114,8 +114,8 @@ async def test_an_unknown_zone_stops_nothing_that_is_sent_at_any_time() -> None:
     assert kinds(made) == ["sent"]
 
 
-# The trait, whether `suppress: {flag: {age: {below: 18}}}` stops the message, and whether consent from 18 on allows it.
-# The trait, whether `suppress: {flag: {age: {below: 18}}}` stops the message, and whether the consent of adults allows it.
+MINOR = {"age": {"below": 18}}
+# The trait; whether `suppress: {flag: {age: {below: 18}}}` stops the message; whether consent from 18 on allows it.
 BIRTHDAYS = [
     ("2010-05-01", True, False),
     ("1990-05-01", False, True),

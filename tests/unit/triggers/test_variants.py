@@ -54,6 +54,8 @@ async def test_both_messages_of_a_series_have_the_variant(customer: str) -> None
     await made.until(START + HOUR_MS)
     variants = {message.variant for _, message, _ in made.attempts()}
     assert len(made.attempts()) == 2
-    assert variants == {found.variant for found in made.decisions()} == {drawn({"a": 1, "b": 1}, "cart", customer)}
+    assert (
+        variants == {decision.variant for decision in made.decisions()} == {drawn({"a": 1, "b": 1}, "cart", customer)}
+    )
     variant = variants.pop()
     assert [message.wording for _, message, _ in made.attempts()] == [f"cart {variant}", f"cart-2 {variant}"]
