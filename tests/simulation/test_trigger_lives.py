@@ -13,7 +13,7 @@ import pytest
 
 from rules.times import format_instant, parse_instant
 from streams.cli.redeliver import newest
-from streams.triggers.decision_log import FINAL, REACHED
+from streams.triggers.decision_log import FINAL, REACHED, Decision
 from streams.triggers.inputs import replayed
 from streams.triggers.messages import Outcome
 from streams.wire import changes
@@ -127,10 +127,11 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
     expected = Counter(
         f"{change.change_id}-{key}"
         for change in read
-        for key, trigger in FILE.triggers.items()
-        if (trigger.segment, trigger.on) == (change.segment, change.change)
+        for key, step in FILE.steps.items()
+        if (step.segment, step.on) == (change.segment, change.change)
     )
-    assert finals == expected, "each change ends in exactly one decision for each trigger"
+    assert finals == expected, "each change ends in exactly one decision for each message of a trigger"
+    due_of = {(decision.change_id, decision.trigger): _due(decision, decisions) for decision in decisions}
 
     orders = {
         name: [happening.time for place in (0, 1) for happening in happened(lives, place, name)] for name in NAMES
@@ -148,7 +149,8 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
         if message.change["change"] == "exited":
             continue
         entered = parse_instant(message.change["occurred_at"]) or 0
-        due = entered + FILE.triggers[message.trigger].delay
+        due = due_of[message.change["change_id"], message.trigger]
+        assert attempt.time >= due, "no message goes out before its time"
         paid = min((time for time in orders[message.customer] if time > entered), default=None)
         if paid is None:
             continue
@@ -161,17 +163,26 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
         steps = 1 if message.customer in LINKED else 0
         assert paid > attempt.time - OLD_MS - steps * FRESH_MS, "nor by a segmenter that stands still, or a part of it"
 
+    variants: dict[tuple[str, str], set[str | None]] = {}
+    for decision in decisions:
+        variants.setdefault((decision.trigger.removesuffix("-2"), decision.customer_id), set()).add(decision.variant)
+    for attempt in lives.attempts:
+        message = attempt.message
+        variants[message.trigger.removesuffix("-2"), message.customer].add(message.variant or None)
+    assert all(len(names) == 1 for names in variants.values()), "a customer has one variant in both messages"
+
     times = Counter(
         attempt.message.key
         for attempt in lives.attempts
-        if attempt.outcome in (Outcome.SENT, Outcome.UNKNOWN) and attempt.message.trigger in ("remind", "nudge")
+        if attempt.outcome in (Outcome.SENT, Outcome.UNKNOWN)
+        and attempt.message.trigger in ("remind", "remind-2", "nudge")
     )
     assert lost or max(times.values(), default=0) <= 1, "an e-mail goes out once"
 
     published = {changes.decode(record.value or b"").change_id: record.timestamp for record in lives.segmenter.records}
     explained = {decision.key for decision in decisions if decision.decision not in FINAL}
     for decision in decisions:
-        due = (parse_instant(decision.occurred_at) or 0) + FILE.triggers[decision.trigger].delay
+        due = due_of[decision.change_id, decision.trigger]
         late = (parse_instant(decision.at) or 0) - max(due, published[decision.change_id])
         if decision.redelivery is not None:
             late = (parse_instant(decision.at) or 0) - (parse_instant(decision.redelivery.at) or 0)
@@ -179,6 +190,16 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
             waits = lives.counts.waits
             explains = lives.generation > 1 or waits["segmenter",] or waits["linked_id",] or waits["endpoint",]
             assert explains, f"nothing says why this is late: {decision}"
+
+
+def _due(decision: Decision, decisions: Sequence[Decision]) -> int:
+    """When (ms) a message was due: of the second of a series by the end of the first, or at once if that was not sent."""
+    step = FILE.steps[decision.trigger]
+    if not step.is_second:
+        return (parse_instant(decision.occurred_at) or 0) + step.delay
+    ends = [first for first in decisions if first.is_final and first.key == decision.key.removesuffix("-2")]
+    reached = [parse_instant(first.at) or 0 for first in ends if first.decision in REACHED]
+    return min(reached) + step.delay if reached else min(parse_instant(first.at) or 0 for first in ends)
 
 
 def happened(lives: TriggerLives, place: int, name: str) -> list[Happening]:

@@ -330,9 +330,14 @@ FILE = TriggersFile.model_validate({
         "bot": {"kind": "console", "after_crash": "send", "concurrency": 2, "retry": {"first": "1s", "attempts": 3}},
     },
     "triggers": {
-        "remind": {"segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1},
+        "remind": {
+            "segment": "abandoned_cart", "channel": "mail", "delay": "3s", "priority": 1, "then": {"after": "5s"},
+        },
         "nudge": {"segment": "abandoned_cart", "channel": "mail", "cool_down": "1h", "delay": "2s"},
-        "call": {"segment": "abandoned_cart", "channel": "bot"},
+        "call": {
+            "segment": "abandoned_cart", "channel": "bot", "variants": {"a": {}, "b": {"weight": 2}},
+            "then": {"after": "2s", "variants": {"a": {}, "b": {"weight": 2}}},
+        },
         "thanks": {"segment": "abandoned_cart", "on": "exited", "channel": "bot", "delay": "1s", "expires": "30m"},
     },
 })  # fmt: skip
