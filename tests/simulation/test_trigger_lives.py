@@ -193,7 +193,7 @@ def audit(lives: TriggerLives, *, lost: bool) -> None:
 
 
 def _due(decision: Decision, decisions: Sequence[Decision]) -> int:
-    """When (ms) a message was due: of the second of a series by the end of the first, or at once if that was not sent."""
+    """When (ms) a message was due: the second of a series after the first was sent, or with its end if it was not."""
     step = FILE.steps[decision.trigger]
     if not step.is_second:
         return (parse_instant(decision.occurred_at) or 0) + step.delay

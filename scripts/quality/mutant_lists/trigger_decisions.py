@@ -42,7 +42,7 @@ MUTANTS = (
     ),
     Mutant(
         "undecided customers are passed over",
-        "streams/triggers/action_decisions.py",
+        "streams/triggers/due_step.py",
         "self.parked[customer] = min(until, self.parked.get(customer, until))",
         "pass",
         "tests/unit/triggers/test_action_decisions.py",
@@ -127,13 +127,13 @@ MUTANTS = (
     Mutant(
         "nothing is sent while the segmenter stands still",
         "streams/triggers/dispatcher.py",
-        "undecided(clock, ready) if stands_still else await self._look(ready)",
+        "PersonLook(undecided(clock, ready), {}) if stands_still else await self._look(ready)",
         "await self._look(ready)",
         "tests/unit/triggers/test_action_decisions.py",
     ),
     Mutant(
         "a wait for an endpoint delays no other channel",
-        "streams/triggers/action_decisions.py",
+        "streams/triggers/due_step.py",
         "if action.due > self._reached:  # the clock",
         "if False:  # the clock",
         "tests/unit/triggers/test_action_decisions.py::test_what_waits_for_an_endpoint_holds_nothing_over_another_channel",
@@ -182,23 +182,23 @@ MUTANTS = (
     ),
     Mutant(
         "an attempt counts for caps before it is made",
-        "streams/triggers/action_decisions.py",
+        "streams/triggers/due_step.py",
         "person.sends(action, self._deciding.arriving.channel_of(action), now)",
         "pass",
         "tests/unit/triggers/test_policy.py",
     ),
     Mutant(
         "an attempt that began is saved before it is made",
-        "streams/triggers/action_decisions.py",
+        "streams/triggers/due_step.py",
         "action.attempting = True",
         "pass",
         "tests/unit/triggers/test_dispatcher.py",
     ),
     Mutant(
         "a value that is not clearly false suppresses",
-        "streams/triggers/policy.py",
-        "return value is not None and not _is_clearly(value, not test.equals)",
-        "return test.meets(value)",
+        "streams/triggers/trait_tests.py",
+        "return stated is not None and not _is_clearly(stated, not test.equals)",
+        "return test.meets(stated)",
         "tests/unit/triggers/test_suppression.py",
     ),
     Mutant(

@@ -1,0 +1,148 @@
+"""Guards of when and in which form triggers send: times of the day, series, variants, people; see `quality.mutants`."""
+
+from __future__ import annotations
+
+from quality.mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        "messages wait for their send times",
+        "streams/triggers/policy.py",
+        "if send is not None and (opens",
+        "if send is None and (opens",
+        "tests/unit/triggers/test_policy.py",
+    ),
+    Mutant(
+        "a message to an unknown time zone is not sent by the clock of another",
+        "streams/triggers/policy.py",
+        "return Skip(UNKNOWN_ZONE)",
+        "zone = ZoneInfo(file.timezone)",
+        "tests/unit/triggers/test_suppression.py",
+    ),
+    Mutant(
+        "an hour has its own cap",
+        "streams/triggers/policy.py",
+        '("per_hour", HOUR_MS, "an hour")',
+        '("per_hour", 0, "an hour")',
+        "tests/unit/triggers/test_policy.py",
+    ),
+    Mutant(
+        "a month has its own cap",
+        "streams/triggers/policy.py",
+        '("per_month", 30 * DAY_MS',
+        '("per_month", 7 * DAY_MS',
+        "tests/unit/triggers/test_policy.py",
+    ),
+    Mutant(
+        "hours over midnight belong to the day on which they begin",
+        "streams/triggers/send_times.py",
+        "send.is_on(day - timedelta(days=began_yesterday))",
+        "send.is_on(day)",
+        "tests/unit/triggers/test_send_times.py",
+    ),
+    Mutant(
+        "a time of the day that comes twice is sent at once",
+        "streams/triggers/send_times.py",
+        "and send.at is None:",
+        "and send is not None:",
+        "tests/unit/triggers/test_send_times.py",
+    ),
+    Mutant(
+        "unless is asked at the last look",
+        "streams/triggers/action_decisions.py",
+        "(test.segment in standing.since) == test.is_in",
+        "(test.segment in standing.since) != test.is_in",
+        "tests/unit/triggers/test_series.py",
+    ),
+    Mutant(
+        "the second message of a series needs the stay, too",
+        "streams/triggers/action_decisions.py",
+        'if step.if_ended == "skip":',
+        "if not step.is_second:",
+        "tests/unit/triggers/test_series.py",
+    ),
+    Mutant(
+        "a second message follows only a first that was sent",
+        "streams/triggers/intake.py",
+        "elif sent_at is not None:",
+        "elif sent_at is not None or now:",
+        "tests/unit/triggers/test_series.py",
+    ),
+    Mutant(
+        "a second message whose end is on the topic is not begun again",
+        "streams/triggers/intake.py",
+        "if following.round_key in person.awaited:",
+        "if False:",
+        "tests/unit/triggers/test_series_read_back.py",
+    ),
+    Mutant(
+        "a series goes on where Redis has lost the end of its first message",
+        "streams/triggers/published_decisions.py",
+        "        person.actions.append(after)",
+        "        pass",
+        "tests/unit/triggers/test_series_read_back.py",
+    ),
+    Mutant(
+        "a second message is not sent where Redis has lost that the first was not",
+        "streams/triggers/published_decisions.py",
+        "after.is_void, after.next_at = True, now + EXPECTED_MS",
+        "pass",
+        "tests/unit/triggers/test_series_read_back.py",
+    ),
+    Mutant(
+        "a customer has one variant in both messages of a series",
+        "streams/triggers/config.py",
+        "self.of, customer)",
+        "self.segment + str(self.is_second), customer)",
+        "tests/unit/triggers/test_variants.py",
+    ),
+    Mutant(
+        "variants move as few customers as can be",
+        "streams/triggers/variants.py",
+        "return -weight / math.log(share)",
+        "return share",
+        "tests/unit/triggers/test_variants.py",
+    ),
+    Mutant(
+        "what was sent to a former id counts for caps",
+        "streams/triggers/former_persons.py",
+        "for each in (*former, person) for message in each.sent",
+        "for each in (person,) for message in each.sent",
+        "tests/unit/triggers/test_linked_messages.py",
+    ),
+    Mutant(
+        "of the traits of a person's ids the newest counts",
+        "streams/triggers/former_persons.py",
+        "if current is None or (trait.time, trait.id) > (current.time, current.id):",
+        "if current is None:",
+        "tests/unit/triggers/test_linked_messages.py",
+    ),
+    Mutant(
+        "a date that cannot be read suppresses",
+        "streams/triggers/trait_tests.py",
+        "return self.age is None or _born(stated) is None or",
+        "return self.age is None or",
+        "tests/unit/triggers/test_suppression.py",
+    ),
+    Mutant(
+        "a text suppresses where a number is asked",
+        "streams/triggers/trait_tests.py",
+        "if test.numbers is not None and any(",
+        "if test.numbers is None and any(",
+        "tests/unit/triggers/test_suppression.py",
+    ),
+    Mutant(
+        "a trait that was cut suppresses",
+        "streams/triggers/trait_tests.py",
+        "if trait is None or not trait.is_cut:",
+        "if True:",
+        "tests/unit/triggers/test_suppression.py",
+    ),
+    Mutant(
+        "a delay beyond the segment's own end is refused",
+        "streams/triggers/config_file.py",
+        "if longest is not None and delay >= longest:",
+        "if False:",
+        "tests/unit/triggers/test_config_file.py",
+    ),
+)
