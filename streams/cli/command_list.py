@@ -16,6 +16,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "look": {
         "tail": "print segment changes as they are published",
         "explain": "print the segments of a customer, the reasons, and when they may change",
+        "preview": "write a trigger's message to a customer into files, and say what is against it; sends nothing",
         "export": "print all stored data of a customer as JSON",
         "distribution": "print how a total is distributed over customers, and suggest cut-offs",
     },

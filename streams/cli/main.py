@@ -55,12 +55,17 @@ def _worker(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     app.main()
 
 
-def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
-    from streams.triggers.app import build  # noqa: PLC0415  # as above
-
+def _triggers_file(settings: Settings, arguments: argparse.Namespace) -> Path:
     path = Path(arguments.file) if arguments.file else settings.triggers
     if path is None:
         raise Stop("there is no triggers file; name one with --file or SEGMENTER_TRIGGERS")
+    return path
+
+
+def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
+    from streams.triggers.app import build  # noqa: PLC0415  # as above
+
+    path = _triggers_file(settings, arguments)
     _set_loop(settings)
     app = build(settings, path, rebuild=arguments.rebuild)
     sys.argv = _of_faust(settings, arguments)
@@ -72,6 +77,13 @@ def _ops(settings: Settings, _: argparse.Namespace) -> int:
 
     _set_loop(settings)
     return serve(settings)
+
+
+def _preview(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.cli import message_preview  # noqa: PLC0415  # as above
+
+    return message_preview.run(settings, _triggers_file(settings, arguments), arguments.message, arguments.customer,
+                               arguments.to)  # fmt: skip
 
 
 def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -204,6 +216,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
     "ops": _ops,
+    "preview": _preview,
     "redeliver": _redeliver,
     "topics": _topics,
     "publish": _publish,
@@ -231,6 +244,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def run(argv: Sequence[str]) -> int:
     """Run one command, and return its exit code."""
     commands = parser()
+    if tuple(argv[:2]) == ("triggers", "preview"):
+        argv = argv[1:]  # the command of triggers that runs none
     arguments, rest = commands.parse_known_args(argv)
     if rest and arguments.command not in ("worker", "triggers"):
         commands.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -241,6 +241,12 @@ def _add_of_customers(commands: Any) -> None:
     explain.add_argument("--json", action="store_true", help="print JSON")
     explain.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
 
+    preview = _add(commands, "preview")
+    preview.add_argument("message", metavar="TRIGGER", help="key of the trigger; TRIGGER-2 for its second message")
+    preview.add_argument("--customer", type=_customer, required=True, metavar="ID", help="to whom")
+    preview.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
+    preview.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="folder for the files (default: here)")
+
     export = _add(commands, "export")
     export.add_argument("customer", type=_customer, help=_AFTER_DASHES)
 

@@ -100,6 +100,7 @@ NEEDS: Mapping[str, Needs] = {
     ),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
     "explain": Needs(looks_at=(WORKER,), commands=_SNAPSHOT),
+    "preview": Needs(looks_at=(WORKER, TRIGGERS_PROCESS), commands=_STORED),
     "distribution": Needs(looks_at=(WORKER,), commands=frozenset({"multi", "exec", "hgetall", "hmget", "hscan"})),
     "verify": Needs(
         topics=TopicUse(read=(*READ, CHANGES)), looks_at=(WORKER,), commands=_SNAPSHOT | {"hscan", "lrange"}
@@ -141,7 +142,7 @@ USERS = (
     User("segmenter-ops", ("ops",), "the operations page, which writes nothing"),
     User(
         "segmenter-reader",
-        ("tail", "explain", "distribution", "verify", "diff", "export"),
+        ("tail", "explain", "preview", "distribution", "verify", "diff", "export"),
         "commands that write nothing",
     ),
     User(

@@ -178,7 +178,7 @@ class ActionDecisions:
         if waiting is not None:
             over = policy.over(trigger, action, now)
             return Wait(waiting) if over is None else policy.Skip(over)
-        gone = None if trigger is None else _not_any_more(trigger, action, standing)
+        gone = None if trigger is None else not_any_more(trigger, action, standing)
         if gone is not None:
             return policy.Skip(gone)
         return policy.decide(self._file, customer, joined(person, former), action, now)
@@ -206,7 +206,7 @@ class ActionDecisions:
         return self._endpoints[self.arriving.channel_of(action)]
 
 
-def _not_any_more(step: Step, action: Action, standing: MembershipAnswer) -> str | None:
+def not_any_more(step: Step, action: Action, standing: MembershipAnswer) -> str | None:
     """Why the customer's memberships forbid a message; ``None``: they do not."""
     if step.if_ended == "skip":
         gone = why_ended(step.segment, step.on, action.occurred_at, standing)

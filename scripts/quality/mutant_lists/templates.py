@@ -22,7 +22,7 @@ MUTANTS = (
     Mutant(
         "a number that is stored as a text is cut",
         "streams/triggers/traits.py",
-        "value = str(value[:TRAIT_MAX_CHARS])",
+        "fitting = str(written[:TRAIT_MAX_CHARS]) if",
         "value = str(value)",
         "tests/unit/triggers/test_traits.py::test_a_number_of_a_megabyte_is_bounded",
     ),
@@ -50,7 +50,7 @@ MUTANTS = (
     Mutant(
         "no older value replaces a trait that was left out",
         "streams/triggers/traits.py",
-        "fitting[name] = msgspec.structs.replace(fitting[name], value=None)",
+        "fitting[name] = msgspec.structs.replace(fitting[name], value=None, is_cut=True)",
         "del fitting[name]",
         "tests/unit/triggers/test_traits.py::test_no_older_value_comes_instead_of_what_was_left_out",
     ),

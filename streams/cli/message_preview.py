@@ -1,0 +1,178 @@
+"""``segmenter triggers preview``: writes a trigger's message to a customer into files, as it would be sent now.
+
+The one rule: nothing is sent, no secret is read and no address is opened. The templates, the data and the reasons
+against the message are the real ones.
+
+See also: `streams.triggers.templates` (writes the message), and `streams.triggers.policy` (says what is against it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from rules.conditions.base import CustomerView
+from rules.customer import Customer
+from rules.definitions.segments_file import Definitions, Segment
+from rules.sentences.reason_sentence import embedded
+from rules.times import format_instant
+from streams import definitions_file
+from streams.cli.input_files import visible
+from streams.cli.terminal import show
+from streams.offline.customer_records import everywhere
+from streams.settings import Settings, of_triggers
+from streams.state.readonly_store import stored
+from streams.stop import Stop
+from streams.triggers import config_file, policy
+from streams.triggers.action_decisions import not_any_more
+from streams.triggers.channel_config import WebhookWay
+from streams.triggers.channels import factory
+from streams.triggers.channels.webhook import audience_of, change_of
+from streams.triggers.config import Step, TriggersFile
+from streams.triggers.customer_state import Action, Person
+from streams.triggers.former_persons import joined
+from streams.triggers.intake import contact
+from streams.triggers.linked_ids import former_ids
+from streams.triggers.membership_lookup import MembershipAnswer
+from streams.triggers.messages import Message
+from streams.triggers.templates import NotAnAddress, RenderedMessage, TemplateFailed
+from streams.wire.changes import SegmentChange
+
+
+def run(settings: Settings, file: Path, key: str, customer_id: str, folder: Path) -> int:
+    """Write the files, and print their paths; exit code 1 if the customer is not stored. Raises `Stop`."""
+    definitions = definitions_file.load(settings.definitions)
+    triggers = config_file.load(file, definitions)
+    step = triggers.steps.get(key)
+    if step is None:
+        raise Stop(f"there is no message {key} in {file}; it has {', '.join(triggers.steps)}")
+    customer, person = asyncio.run(_stored(settings, definitions, customer_id))
+    if customer is None:
+        print(f"segmenter triggers preview: no customer {visible(customer_id)}", file=sys.stderr)
+        return 1
+    now = int(time.time() * 1000)
+    segment = definitions.segment(step.segment)
+    assert segment is not None, "the triggers file was checked against these definitions"
+    message = _message(triggers, definitions, segment, (key, step), customer_id, customer, person, now)
+    templates_of, _ = factory.words(triggers, file, definitions)
+    try:
+        rendered, unsubscribe = templates_of[message.wording].say(message)
+    except (TemplateFailed, NotAnAddress) as error:
+        raise Stop(f"the message cannot be written for this customer ({error})") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    variant = f"-{message.variant}" if message.variant else ""
+    for suffix, text in _texts(triggers, step, message, rendered, unsubscribe):
+        path = folder / f"preview-{key}{variant}.{suffix}"
+        path.write_bytes(text)
+        print(path)
+    show(_against(triggers, definitions, (key, step), customer_id, customer, person, now))
+    return 0
+
+
+async def _stored(settings: Settings, definitions: Definitions, customer_id: str) -> tuple[Customer | None, Person]:
+    """The customer as the segmenter and as triggers store it, with what triggers know of its former ids."""
+    async with stored(settings) as (_, first):
+        if first["definitions"] != definitions.fingerprint:
+            raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
+        count = int(first["partitions"])
+    customers = [part.customer for part in await everywhere(settings, customer_id, count)]
+    customer = next((found for found in customers if found is not None), None)
+    ids = [customer_id, *(sorted(former_ids(customer)) if customer is not None else ())]
+    own, *former = [
+        next((part.person for part in await everywhere(of_triggers(settings), name, count) if part.person), None)
+        for name in ids
+    ]
+    return customer, joined(own or Person(), [person for person in former if person is not None])
+
+
+def _message(
+    triggers: TriggersFile,
+    definitions: Definitions,
+    segment: Segment,
+    message: tuple[str, Step],
+    customer_id: str,
+    customer: Customer,
+    person: Person,
+    now: int,
+) -> Message:
+    """The message of an attempt at this moment, for a change that says what is true of the customer now."""
+    key, step = message
+    view = CustomerView(customer_id, customer.profile, customer.since)
+    reason = segment.when.reason(view, customer.instant)
+    segments = sorted(other.key for index, other in enumerate(definitions.segments) if index in customer.since)
+    index = [other.key for other in definitions.segments].index(segment.key)
+    change = SegmentChange(
+        change_id="0" * 32,
+        customer_id=customer_id,
+        segment=segment.key,
+        change=step.on,
+        occurred_at=format_instant(customer.since.get(index, customer.instant)),
+        sequence=max(customer.sequence, 1),
+        segments=tuple(segments),
+        cause=msgspec.convert({"kind": "event", "event_id": "preview"}, _CAUSE),
+        reason=reason,
+        definition=definitions.fingerprint,
+        said={language: embedded(reason, language) for language in ("en", "fa")},
+    )
+    return Message(
+        key=f"{change.change_id}-{key}",
+        trigger=key,
+        customer=customer_id,
+        raw=msgspec.json.encode(change),
+        contact=contact(triggers, person),
+        attempted_ms=now,
+        data={} if segment.include is None else segment.include.data(view, customer.instant),
+        variant=step.variant_of(customer_id),
+    )
+
+
+_CAUSE = SegmentChange.__annotations__["cause"]
+
+
+def _texts(
+    triggers: TriggersFile, step: Step, message: Message, rendered: RenderedMessage, unsubscribe: str | None
+) -> Iterator[tuple[str, bytes]]:
+    """The contents of the files, by the ends of their names."""
+    config = triggers.channels[step.channel]
+    if isinstance(config, WebhookWay):
+        audience = config.body == "audience"
+        body = audience_of(message, rendered.text) if audience else change_of(message, rendered.text)
+        yield "json", rendered.body or msgspec.json.format(msgspec.json.encode(body), indent=2)
+        return
+    heads = [f"Subject: {rendered.subject}"] if rendered.subject is not None else []
+    heads += [f"To: {message.contact['email']}"] if "email" in message.contact else []
+    heads += [f"List-Unsubscribe: {unsubscribe}"] if unsubscribe else []
+    yield "txt", "\n".join([*heads, "", rendered.text or ""]).encode()
+    if rendered.html is not None:
+        yield "html", rendered.html.encode()
+
+
+def _against(
+    triggers: TriggersFile,
+    definitions: Definitions,
+    message: tuple[str, Step],
+    customer_id: str,
+    customer: Customer,
+    person: Person,
+    now: int,
+) -> Sequence[str]:
+    """What would become of the message if it were due now, as a line."""
+    key, step = message
+    keys = [segment.key for segment in definitions.segments]
+    since = {keys[index]: entered for index, entered in customer.since.items()}
+    action = Action(key, "0" * 32, 1, now, b"{}", now, now)
+    gone = not_any_more(step, action, MembershipAnswer(since, customer=customer))
+    if gone is not None:
+        return [f"would be skipped now: {gone}"]
+    match policy.decide(triggers, customer_id, person, action, now):
+        case policy.Skip(reason):
+            return [f"would be skipped now: {reason}"]
+        case policy.Defer(until, reason):
+            return [f"would be sent at {format_instant(until)}: {reason}"]
+        case _:
+            return ["would be sent now"]
