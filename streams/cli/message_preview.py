@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from rules.conditions.base import CustomerView
 from rules.customer import Customer
-from rules.definitions.segments_file import Definitions, Segment
-from rules.sentences.reason_sentence import embedded
+from rules.definitions.segments_file import Definitions
+from rules.sentences.reason_sentence import LANGUAGES, embedded
 from rules.times import format_instant
 from streams import definitions_file
 from streams.cli.input_files import visible
-from streams.cli.terminal import show
 from streams.offline.customer_records import everywhere
 from streams.settings import Settings, of_triggers
 from streams.state.readonly_store import stored
@@ -41,7 +40,6 @@ from streams.triggers.linked_ids import former_ids
 from streams.triggers.membership_lookup import MembershipAnswer
 from streams.triggers.messages import Message
 from streams.triggers.templates import NotAnAddress, RenderedMessage, TemplateFailed
-from streams.wire.changes import SegmentChange
 
 
 def run(settings: Settings, file: Path, key: str, customer_id: str, folder: Path) -> int:
@@ -55,10 +53,8 @@ def run(settings: Settings, file: Path, key: str, customer_id: str, folder: Path
     if customer is None:
         print(f"segmenter triggers preview: no customer {visible(customer_id)}", file=sys.stderr)
         return 1
-    now = int(time.time() * 1000)
-    segment = definitions.segment(step.segment)
-    assert segment is not None, "the triggers file was checked against these definitions"
-    message = _message(triggers, definitions, segment, (key, step), customer_id, customer, person, now)
+    today = MessageToday(triggers, definitions, key, step, customer_id, customer, person, int(time.time() * 1000))
+    message = today.message()
     templates_of, _ = factory.words(triggers, file, definitions)
     try:
         rendered, unsubscribe = templates_of[message.wording].say(message)
@@ -70,7 +66,7 @@ def run(settings: Settings, file: Path, key: str, customer_id: str, folder: Path
         path = folder / f"preview-{key}{variant}.{suffix}"
         path.write_bytes(text)
         print(path)
-    show(_against(triggers, definitions, (key, step), customer_id, customer, person, now))
+    print(today.outlook())
     return 0
 
 
@@ -90,48 +86,68 @@ async def _stored(settings: Settings, definitions: Definitions, customer_id: str
     return customer, joined(own or Person(), [person for person in former if person is not None])
 
 
-def _message(
-    triggers: TriggersFile,
-    definitions: Definitions,
-    segment: Segment,
-    message: tuple[str, Step],
-    customer_id: str,
-    customer: Customer,
-    person: Person,
-    now: int,
-) -> Message:
-    """The message of an attempt at this moment, for a change that says what is true of the customer now."""
-    key, step = message
-    view = CustomerView(customer_id, customer.profile, customer.since)
-    reason = segment.when.reason(view, customer.instant)
-    segments = sorted(other.key for index, other in enumerate(definitions.segments) if index in customer.since)
-    index = [other.key for other in definitions.segments].index(segment.key)
-    change = SegmentChange(
-        change_id="0" * 32,
-        customer_id=customer_id,
-        segment=segment.key,
-        change=step.on,
-        occurred_at=format_instant(customer.since.get(index, customer.instant)),
-        sequence=max(customer.sequence, 1),
-        segments=tuple(segments),
-        cause=msgspec.convert({"kind": "event", "event_id": "preview"}, _CAUSE),
-        reason=reason,
-        definition=definitions.fingerprint,
-        said={language: embedded(reason, language) for language in ("en", "fa")},
-    )
-    return Message(
-        key=f"{change.change_id}-{key}",
-        trigger=key,
-        customer=customer_id,
-        raw=msgspec.json.encode(change),
-        contact=contact(triggers, person),
-        attempted_ms=now,
-        data={} if segment.include is None else segment.include.data(view, customer.instant),
-        variant=step.variant_of(customer_id),
-    )
+class MessageToday(msgspec.Struct, frozen=True):
+    """A message of a triggers file, and all that is known of the customer at this moment, ``now`` (ms)."""
 
+    triggers: TriggersFile
+    definitions: Definitions
+    key: str
+    step: Step
+    customer_id: str
+    customer: Customer
+    person: Person
+    now: int
 
-_CAUSE = SegmentChange.__annotations__["cause"]
+    @property
+    def since(self) -> dict[str, int]:
+        """The segments of the customer, and when each was entered."""
+        keys = [segment.key for segment in self.definitions.segments]
+        return {keys[index]: entered for index, entered in self.customer.since.items()}
+
+    def message(self) -> Message:
+        """The message of an attempt at this moment, for a change that says what is true of the customer now."""
+        segment = self.definitions.segment(self.step.segment)
+        assert segment is not None, "the triggers file was checked against these definitions"
+        customer = self.customer
+        view = CustomerView(self.customer_id, customer.profile, customer.since)
+        reason = segment.when.reason(view, customer.instant)
+        change = {
+            "change_id": "0" * 32,
+            "customer_id": self.customer_id,
+            "segment": segment.key,
+            "change": self.step.on,
+            "occurred_at": format_instant(self.since.get(segment.key, customer.instant)),
+            "sequence": max(customer.sequence, 1),
+            "segments": sorted(self.since),
+            "cause": {"kind": "event", "event_id": "preview"},
+            "reason": reason,
+            "definition": self.definitions.fingerprint,
+            "said": {language: embedded(reason, language) for language in LANGUAGES},
+        }
+        return Message(
+            key=f"{change['change_id']}-{self.key}",
+            trigger=self.key,
+            customer=self.customer_id,
+            raw=msgspec.json.encode(change),
+            contact=contact(self.triggers, self.person),
+            attempted_ms=self.now,
+            data={} if segment.include is None else segment.include.data(view, customer.instant),
+            variant=self.step.variant_of(self.customer_id),
+        )
+
+    def outlook(self) -> str:
+        """What would become of the message if it were due now."""
+        action = Action(self.key, "0" * 32, 1, self.now, b"{}", self.now, self.now)
+        gone = not_any_more(self.step, action, MembershipAnswer(self.since, customer=self.customer))
+        if gone is not None:
+            return f"would be skipped now: {gone}"
+        match policy.decide(self.triggers, self.customer_id, self.person, action, self.now):
+            case policy.Skip(reason):
+                return f"would be skipped now: {reason}"
+            case policy.Defer(until, reason):
+                return f"would be sent at {format_instant(until)}: {reason}"
+            case _:
+                return "would be sent now"
 
 
 def _texts(
@@ -150,29 +166,3 @@ def _texts(
     yield "txt", "\n".join([*heads, "", rendered.text or ""]).encode()
     if rendered.html is not None:
         yield "html", rendered.html.encode()
-
-
-def _against(
-    triggers: TriggersFile,
-    definitions: Definitions,
-    message: tuple[str, Step],
-    customer_id: str,
-    customer: Customer,
-    person: Person,
-    now: int,
-) -> Sequence[str]:
-    """What would become of the message if it were due now, as a line."""
-    key, step = message
-    keys = [segment.key for segment in definitions.segments]
-    since = {keys[index]: entered for index, entered in customer.since.items()}
-    action = Action(key, "0" * 32, 1, now, b"{}", now, now)
-    gone = not_any_more(step, action, MembershipAnswer(since, customer=customer))
-    if gone is not None:
-        return [f"would be skipped now: {gone}"]
-    match policy.decide(triggers, customer_id, person, action, now):
-        case policy.Skip(reason):
-            return [f"would be skipped now: {reason}"]
-        case policy.Defer(until, reason):
-            return [f"would be sent at {format_instant(until)}: {reason}"]
-        case _:
-            return ["would be sent now"]

@@ -41,6 +41,25 @@ def settings_of(kafka: Kafka, redis: Redis, folder: Path, name: str) -> dict[str
     return settings
 
 
+# A body of one's own, which says what the receiver needs to judge a call.
+OWN_BODY = {
+    "json": {
+        "data": {"change": {"customer_id": "{{ customer }}"}, "trigger": "{{ trigger }}", "variant": "{{ variant }}"}
+    }
+}
+
+
+def write_series(path: Path, hook: Hook, mailbox: Mailbox, delay: str, after: str) -> None:
+    """Write a triggers file as `write` does: with a second message each, and webhooks of two variants and own body."""
+    write(path, hook, mailbox, delay)
+    file = json.loads(path.read_text())
+    triggers, variants = file["triggers"], {"plain": {}, "bold": {"weight": 2}}
+    triggers["mail_cart"]["then"] = {"after": after, "template": triggers["mail_cart"]["template"]}
+    triggers["call"] |= {"variants": variants, "then": {"after": after, "variants": variants}}
+    file["channels"]["bot"] |= {"body": OWN_BODY, "idempotency": "Idempotency-Key"}
+    path.write_text(json.dumps(file))
+
+
 def write(path: Path, hook: Hook, mailbox: Mailbox, delay: str, timeout: str = "2s") -> None:
     """Write a triggers file: an e-mail and a webhook for each abandoned cart."""
     trigger = {"segment": "abandoned_cart", "delay": delay}

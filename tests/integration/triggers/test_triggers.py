@@ -5,11 +5,13 @@ The tests judge the messages at the receivers and the records on ``trigger-decis
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from local.processes import Worker
 from local.receivers import Hook, Mailbox, now_ms
 from streams.triggers.decision_log import Decision
+from streams.triggers.intake import FIRST_NOT_SENT
 from tests.support import live
 from tests.support.patience import eventually
 from tests.support.trigger_processes import (
@@ -27,9 +30,48 @@ from tests.support.trigger_processes import (
     leave_a_cart,
     read,
     write,
+    write_series,
 )
 
 pytestmark = pytest.mark.kafka
+
+# The messages of the webhook's series.
+CALLS = ("call", "call-2")
+
+
+def test_a_message_is_previewed_without_being_sent(parts: dict[str, Any]) -> None:
+    """The preview has the data of the customer, reads no secret, opens no address, and says what is against it."""
+    with Hook() as hook, Mailbox() as mailbox:
+        write_series(parts["triggers"], hook, mailbox, delay="30m", after="2s")
+        with Worker(parts) as worker, environment(parts) as triggers:
+            worker.wait_ready()
+            triggers.wait_ready()
+            to = Sender(parts)
+            leave_a_cart(to, "u1", now_ms())
+            to.flush()
+            eventually(lambda: bool(_changes(parts)), 20, worker.tail(40))
+            folder = parts["triggers"].parent / "out"
+            without_secret = {name: text for name, text in triggers.environment.items() if name != "BOT_SECRET"}
+
+            def previewed(*arguments: str) -> subprocess.CompletedProcess[str]:
+                command = [sys.executable, "-m", "streams", "triggers", "preview", *arguments, "--to", str(folder)]
+                return subprocess.run(command, env=without_secret, capture_output=True, text=True, check=False)
+
+            mail = previewed("mail_cart-2", "--customer", "u1")
+            assert mail.returncode == 0, mail.stderr
+            assert mail.stdout.splitlines() == [str(folder / "preview-mail_cart-2.txt"), "would be sent now"]
+            text = (folder / "preview-mail_cart-2.txt").read_text()
+            assert text.startswith("Subject: سبد خرید شما\nTo: u1@example.com\n\nu1@example.com: ")
+            call = previewed("call", "--customer", "u1")
+            path = Path(call.stdout.splitlines()[0])
+            assert json.loads(path.read_text())["data"]["variant"] in path.name
+            assert previewed("call", "--customer", "u2").returncode == 1
+            assert "there is no message cal in" in previewed("cal", "--customer", "u1").stderr
+            buy(to, "u1", now_ms())
+            to.flush()
+            eventually(lambda: len(_changes(parts)) == 2, 20, worker.tail(40))
+            assert previewed("call", "--customer", "u1").stdout.endswith("would be skipped now: left meanwhile\n")
+        assert (hook.calls, mailbox.mails) == ([], [])
 
 
 def test_a_late_purchase_stops_the_message(parts: dict[str, Any]) -> None:
@@ -91,7 +133,7 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("deaths", [4, pytest.param(20, marks=pytest.mark.nightly)])
 def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -> None:
-    """Each due webhook comes at least once, an e-mail at most once, neither to customers that left in time."""
+    """Each due webhook of a series comes at least once, an e-mail at most once, neither to those who left in time."""
     seed = random.randrange(10_000)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -102,7 +144,7 @@ def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -
         return chance.choice([(200, 0.0)] * 5 + [(200, 0.3), (429, 0.0), (200, 4.0)])
 
     with Hook(answer) as hook, Mailbox(lambda count: 0.4 * (count % 3)) as mailbox:
-        write(parts["triggers"], hook, mailbox, delay="3s")
+        write_series(parts["triggers"], hook, mailbox, delay="3s", after="2s")
         names, left = [f"c{number}" for number in range(12 * deaths)], set[str]()
         with Worker(parts) as worker:
             worker.wait_ready()
@@ -144,7 +186,7 @@ def _changes(parts: dict[str, Any]) -> list[live.ReadChange]:
 
 def _all_final(parts: dict[str, Any], names: list[str]) -> bool:
     entered = [change for change in _changes(parts) if change.change == "entered"]
-    return {change.customer for change in entered} <= set(names) and len(_finals(parts)) == 2 * len(entered)
+    return {change.customer for change in entered} <= set(names) and len(_finals(parts)) == 4 * len(entered)
 
 
 def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
@@ -157,23 +199,35 @@ def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
     # Webhooks: at least once where due, under one id.
     answered = {call.id for call in hook.calls if call.status == 200}
     for (change_id, trigger), (final,) in finals.items():
-        if trigger == "call" and final.decision == "sent":
-            assert f"{change_id}-call" in answered
-        if trigger == "call":
+        if trigger in CALLS and final.decision == "sent":
+            assert f"{change_id}-{trigger}" in answered
+        if trigger in CALLS:
             assert final.decision in ("sent", "skipped", "unknown, not sent"), final
         if final.decision == "skipped":
-            assert final.reason == "left meanwhile"
+            assert final.reason in ("left meanwhile", FIRST_NOT_SENT)
             assert entered[change_id].customer in exited
     stayed = [change for change in entered.values() if change.customer not in exited]
     assert stayed
-    assert all(finals[change.change_id, "call"][0].decision == "sent" for change in stayed)
-    assert {call.id for call in hook.calls} <= {f"{change_id}-call" for change_id in entered}
+    assert all(finals[change.change_id, key][0].decision == "sent" for change in stayed for key in CALLS)
+    assert {call.id for call in hook.calls} <= {f"{change_id}-{key}" for change_id in entered for key in CALLS}
+
+    # A customer has one variant, and the second call comes two seconds after the first or later.
+    variants, first = dict[str, set[str]](), dict[str, int]()
+    for call in hook.calls:
+        data = call.body["data"]
+        variants.setdefault(data["change"]["customer_id"], set()).add(data["variant"])
+        if data["trigger"] == "call":
+            first.setdefault(call.id, call.at_ms)
+        else:
+            assert call.at_ms >= first[call.id.removesuffix("-2")] + 2_000
+    assert all(len(names) == 1 for names in variants.values())
+    assert {name for names in variants.values() for name in names} == {"plain", "bold"}
 
     # E-mails: at most once.
     ids = Counter(mail["Message-ID"] for _, mail in mailbox.mails)
     assert ids
     assert set(ids.values()) == {1}
-    kinds = Counter(decisions[0].decision for (_, trigger), decisions in finals.items() if trigger == "mail_cart")
+    kinds = Counter(decisions[0].decision for (_, trigger), decisions in finals.items() if trigger not in CALLS)
     assert kinds["sent"] <= len(mailbox.mails) <= kinds["sent"] + kinds["unknown, not sent"]
 
     # No message goes to a customer that had left, with its exit on the topic, well before.
