@@ -77,7 +77,7 @@ async def _stored(settings: Settings, definitions: Definitions, customer_id: str
             raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
         count = int(first["partitions"])
     customers = [part.customer for part in await everywhere(settings, customer_id, count)]
-    customer = next((found for found in customers if found is not None), None)
+    customer = next((entry for entry in customers if entry is not None), None)
     ids = [customer_id, *(sorted(former_ids(customer)) if customer is not None else ())]
     own, *former = [
         next((part.person for part in await everywhere(of_triggers(settings), name, count) if part.person), None)
