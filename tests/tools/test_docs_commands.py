@@ -77,6 +77,8 @@ class Reader:
             settings[name.removeprefix("SEGMENTER_").lower()] = value
         if words[0] != "segmenter":
             return self._shell(command)
+        if words[1:3] == ["triggers", "preview"]:
+            words.pop(1)  # a command that reads, and no process
         if words[1] in PROCESSES:
             return self._start(words[1], *words[2:])
         return run(words[1:], self._settings(words[1:], settings))

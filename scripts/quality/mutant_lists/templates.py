@@ -22,8 +22,8 @@ MUTANTS = (
     Mutant(
         "a number that is stored as a text is cut",
         "streams/triggers/traits.py",
-        "fitting = str(written[:TRAIT_MAX_CHARS]) if",
-        "value = str(value)",
+        "fitting = str(written[:TRAIT_MAX_CHARS]) if isinstance",
+        "fitting = str(written) if isinstance",
         "tests/unit/triggers/test_traits.py::test_a_number_of_a_megabyte_is_bounded",
     ),
     Mutant(
