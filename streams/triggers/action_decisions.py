@@ -167,9 +167,9 @@ class ActionDecisions:
         ``former``: what is known of the customer's former ids, which the policy regards, too.
         """
         if action.occurred_at <= person.erased:
-            return policy.Skip(ERASED)
+            return policy.Skip(ERASED, is_exposure=False)
         if action.is_void:
-            return policy.Skip(FIRST_NOT_SENT)
+            return policy.Skip(FIRST_NOT_SENT, is_exposure=False)
         trigger = self.arriving.step_of(action)
         # An action that became due long ago needs memberships of now, not of its due time, under all linked ids.
         # Each step from one linked id to the next may take as long as the first.
@@ -177,10 +177,10 @@ class ActionDecisions:
         waiting = standing.waiting(max(person.sequence, action.sequence), max(action.next_at, oldest))
         if waiting is not None:
             over = policy.over(trigger, action, now)
-            return Wait(waiting) if over is None else policy.Skip(over)
+            return Wait(waiting) if over is None else policy.Skip(over, is_exposure=False)
         gone = None if trigger is None else not_any_more(trigger, action, standing)
         if gone is not None:
-            return policy.Skip(gone)
+            return policy.Skip(gone, is_exposure=False)
         return policy.decide(self._file, customer, joined(person, former), action, now)
 
     def against(self, attempt: StartedAttempt, person: Person, look: PersonLook) -> str | None:

@@ -110,6 +110,24 @@ class Variant(Model):
 Variants: TypeAlias = Annotated[dict[Annotated[str, Field(pattern=KEY)], Variant], Field(max_length=16)]
 
 
+class TriggerHoldOut(Model):
+    """A stable share of the customers which gets no message of this trigger; ``salt``: the trigger's key by default."""
+
+    percent: float = Field(gt=0, le=100)
+    salt: str | None = Field(None, min_length=1)
+
+
+class Goal(Model):
+    """What a message is to bring about: an event ``within`` some time after the message was due.
+
+    ``of``: the property of the event that is worth money; by default an order's total.
+    """
+
+    event: str = Field(min_length=1)
+    within: LookBackDuration
+    of: str = Field("total", min_length=1)
+
+
 class NextMessage(Model):
     """The second message of a series, ``after`` the first was sent, or may have been; other keys as in the first.
 
@@ -129,6 +147,7 @@ class Trigger(Model):
 
     If messages of one channel to one customer are due within the file's ``window`` of one another, those of the
     highest ``priority`` are sent. ``expires``: a message that is later than this after its time is not sent.
+    ``hold_out``: who gets no message, and is compared with the others by ``goal``.
     ``unless``: it is not sent if one of these holds at the last look. Of ``variants``, each has the texts of
     ``template`` that it does not write itself.
     """
@@ -150,6 +169,8 @@ class Trigger(Model):
     send: SendTimes | None = None
     reentry: Annotated[Literal["always", "once"] | Again, BeforeValidator(_reentry)] = "always"
     then: NextMessage | None = None
+    hold_out: TriggerHoldOut | None = None
+    goal: Goal | None = None
 
 
 class Step(Trigger):

@@ -136,11 +136,12 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "hold_out": config.HoldOut, "caps": channel_config.Caps, "quiet": Quiet, "retry": channel_config.Retry,
         "where": config.Where, "template": config.Template, "password": Secret, "secrets": Secret,
-        "send": SendTimes, "variants": config.Variant, "then": config.NextMessage,
+        "send": SendTimes, "variants": config.Variant, "then": config.NextMessage, "goal": config.Goal,
         "email": EmailWay, "webhook": WebhookWay, "console": channel_config.ConsoleWay, "reentry": config.Again,
     }  # fmt: skip
     if len(loc) > 1 and loc[0] == "triggers":
         model = Trigger
+        models["hold_out"] = config.TriggerHoldOut
     for part in loc[:-1]:
         model = models.get(str(part), model)
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -22,6 +22,8 @@ from rules.reasons import Instant
 from streams.triggers.file_values import LOOK_BACK_MAX_MS
 from streams.triggers.traits import Trait, bounded
 
+# The reason of a decision on a customer of the control arm.
+HELD_OUT = "hold-out"
 ACTIONS_MAX = 64
 SENT_MAX = 512
 
@@ -46,7 +48,8 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     the newest attempt is not known yet. ``uncertain``: some attempt may have arrived. ``look_at``: when an action that
     waits is looked at again; ``waits_for``: the reason that was published last. ``behind``: the key of another message
     that goes before this one. ``redelivery``: the message failed before, and this record asks for it again.
-    ``is_void``: the message before it in its series was not sent, so that this one is only to be decided.
+    ``exposed_at``: when the customer was first one to write to, but for the hold-out, policies and the time of day;
+    0: not yet. ``is_void``: the message before it in its series was not sent, so that this one is only to be decided.
     """
 
     trigger: str
@@ -65,6 +68,7 @@ class Action(msgspec.Struct, array_like=True, gc=False):
     behind: str = ""
     redelivery: Redelivery | None = None
     is_void: bool = False
+    exposed_at: int = 0
 
     @property
     def due(self) -> int:

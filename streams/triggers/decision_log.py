@@ -20,7 +20,7 @@ from msgspec import Meta
 from rules.reasons import Instant
 from rules.times import format_instant
 from streams.triggers.config import Step
-from streams.triggers.customer_state import Action, Redelivery, round_key
+from streams.triggers.customer_state import HELD_OUT, Action, Redelivery, round_key
 from streams.wire import changes
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
@@ -28,6 +28,7 @@ from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
 DecisionKind = Literal[
     "sent", "skipped", "failed", "unknown, not sent", "deferred", "retried", "unknown, sent again",
 ]  # fmt: skip
+Arm = Literal["treated", "control"]
 Unsent = Literal["skipped", "unknown, not sent"]
 FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
 # Decisions after which a message has reached the customer, or may have.
@@ -40,7 +41,9 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``reason``: why, in words, without personal data. ``attempts``: how many attempts were begun. ``until``: when the
     action is looked at again, in a decision that is not final. ``sequence``: of the change. ``redelivery``: the record
     of ``trigger-replays`` by which a failed message was tried again. Each redelivery ends in a final decision of its
-    own. ``variant``: that the customer gets, where the message has variants. ``trigger``: ``KEY-2`` in decisions on the
+    own. ``variant``: that the customer gets, where the message has variants. ``exposed_at``:
+    when the customer was first one to write to, but for the hold-out, policies and the time of day; ``arm``: whether
+    the hold-out has the customer. ``trigger``: ``KEY-2`` in decisions on the
     second message of the trigger ``KEY``.
     """
 
@@ -58,6 +61,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     until: Instant | None = None
     redelivery: Redelivery | None = None
     variant: str | None = None
+    arm: Arm | None = None
+    exposed_at: Instant | None = None
 
     @property
     def key(self) -> str:
@@ -103,8 +108,16 @@ def of(
         attempts=action.attempts,
         until=format_instant(until) if until else None,
         redelivery=action.redelivery,
+        arm=_arm_of(action, reason),
+        exposed_at=format_instant(action.exposed_at) if action.exposed_at else None,
         variant=(step.variant_of(customer) or None) if step is not None else None,
     )
+
+
+def _arm_of(action: Action, reason: str | None) -> Arm | None:
+    if not action.exposed_at:
+        return None
+    return "control" if reason == HELD_OUT else "treated"
 
 
 def unsent(action: Action) -> Unsent:

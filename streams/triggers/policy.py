@@ -24,7 +24,7 @@ from rules.times import DAY_MS, HOUR_MS, format_duration, format_instant
 from streams.triggers import time_zones
 from streams.triggers.channel_config import Caps
 from streams.triggers.config import Again, Step, TriggersFile
-from streams.triggers.customer_state import Action, Person
+from streams.triggers.customer_state import HELD_OUT, Action, Person
 from streams.triggers.send_times import quiet_until, wait_until
 from streams.triggers.trait_tests import value_of
 from streams.triggers.traits import CONTEXT_TIMEZONE
@@ -40,9 +40,13 @@ class Go(msgspec.Struct, frozen=True):
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """The message is never sent."""
+    """The message is never sent.
+
+    ``is_exposure``: the customer was one to write to, but for the hold-out, a policy or the time; see `exposes`.
+    """
 
     reason: str
+    is_exposure: bool = True
 
 
 class Defer(msgspec.Struct, frozen=True):
@@ -90,7 +94,10 @@ def _decide(file: TriggersFile, customer: str, person: Person, action: Action, n
     trigger = file.steps.get(action.trigger)
     reason = over(trigger, action, now)
     if trigger is None or reason is not None:
-        return Skip(reason or REMOVED)
+        return Skip(reason or REMOVED, is_exposure=False)
+    reason = _suppressed(file, trigger, person, now)
+    if reason is not None:
+        return Skip(reason, is_exposure=False)
     reason = next((reason for reason in _against(file, trigger, customer, person, action, now) if reason), None)
     if reason is not None:
         return Skip(reason)
@@ -124,8 +131,7 @@ def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Act
 def _against(
     file: TriggersFile, trigger: Step, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
-    yield _suppressed(file, trigger, person, now)
-    yield "hold-out" if is_in_hold_out(file, customer) else None
+    yield HELD_OUT if is_in_hold_out(file, trigger, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
 
@@ -149,12 +155,28 @@ def _suppressed(file: TriggersFile, trigger: Step, person: Person, now: int) -> 
     return None
 
 
-def is_in_hold_out(file: TriggersFile, customer: str) -> bool:
-    """Whether the customer is in the hold-out. See also `rules.conditions.sample.Sample`, which draws the same way."""
-    if file.hold_out is None:
-        return False
-    digest = sha256(f"{file.hold_out.salt}\0{customer}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") * 100 < file.hold_out.percent * 2**64
+def is_in_hold_out(file: TriggersFile, trigger: Step, customer: str) -> bool:
+    """Whether the customer is in the hold-out of the file, or in that of the trigger.
+
+    See also `rules.conditions.sample.Sample`, which draws in the same way.
+    """
+    own = trigger.hold_out
+    return (file.hold_out is not None and _is_drawn(file.hold_out.salt, file.hold_out.percent, customer)) or (
+        own is not None and _is_drawn(own.salt or trigger.of, own.percent, customer)
+    )
+
+
+def _is_drawn(salt: str, percent: float, customer: str) -> bool:
+    digest = sha256(f"{salt}\0{customer}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") * 100 < percent * 2**64
+
+
+def exposes(verdict: Verdict) -> bool:
+    """Whether the verdict is on a customer to whom the message was to be sent, but for the hold-out, policies or time.
+
+    From this point on customers of both arms are compared: nothing that comes after it may divide them.
+    """
+    return verdict.is_exposure if isinstance(verdict, Skip) else True
 
 
 def _again(trigger: Step, person: Person, action: Action, now: int) -> str | None:
