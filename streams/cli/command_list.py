@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "explain": "print the segments of a customer, the reasons, and when they may change",
         "preview": "write a trigger's message to a customer into files, and say what is against it; sends nothing",
         "export": "print all stored data of a customer as JSON",
+        "lift": "compare what triggers brought about with their hold-out",
         "distribution": "print how a total is distributed over customers, and suggest cut-offs",
     },
     "change": {

@@ -62,11 +62,11 @@ def _of_topics(settings: Settings, dry: DryRun, until: int | None, placeholders:
     logs = Logs(settings)
     with answering(settings), closing(logs):
         for partition in range(partitions):
-            events = _events(settings, logs, partition, partitions, placeholders)
+            events = retained_events(settings, logs, partition, partitions, placeholders)
             dry.run(with_progress(events, "read", f"events of partition {partition} of {partitions}"), end, links=False)
 
 
-def _events(
+def retained_events(
     settings: Settings, logs: Logs, partition: int, partitions: int, placeholders: Placeholders
 ) -> Iterator[Event]:
     """Read the events of a partition that a worker would apply, from the first record that is still there."""

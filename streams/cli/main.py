@@ -86,6 +86,12 @@ def _preview(settings: Settings, arguments: argparse.Namespace) -> int:
                                arguments.to)  # fmt: skip
 
 
+def _lift(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.cli import lift  # noqa: PLC0415  # as above
+
+    return lift.run(settings, _triggers_file(settings, arguments), arguments.trigger, as_json=arguments.json)
+
+
 def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import redeliver  # noqa: PLC0415  # as above
 
@@ -217,6 +223,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "triggers": _triggers,
     "ops": _ops,
     "preview": _preview,
+    "lift": _lift,
     "redeliver": _redeliver,
     "topics": _topics,
     "publish": _publish,

@@ -247,6 +247,11 @@ def _add_of_customers(commands: Any) -> None:
     preview.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
     preview.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="folder for the files (default: here)")
 
+    lift = _add(commands, "lift")
+    lift.add_argument("--trigger", metavar="KEY", help="only this trigger (default: each that has a goal)")
+    lift.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
+    lift.add_argument("--json", action="store_true", help="print JSON")
+
     export = _add(commands, "export")
     export.add_argument("customer", type=_customer, help=_AFTER_DASHES)
 

@@ -26,7 +26,7 @@ _RESAMPLES = 2_000
 _DRAWN_AT_ONCE = 2_000_000
 
 
-class Interval(msgspec.Struct, frozen=True):
+class LiftInterval(msgspec.Struct, frozen=True):
     """A difference, and the ends between which the true one lies in 95 of 100 cases."""
 
     difference: float
@@ -44,11 +44,11 @@ class Interval(msgspec.Struct, frozen=True):
         return self.high < 0
 
 
-def of_shares(treated: tuple[int, int], control: tuple[int, int]) -> Interval:
+def of_shares(treated: tuple[int, int], control: tuple[int, int]) -> LiftInterval:
     """The difference of two shares, each as (how many, of how many), treated less control."""
     (share_t, low_t, high_t), (share_c, low_c, high_c) = _score(*treated), _score(*control)
     difference = share_t - share_c
-    return Interval(
+    return LiftInterval(
         difference,
         difference - sqrt((share_t - low_t) ** 2 + (high_c - share_c) ** 2),
         difference + sqrt((high_t - share_t) ** 2 + (share_c - low_c) ** 2),
@@ -64,15 +64,15 @@ def _score(count: int, of: int) -> tuple[float, float, float]:
     return share, (middle - half) / whole, (middle + half) / whole
 
 
-def of_means(treated: Sequence[float], customers_t: int, control: Sequence[float], customers_c: int) -> Interval:
+def of_means(treated: Sequence[float], customers_t: int, control: Sequence[float], customers_c: int) -> LiftInterval:
     """The difference of two means per customer, treated less control.
 
     ``treated`` and ``control``: what those who spent something spent, of so many customers in each arm.
     """
-    values_t, values_c = np.asarray(treated, dtype=np.float64), np.asarray(control, dtype=np.float64)
+    values_t, values_c = (np.sort(np.asarray(values, dtype=np.float64)) for values in (treated, control))
     difference, error = _difference(values_t, customers_t, values_c, customers_c)
     if error == 0:
-        return Interval(difference, difference, difference)
+        return LiftInterval(difference, difference, difference)
     rng = np.random.default_rng(_seed(values_t, customers_t, values_c, customers_c))
     means_t, variances_t = _resampled(rng, values_t, customers_t)
     means_c, variances_c = _resampled(rng, values_c, customers_c)
@@ -80,7 +80,7 @@ def of_means(treated: Sequence[float], customers_t: int, control: Sequence[float
     differences = means_t - means_c - difference
     ratios = np.divide(np.abs(differences), errors, out=np.zeros(_RESAMPLES), where=errors > 0)
     half = float(np.quantile(ratios, 0.95)) * error
-    return Interval(difference, difference - half, difference + half)
+    return LiftInterval(difference, difference - half, difference + half)
 
 
 def _difference(values_t: Values, of_t: int, values_c: Values, of_c: int) -> tuple[float, float]:
@@ -115,8 +115,8 @@ def _resampled(rng: np.random.Generator, values: Values, of: int) -> tuple[Value
 
 
 def _seed(values_t: Values, of_t: int, values_c: Values, of_c: int) -> int:
-    """A seed that the figures give, in whatever order they come."""
+    """A seed that the figures give."""
     digest = sha256(f"{of_t} {of_c}".encode())
     for values in (values_t, values_c):
-        digest.update(np.sort(values).tobytes())
+        digest.update(values.tobytes())
     return int.from_bytes(digest.digest()[:8], "big")

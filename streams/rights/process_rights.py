@@ -27,6 +27,7 @@ from streams.wire.topics import (
     OUTPUTS,
     READ,
     TRIGGER_DEAD_LETTERS,
+    TRIGGER_DECISIONS,
     TRIGGER_OUTPUTS,
     TRIGGER_REPLAYS,
     WRITTEN,
@@ -100,6 +101,9 @@ NEEDS: Mapping[str, Needs] = {
     ),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
     "explain": Needs(looks_at=(WORKER,), commands=_SNAPSHOT),
+    "lift": Needs(
+        topics=TopicUse(read=(*INPUTS, TRIGGER_DECISIONS)), looks_at=(WORKER,), commands=_SNAPSHOT | {"hmget"}
+    ),
     "preview": Needs(looks_at=(WORKER, TRIGGERS_PROCESS), commands=_STORED),
     "distribution": Needs(looks_at=(WORKER,), commands=frozenset({"multi", "exec", "hgetall", "hmget", "hscan"})),
     "verify": Needs(
@@ -142,7 +146,7 @@ USERS = (
     User("segmenter-ops", ("ops",), "the operations page, which writes nothing"),
     User(
         "segmenter-reader",
-        ("tail", "explain", "preview", "distribution", "verify", "diff", "export"),
+        ("tail", "explain", "preview", "lift", "distribution", "verify", "diff", "export"),
         "commands that write nothing",
     ),
     User(

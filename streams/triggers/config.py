@@ -18,7 +18,16 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from rules.times import DAY_MS
 from streams.triggers import variants
 from streams.triggers.channel_config import Caps, ChannelConfig
-from streams.triggers.file_values import KEY, Delay, LocaleName, LookBackDuration, TestedTrait, TriggerDuration, Zone
+from streams.triggers.file_values import (
+    KEY,
+    Delay,
+    GoalEvents,
+    LocaleName,
+    LookBackDuration,
+    TestedTrait,
+    TriggerDuration,
+    Zone,
+)
 from streams.triggers.request_parts import Model
 from streams.triggers.send_times import Quiet, SendTimes
 
@@ -123,7 +132,7 @@ class Goal(Model):
     ``of``: the property of the event that is worth money; by default an order's total.
     """
 
-    event: str = Field(min_length=1)
+    event: GoalEvents
     within: LookBackDuration
     of: str = Field("total", min_length=1)
 

@@ -23,7 +23,7 @@ from streams.triggers.file_values import LOOK_BACK_MAX_MS
 from streams.triggers.traits import Trait, bounded
 
 # The reason of a decision on a customer of the control arm.
-HELD_OUT = "hold-out"
+HOLD_OUT_REASON = "hold-out"
 ACTIONS_MAX = 64
 SENT_MAX = 512
 

@@ -20,7 +20,7 @@ from msgspec import Meta
 from rules.reasons import Instant
 from rules.times import format_instant
 from streams.triggers.config import Step
-from streams.triggers.customer_state import HELD_OUT, Action, Redelivery, round_key
+from streams.triggers.customer_state import HOLD_OUT_REASON, Action, Redelivery, round_key
 from streams.wire import changes
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
@@ -117,7 +117,7 @@ def of(
 def _arm_of(action: Action, reason: str | None) -> Arm | None:
     if not action.exposed_at:
         return None
-    return "control" if reason == HELD_OUT else "treated"
+    return "control" if reason == HOLD_OUT_REASON else "treated"
 
 
 def unsent(action: Action) -> Unsent:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from rules.event_names import reserved_name
 from rules.forms import value_test_parsing
 from rules.times import DAY_MS, DURATION_FORM
 from streams.triggers import locales, trait_tests
@@ -52,6 +53,14 @@ def _clock_time(value: object) -> time:
     raise ValueError(f"{value!r} is not a time of day; write it as '22:00'")
 
 
+def _event_names(value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    texts = [name for name in names if isinstance(name, str) and name.strip()]
+    if not texts or len(texts) < len(names):
+        raise ValueError(f"{value!r} is not an event; write a name such as Order Completed, or a list of names")
+    return tuple(sorted({reserved_name(name) or name for name in texts}))
+
+
 # Types of the file's values: each is written as text (`WithJsonSchema`) and read into milliseconds, a time or a test.
 TriggerDuration = Annotated[
     int,
@@ -73,6 +82,11 @@ ClockTime = Annotated[
     time,
     BeforeValidator(_clock_time),
     WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-2][0-9]:[0-5][0-9]$", "examples": ["22:00"]}),
+]
+GoalEvents = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_event_names),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 TestedTrait = Annotated[
     Any,

@@ -24,7 +24,7 @@ from rules.times import DAY_MS, HOUR_MS, format_duration, format_instant
 from streams.triggers import time_zones
 from streams.triggers.channel_config import Caps
 from streams.triggers.config import Again, Step, TriggersFile
-from streams.triggers.customer_state import HELD_OUT, Action, Person
+from streams.triggers.customer_state import HOLD_OUT_REASON, Action, Person
 from streams.triggers.send_times import quiet_until, wait_until
 from streams.triggers.trait_tests import value_of
 from streams.triggers.traits import CONTEXT_TIMEZONE
@@ -131,7 +131,7 @@ def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Act
 def _against(
     file: TriggersFile, trigger: Step, customer: str, person: Person, action: Action, now: int
 ) -> Iterator[str | None]:
-    yield HELD_OUT if is_in_hold_out(file, trigger, customer) else None
+    yield HOLD_OUT_REASON if is_in_hold_out(file, trigger, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
 
@@ -172,7 +172,7 @@ def _is_drawn(salt: str, percent: float, customer: str) -> bool:
 
 
 def exposes(verdict: Verdict) -> bool:
-    """Whether the verdict is on a customer to whom the message was to be sent, but for the hold-out, policies or time.
+    """Whether the verdict is on a customer that was one to write to, but for the hold-out, policies or time.
 
     From this point on customers of both arms are compared: nothing that comes after it may divide them.
     """
