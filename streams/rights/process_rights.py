@@ -30,6 +30,7 @@ from streams.wire.topics import (
     TRIGGER_DECISIONS,
     TRIGGER_OUTPUTS,
     TRIGGER_REPLAYS,
+    VISITS,
     WRITTEN,
 )
 
@@ -87,7 +88,7 @@ NEEDS: Mapping[str, Needs] = {
     TRIGGERS_PROCESS: Needs(
         topics=TopicUse(
             read=(_PROFILES, CHANGES, TRIGGER_REPLAYS, *TRIGGER_OUTPUTS),
-            written=TRIGGER_OUTPUTS,
+            written=(*TRIGGER_OUTPUTS, VISITS),  # `events: true` in a triggers file
             limited=TRIGGER_OUTPUTS,
         ),
         owns=(TRIGGERS_PROCESS,),

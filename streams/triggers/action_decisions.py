@@ -121,7 +121,9 @@ class ActionDecisions:
         letters = [decision_log.letter(decision, action.change)] if dead else []
         has_reached = kind in decision_log.REACHED and action.occurred_at > person.erased
         after = self._follow(customer, person, action, now if has_reached else None, now)
-        return [decision_log.record(decision), *letters, *after]
+        event = decision_log.message_event(decision) if self._file.events else None
+        events = [] if event is None or action.occurred_at <= person.erased else [event]
+        return [decision_log.record(decision), *letters, *events, *after]
 
     def _follow(self, customer: str, person: Person, action: Action, sent_at: int | None, now: int) -> list[OutRecord]:
         """Go on in a series after the end of one of its messages: the records to publish."""

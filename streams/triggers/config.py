@@ -241,7 +241,8 @@ class TriggersFile(Model):
     ``email`` and ``timezone`` among them are used by the channels and the quiet hours. ``locale``: how amounts and
     dates in messages are written, where a template does not say. ``suppress``: a
     customer with a trait that meets its test is sent nothing. ``consent``: by channel, tests of traits
-    all of which must be met.
+    all of which must be met. ``events``: what was sent, or failed for good, becomes an event of the customer on
+    ``visits``, so that segments can ask for it.
     """
 
     version: Literal[1]
@@ -253,6 +254,7 @@ class TriggersFile(Model):
     hold_out: HoldOut | None = None
     caps: Caps = Caps()
     window: Delay = 0
+    events: bool = False
     channels: dict[Annotated[str, Field(pattern=KEY)], ChannelConfig] = Field(min_length=1)
     triggers: dict[Annotated[str, Field(pattern=KEY)], Trigger] = Field(min_length=1)
 

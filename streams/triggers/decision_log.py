@@ -23,11 +23,12 @@ from streams.triggers.config import Step
 from streams.triggers.customer_state import HOLD_OUT_REASON, Action, Redelivery, round_key
 from streams.wire import changes
 from streams.wire.records import OutRecord
-from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS
+from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS, VISITS
 
 DecisionKind = Literal[
     "sent", "skipped", "failed", "unknown, not sent", "deferred", "retried", "unknown, sent again",
 ]  # fmt: skip
+MESSAGE_SENT, MESSAGE_FAILED = "Message Sent", "Message Failed"
 Arm = Literal["treated", "control"]
 Unsent = Literal["skipped", "unknown, not sent"]
 FINAL = frozenset({"sent", "skipped", "failed", "unknown, not sent"})
@@ -129,6 +130,31 @@ def record(decision: Decision) -> OutRecord:
     """A decision as a record for the outbox."""
     headers = [("decision-id", decision.decision_id.encode()), ("content-type", b"application/json")]
     return OutRecord(TRIGGER_DECISIONS, decision.customer_id.encode(), _encoder.encode(decision), headers)
+
+
+def message_event(decision: Decision) -> OutRecord | None:
+    """The event of the customer that a final decision makes, if it makes one: `MESSAGE_SENT` or `MESSAGE_FAILED`.
+
+    The customer's id stands as ``anonymousId``: a message vouches for no identity. ``uncertain``: it may have arrived,
+    as in `REACHED`. The message id is that of the decision, so that a repeat counts once.
+    """
+    if decision.decision in REACHED:
+        name = MESSAGE_SENT
+    elif decision.decision == "failed":
+        name = MESSAGE_FAILED
+    else:
+        return None
+    properties: dict[str, object] = {"trigger": decision.trigger, "channel": decision.channel}
+    if decision.variant is not None:
+        properties["variant"] = decision.variant
+    if decision.decision != "sent" and name == MESSAGE_SENT:
+        properties["uncertain"] = True
+    event = {
+        "type": "track", "event": name, "messageId": f"message-{decision.decision_id}",
+        "anonymousId": decision.customer_id, "timestamp": decision.at, "properties": properties,
+    }  # fmt: skip
+    headers = [("decision-id", decision.decision_id.encode()), ("content-type", b"application/json")]
+    return OutRecord(VISITS, decision.customer_id.encode(), msgspec.json.encode(event), headers)
 
 
 def letter(decision: Decision, change: bytes) -> OutRecord:

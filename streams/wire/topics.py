@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rules.event_names import INPUTS
 
+# The input on which triggers may publish what they sent.
+VISITS = "visits"
 CHANGES = "segment-changes"
 MEMBERSHIPS = "segment-memberships"
 DEAD_LETTERS = "dead-letters"

@@ -56,6 +56,7 @@ def write_series(path: Path, hook: Hook, mailbox: Mailbox, delay: str, after: st
     triggers, variants = file["triggers"], {"plain": {}, "bold": {"weight": 2}}
     triggers["mail_cart"]["then"] = {"after": after, "template": triggers["mail_cart"]["template"]}
     triggers["call"] |= {"variants": variants, "then": {"after": after, "variants": variants}}
+    file["events"] = True
     file["channels"]["bot"] |= {"body": OWN_BODY, "idempotency": "Idempotency-Key"}
     path.write_text(json.dumps(file))
 

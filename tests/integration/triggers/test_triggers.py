@@ -18,7 +18,7 @@ import pytest
 
 from local.processes import Worker
 from local.receivers import Hook, Mailbox, now_ms
-from streams.triggers.decision_log import Decision
+from streams.triggers.decision_log import REACHED, Decision
 from streams.triggers.intake import FIRST_NOT_SENT
 from tests.support import live
 from tests.support.patience import eventually
@@ -222,6 +222,11 @@ def _audit(parts: dict[str, Any], hook: Hook, mailbox: Mailbox) -> None:
             assert call.at_ms >= first[call.id.removesuffix("-2")] + 2_000
     assert all(len(names) == 1 for names in variants.values())
     assert {name for names in variants.values() for name in names} == {"plain", "bold"}
+
+    # What was sent is an event of the customer.
+    events = {json.loads(record.value)["messageId"] for record in read(parts, "visits")}
+    ends = [final for (final,) in finals.values() if final.decision in (*REACHED, "failed")]
+    assert events == {f"message-{final.decision_id}" for final in ends}
 
     # E-mails: at most once.
     ids = Counter(mail["Message-ID"] for _, mail in mailbox.mails)
