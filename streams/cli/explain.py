@@ -13,7 +13,7 @@ import msgspec
 
 from rules.engine import Engine
 from rules.sentences.reason_sentence import embedded
-from streams.cli.input_files import visible
+from streams.cli.input_files import shown_data, visible
 from streams.cli.terminal import show
 from streams.definitions_file import load
 from streams.kafka.partitioner import places
@@ -59,6 +59,7 @@ def lines(customer: Explanation, language: str) -> list[str]:
         lines[2] = "decided    nothing: no event has come under this id, or none since it was parted or erased"
     for segment in customer.segments:
         lines += ["", _state(segment), f"  because {embedded(segment.reason, language)}"]
+        lines += [f"  carries {shown_data(segment.data)}"] if segment.data else []
     return lines
 
 

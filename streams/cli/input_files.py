@@ -13,7 +13,7 @@ import sys
 import time
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from typing import IO, Protocol, TypeVar, cast
@@ -162,6 +162,11 @@ class Rejections:
 def visible(text: str) -> str:
     """Replace characters of a foreign text that would control a terminal or turn the line around."""
     return "".join("�" if _controls(character) else character for character in text)
+
+
+def shown_data(data: Mapping[str, object]) -> str:
+    """What a change carries, as JSON in a line that is safe on a terminal."""
+    return visible(msgspec.json.encode(data).decode())
 
 
 def _controls(character: str) -> bool:

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer
 from rich.text import Text
 
 from rules.sentences.reason_sentence import embedded
-from streams.cli.input_files import visible
+from streams.cli.input_files import shown_data, visible
 from streams.cli.terminal import console
 from streams.kafka.admin import verify
 from streams.kafka.client import answering, connect
@@ -34,6 +34,8 @@ def line(change: changes.SegmentChange, language: str = "en") -> Text:
     text.append(embedded(change.reason, language), style="dim")
     if change.late:
         text.append("  late", style="yellow")
+    if change.data:
+        text.append(f"  carries {shown_data(change.data)}", style="dim")
     return text
 
 

@@ -30,6 +30,7 @@ FIELDS = ("definitions", "epoch", "epochs", "clock")
 class SegmentExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """One segment of a customer: ``since`` when it is a member, and ``due_at``, when time alone may change that.
 
+    ``data``: what a change of a member's segment would carry now, where its definition includes something.
     ``held``: the condition no longer holds, but the segment's minimum stay is not over.
     """
 
@@ -40,6 +41,7 @@ class SegmentExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     held: bool = False
     since: str | None = None
     due_at: str | None = None
+    data: Mapping[str, object] = {}
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -121,6 +123,7 @@ def _segments(engine: Engine, customer_id: str, customer: Customer) -> list[Segm
                 reason=reason,
                 since=format_instant(since) if since else None,
                 due_at=format_instant(due) if due else None,
+                data=segment.include.data(view, customer.instant) if segment.include and since is not None else {},
             )
         )
     return sorted(explained, key=lambda entry: entry.segment)
