@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from demos.triggers import cart_html
 from rules.definitions.segments_file import Definitions, parse
-from streams.triggers import config_file
+from streams.triggers import config, config_file
 from streams.triggers.channels import factory
 from streams.triggers.channels.smtp import Smtp
 from streams.triggers.messages import Message
+from streams.triggers.templates import MessageSubject, MessageTemplates
 from tests.support.in_memory_triggers import START, change
 
 FILE = Path("docs/examples/mails.yaml")
@@ -112,3 +114,15 @@ def test_the_others_say_what_they_know() -> None:
     text, page = parts("welcome_back", "returning_visitor", SOME)
     assert "https://shop.example/?a=1&b=2" in text
     assert 'href="https://shop.example/?a=1&amp;b=2"' in page
+
+
+def test_the_demo_shows_the_finished_mail_with_what_its_data_have() -> None:
+    """The data set has neither names of products nor addresses; the mail asks for what the segment includes."""
+    html = cart_html()
+    assert "item.brand" in html
+    assert not any(name in html for name in ("item.name", "item.url", "item.image_url"))
+    definitions = parse((Path("rules/demo.yaml")).read_text(), "demo")
+    (include,) = (segment.include for segment in definitions.segments if segment.key == "abandoned_cart")
+    assert include is not None
+    template = config.Template(subject="s", text="t", html=html)
+    MessageTemplates(template, Path(), frozenset({"name"}), None, MessageSubject(include))
