@@ -48,13 +48,15 @@ _EVENTS_AT_ONCE = 5_000
 def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool) -> int:
     """Print the lift of a trigger, or of each that has a goal. Raises `DefinitionsError` and `Stop`."""
     definitions = definitions_file.load(settings.definitions)
-    triggers = config_file.load(file, definitions).triggers
+    loaded = config_file.load(file, definitions)
+    triggers = loaded.triggers
     if trigger is not None and trigger not in triggers:
         raise Stop(f"there is no trigger {trigger} in {file}; it has {', '.join(triggers)}")
     goals = {key: entry.goal for key, entry in triggers.items() if entry.goal is not None and trigger in (None, key)}
     if not goals:
         raise Stop(f"no trigger here has a goal; write goal: {{event: Order Completed, within: 7d}} in {file}")
-    lifts = asyncio.run(_lifts(settings, goals, definitions.currency, int(time.time() * 1000)))
+    hold_outs = {key: loaded.steps[key].divided_by for key in goals}
+    lifts = asyncio.run(_lifts(settings, goals, hold_outs, definitions.currency, int(time.time() * 1000)))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode([_document(each) for each in lifts])) + b"\n")
     else:
@@ -62,7 +64,13 @@ def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool) -
     return 0
 
 
-async def _lifts(settings: Settings, goals: Mapping[str, Goal], currency: str | None, now: int) -> list[Lift]:
+async def _lifts(
+    settings: Settings,
+    goals: Mapping[str, Goal],
+    hold_outs: Mapping[str, str | None],
+    currency: str | None,
+    now: int,
+) -> list[Lift]:
     counts = admin.verify(settings, NEEDS["lift"].topics).partitions
     async with opened(settings) as store:
         persons = PersonIds(settings, store, counts[INPUTS[0]])
@@ -70,7 +78,7 @@ async def _lifts(settings: Settings, goals: Mapping[str, Goal], currency: str | 
             decisions = list(_decisions(logs, counts[TRIGGER_DECISIONS], goals))
             await persons.look_up(decision.customer_id for decision in decisions)
             person_of = {decision.customer_id: persons.of(decision.customer_id) for decision in decisions}
-            exposed = {key: exposures(decisions, key, person_of) for key in goals}
+            exposed = {key: exposures(decisions, key, hold_outs[key], person_of) for key in goals}
             achievements = {key: Achievements(goal, currency) for key, goal in goals.items()}
             names = {name for goal in goals.values() for name in goal.event} | {ORDER_CANCELLED, ORDER_REFUNDED}
             for events in _batches(_events(settings, logs, counts[INPUTS[0]], names)):

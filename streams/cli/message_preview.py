@@ -36,8 +36,8 @@ from streams.triggers.config import Step, TriggersFile
 from streams.triggers.customer_state import Action, Person
 from streams.triggers.former_persons import joined
 from streams.triggers.intake import contact
-from streams.triggers.linked_ids import former_ids
-from streams.triggers.membership_lookup import MembershipAnswer
+from streams.triggers.linked_ids import IDS_MAX, former_ids
+from streams.triggers.membership_lookup import MembershipAnswer, Waiting
 from streams.triggers.messages import Message
 from streams.triggers.templates import NotAnAddress, RenderedMessage, TemplateFailed
 
@@ -78,7 +78,11 @@ async def _stored(settings: Settings, definitions: Definitions, customer_id: str
         count = int(first["partitions"])
     customers = [part.customer for part in await everywhere(settings, customer_id, count)]
     customer = next((entry for entry in customers if entry is not None), None)
-    ids = [customer_id, *(sorted(former_ids(customer)) if customer is not None else ())]
+    ids = [customer_id]
+    for name in ids:  # also those that were merged into a former id
+        entries = [part.customer for part in await everywhere(settings, name, count)]
+        further = {former for entry in entries if entry is not None for former in former_ids(entry)}
+        ids += sorted(further.difference(ids))[: IDS_MAX - len(ids)]
     own, *former = [
         next((part.person for part in await everywhere(of_triggers(settings), name, count) if part.person), None)
         for name in ids
@@ -146,7 +150,11 @@ class MessageToday(msgspec.Struct, frozen=True):
                 return f"would be skipped now: {reason}"
             case policy.Defer(until, reason):
                 return f"would be sent at {format_instant(until)}: {reason}"
-            case _:
+            case policy.Behind(reason=reason):
+                return f"would wait now: {reason}"
+            case policy.Occupied():
+                return f"would wait now: {Waiting.ATTEMPT.value}"
+            case policy.Go():
                 return "would be sent now"
 
 

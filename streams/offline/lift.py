@@ -86,16 +86,19 @@ class Lift(msgspec.Struct, frozen=True):
 
 
 def exposures(
-    decisions: Iterable[Decision], trigger: str, person_of: Mapping[str, str]
+    decisions: Iterable[Decision], trigger: str, hold_out: str | None, person_of: Mapping[str, str]
 ) -> tuple[dict[str, Exposure], int]:
     """The first exposure of each person to a trigger, and how many were left out because they were in both arms.
 
-    ``person_of``: by a former id, the id of the same person now.
+    ``hold_out``: the identity of the present one; exposures under another one would compare other times and other
+    customers, and do not count. ``person_of``: by a former id, the id of the same person now.
     """
     first: dict[str, Exposure] = {}
     mixed: set[str] = set()
     for decision in decisions:
-        if decision.trigger != trigger or decision.arm is None or decision.exposed_at is None:
+        if decision.trigger != trigger or decision.hold_out != hold_out:
+            continue
+        if decision.arm is None or decision.exposed_at is None:
             continue
         person = person_of.get(decision.customer_id, decision.customer_id)
         exposure = Exposure(decision.arm, parse_instant(decision.exposed_at) or 0, decision.variant)

@@ -210,7 +210,7 @@ class ActionDecisions:
 
 def not_any_more(step: Step, action: Action, standing: MembershipAnswer) -> str | None:
     """Why the customer's memberships forbid a message; ``None``: they do not."""
-    if step.if_ended == "skip":
+    if step.if_ended != "send":
         gone = why_ended(step.segment, step.on, action.occurred_at, standing)
     else:
         gone = "known under another id now" if standing.is_gone else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -145,7 +146,7 @@ class NextMessage(Model):
 
     after: TriggerDuration
     unless: MembershipTests = ()
-    if_ended: Literal["skip", "send"] = "skip"
+    if_ended: Literal["skip", "send"] | None = None
     channel: Annotated[str, Field(pattern=KEY)] | None = None
     template: Template = Template()
     variants: Variants = Field({})
@@ -157,8 +158,8 @@ class Trigger(Model):
     If messages of one channel to one customer are due within the file's ``window`` of one another, those of the
     highest ``priority`` are sent. ``expires``: a message that is later than this after its time is not sent.
     ``hold_out``: who gets no message, and is compared with the others by ``goal``.
-    ``unless``: it is not sent if one of these holds at the last look. Of ``variants``, each has the texts of
-    ``template`` that it does not write itself.
+    ``unless``: it is not sent if one of these holds at the last look; ``if_ended``: see `NextMessage`. Of ``variants``,
+    each has the texts of ``template`` that it does not write itself.
     """
 
     title: str | None = None
@@ -168,6 +169,7 @@ class Trigger(Model):
     delay: Delay = 0
     where: Where = Where()
     unless: MembershipTests = ()
+    if_ended: Literal["skip", "send"] | None = None
     backfill: bool = False
     template: Template = Template()
     variants: Variants = Field({})
@@ -185,14 +187,14 @@ class Trigger(Model):
 class Step(Trigger):
     """One message of a trigger: its only one, or one of its series. ``delay``: since the change, or the first message.
 
-    ``of``: the key of the trigger. ``next_step``: that of the step after it, if there is one. ``if_ended``: see
-    `NextMessage`.
+    ``of``: the key of the trigger. ``divided_by``: an identity of the hold-outs, of the file's and the trigger's own.
+    ``next_step``: that of the step after it, if there is one.
     """
 
     of: str
+    divided_by: str | None = None
     is_second: bool = False
     next_step: str | None = None
-    if_ended: Literal["skip", "send"] = "skip"
 
     @cached_property
     def wordings(self) -> dict[str, Template]:
@@ -218,9 +220,16 @@ class Step(Trigger):
         return variants.drawn({key: variant.weight for key, variant in self.variants.items()}, self.of, customer)
 
 
-def _steps_of(key: str, trigger: Trigger) -> dict[str, Step]:
+def _identity_of(key: str, of_file: HoldOut | None, of_trigger: TriggerHoldOut | None) -> str | None:
+    salts = [] if of_file is None else [f"{of_file.percent!r} {of_file.salt}"]
+    salts += [] if of_trigger is None else [f"{of_trigger.percent!r} {of_trigger.salt or key}"]
+    return sha256("\0".join(salts).encode()).hexdigest()[:12] if salts else None
+
+
+def _steps_of(key: str, trigger: Trigger, hold_out: HoldOut | None) -> dict[str, Step]:
     """The steps of a trigger by their keys: the first has that of the trigger, which no other trigger can have."""
     parts = {name: getattr(trigger, name) for name in Trigger.model_fields}
+    parts["divided_by"] = _identity_of(key, hold_out, trigger.hold_out)
     second = trigger.then
     if second is None:
         return {key: Step.model_construct(**parts, of=key)}
@@ -261,7 +270,11 @@ class TriggersFile(Model):
     @cached_property
     def steps(self) -> dict[str, Step]:
         """The messages of all triggers by the keys that decisions have: ``KEY``, and ``KEY-2`` of a second one."""
-        return {key: step for of, trigger in self.triggers.items() for key, step in _steps_of(of, trigger).items()}
+        return {
+            key: step
+            for of, trigger in self.triggers.items()
+            for key, step in _steps_of(of, trigger, self.hold_out).items()
+        }
 
     @cached_property
     def asks_for_hour(self) -> bool:

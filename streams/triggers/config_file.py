@@ -159,6 +159,12 @@ def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
         yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, keys))
     for step in file.steps.values():
         yield from _of_step(step, file, definitions)
+        yield from _contradictions(step)
+    for key, trigger in file.triggers.items():
+        if trigger.goal is not None and file.hold_out is None and trigger.hold_out is None:
+            yield Problem(
+                f"triggers.{key}.goal", "is measured against a hold-out", "write hold_out: {percent: 10} beside it"
+            )
 
 
 def _of_channel(channel: channel_config.ChannelConfig, file: TriggersFile) -> Iterator[Problem]:
@@ -206,14 +212,30 @@ def _of_step(step: Step, file: TriggersFile, definitions: Definitions) -> Iterat
         yield Problem(f"{step.place}.send", "lies within the quiet hours, so nothing would ever be sent")
 
 
+def _contradictions(step: Step) -> Iterator[Problem]:
+    """Tests of the last look that no customer passes."""
+    place = f"{step.place}.unless"
+    is_in = step.on == "entered"
+    excluded = {(test.segment, test.is_in) for test in step.unless}
+    if step.if_ended != "send" and (step.segment, is_in) in excluded:
+        yield Problem(place, f"each customer that it is sent to is {'in' if is_in else 'not in'} {step.segment}")
+    for segment in {segment for segment, tested in excluded if (segment, not tested) in excluded}:
+        yield Problem(place, f"each customer is in {segment} or not in it, so nothing would ever be sent")
+
+
 def _of_delay(step: Step, file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     """A message to those who are still in a segment cannot wait for longer than anyone stays there."""
     if step.on == "exited" or step.if_ended == "send" or definitions.segment(step.segment) is None:
         return
-    longest = longest_stay(definitions, step.segment)
+    stay = longest_stay(definitions, step.segment)
+    # Where a further event renews a stay, a longer delay has a sense: for those who stay on. The file says so.
+    longest = stay.ever if step.if_ended == "skip" else stay.alone
     delay = step.delay + (file.triggers[step.of].delay if step.is_second else 0)
     if longest is not None and delay >= longest:
-        place, instead = ("after", "a shorter one, or if_ended: send") if step.is_second else ("delay", "a shorter one")
+        place = "after" if step.is_second else "delay"
+        instead = "a shorter one, or if_ended: send"
+        if stay.ever is None or delay < stay.ever:
+            instead += ", or if_ended: skip for those who stay on by further events"
         stays = f"{step.segment} ends by itself {_about(longest)} after it began"
         yield Problem(f"{step.place}.{place}", f"{stays}, and this is {words(delay)} after it", f"write {instead}")
 

@@ -39,13 +39,13 @@ REACHED = frozenset({"sent", "unknown, not sent"})
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The decision on a change under a trigger.
 
-    ``reason``: why, in words, without personal data. ``attempts``: how many attempts were begun. ``until``: when the
-    action is looked at again, in a decision that is not final. ``sequence``: of the change. ``redelivery``: the record
-    of ``trigger-replays`` by which a failed message was tried again. Each redelivery ends in a final decision of its
-    own. ``variant``: that the customer gets, where the message has variants. ``exposed_at``:
-    when the customer was first one to write to, but for the hold-out, policies and the time of day; ``arm``: whether
-    the hold-out has the customer. ``trigger``: ``KEY-2`` in decisions on the
-    second message of the trigger ``KEY``.
+    ``trigger``: ``KEY-2`` in decisions on the second message of the trigger ``KEY``. ``reason``: why, in words, without
+    personal data. ``attempts``: how many attempts were begun. ``until``: when the action is looked at again, in a
+    decision that is not final. ``sequence``: of the change. ``redelivery``: the record of ``trigger-replays`` by which
+    a failed message was tried again. Each redelivery ends in a final decision of its own. ``variant``: that the
+    customer gets, where the message has variants. ``exposed_at``: when the customer was first one to write to, but for
+    the hold-out, policies and the time of day. ``arm``: whether the hold-out has the customer, and ``hold_out`` an
+    identity of it, which changes with its share and salt.
     """
 
     decision_id: str
@@ -64,6 +64,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     variant: str | None = None
     arm: Arm | None = None
     exposed_at: Instant | None = None
+    hold_out: str | None = None
 
     @property
     def key(self) -> str:
@@ -109,14 +110,15 @@ def of(
         attempts=action.attempts,
         until=format_instant(until) if until else None,
         redelivery=action.redelivery,
-        arm=_arm_of(action, reason),
+        arm=_arm_of(action, step, reason),
+        hold_out=None if step is None or not action.exposed_at else step.divided_by,
         exposed_at=format_instant(action.exposed_at) if action.exposed_at else None,
         variant=(step.variant_of(customer) or None) if step is not None else None,
     )
 
 
-def _arm_of(action: Action, reason: str | None) -> Arm | None:
-    if not action.exposed_at:
+def _arm_of(action: Action, step: Step | None, reason: str | None) -> Arm | None:
+    if not action.exposed_at or step is None or step.divided_by is None:
         return None
     return "control" if reason == HOLD_OUT_REASON else "treated"
 

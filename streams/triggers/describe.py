@@ -34,7 +34,7 @@ def _clauses(file: TriggersFile, key: str, step: Step) -> Iterator[str]:
     yield f"{after} {begins}, {_WAYS[config.kind]} over {step.channel}"
     if key != step.of:
         stay = "in it" if step.on == "entered" else "out of it"
-        yield f"if still {stay}" if step.if_ended == "skip" else f"whether still {stay} or not"
+        yield f"if still {stay}" if step.if_ended != "send" else f"whether still {stay} or not"
     if step.unless:
         yield f"not to those {' or '.join(map(str, step.unless))}"
     if step.variants:

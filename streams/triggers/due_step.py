@@ -73,8 +73,10 @@ class DueStep:
         """Do what the verdict on a due action says: decide it for good, put it off, wait, or begin an attempt."""
         deciding, now = self._deciding, self._deciding.now_ms()
         verdict = deciding.judged(customer, person, self._look.former_of(customer), action, standing, now)
-        if not isinstance(verdict, Wait) and policy.exposes(verdict):
-            action.exposed_at = action.exposed_at or now
+        if not isinstance(verdict, Wait) and policy.exposes(verdict) and not action.exposed_at:
+            # Saved at once, as who buys while a message waits for its endpoint stays in the arm.
+            action.exposed_at = now
+            self._tell(customer, [])
         match verdict:
             case policy.Skip(reason):
                 self._tell(customer, deciding.decide(customer, person, action, decision_log.unsent(action), reason))

@@ -67,10 +67,14 @@ def joined(person: Person, former: Sequence[Person]) -> Person:
     traits: dict[str, Trait] = {}
     for each in (person, *former):
         for name, trait in each.traits.items():
+            if trait.time <= person.erased:
+                continue
             current = traits.get(name)
             if current is None or (trait.time, trait.id) > (current.time, current.id):
                 traits[name] = trait
     sent = {message.key: message for each in (*former, person) for message in each.sent if message.time > person.erased}
     newest = sorted(sent.values(), key=lambda message: message.time)[-SENT_MAX:]
-    triggers = {key: None for each in (person, *former) for key in each.acted}
+    # After an erasure only what is still there tells that a former id was sent something.
+    former_keys = [key for each in former for key in each.acted if not person.erased]
+    triggers = dict.fromkeys([*person.acted, *former_keys, *(message.trigger for message in newest if person.erased)])
     return msgspec.structs.replace(person, traits=bounded(traits), sent=newest, acted=list(triggers))

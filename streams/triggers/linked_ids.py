@@ -136,6 +136,11 @@ class LinkedIds:
             self._marks.setdefault(number, PartitionMarks(self._retention_ms)).note(look, now)
         return {name: customer_codec.decode(value) for look in looks for name, value in look.values.items()}
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget what was linked to these customers, to which nothing is linked any more."""
+        for name in names:
+            self._closures.pop(name, None)
+
     def of(self, name: str) -> list[tuple[int, str]]:
         """The ids that were linked to a customer at the last look, each with its partition."""
         closure = self._closures.get(name)

@@ -115,9 +115,12 @@ class MembershipLookup:
     async def look(self, partition: int, ids: Sequence[str]) -> LookupResult:
         """The memberships of these customers, and up to when they are decided. Raises `Stop`."""
         look, decoded = await self._look(partition, ids)
-        if self._linked is not None and any(map(former_ids, decoded.values())):
-            await self._linked.refresh(decoded)
-            look, decoded = await self._look(partition, ids)  # again, so that the answer is as new as it can be
+        if self._linked is not None:
+            if any(map(former_ids, decoded.values())):
+                await self._linked.refresh(decoded)
+                look, decoded = await self._look(partition, ids)  # again, so that the answer is as new as it can be
+            # An unlinked id is another person's: nothing of it may count here from now on.
+            self._linked.forget(name for name in ids if name not in decoded or not former_ids(decoded[name]))
         reached = self._reached(partition, look.meta)
         return LookupResult(reached, {name: self._standing(name, decoded.get(name), look, reached) for name in ids})
 

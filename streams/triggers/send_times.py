@@ -29,6 +29,8 @@ _MS = timedelta(milliseconds=1)
 # Any weekday comes again within this, also where a zone skips a day, as Samoa did on 30 December 2011.
 _DAYS_AHEAD = 15
 _MINUTE_MS = 60_000
+# With `at`, a message that is late by less than this is still sent; a later one waits for the next day.
+AT_LATE_MS = 3_600_000
 
 
 class Quiet(Model):
@@ -107,6 +109,8 @@ def wait_until(send: SendTimes, zone: tzinfo, send_at: int, now: int) -> int | N
     """When a message that was to be sent at ``send_at`` may be sent, in that zone; ``None``: it may be sent now."""
     if send.at is not None:
         planned = next(instant for instant in _starts(send, send.at, zone, send_at) if instant >= send_at)
+        if planned <= now - AT_LATE_MS:  # too late to be at that time of the day
+            return next(instant for instant in _starts(send, send.at, zone, now) if instant > now)
         return planned if planned > now else None
     if _is_open(send, zone, now):
         return None

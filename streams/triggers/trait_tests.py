@@ -9,14 +9,18 @@ See also: `streams.triggers.policy`, which asks.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from rules.due_times import AgeRange, Years
 from rules.forms import value_test_parsing
 from rules.times import parse_date
-from rules.value_tests import Shown, ValueTest
+from rules.value_tests import Number, Shown, ValueTest
 from rules.values import Json, number, path_of, resolve_path, text
 from streams.triggers.traits import TRAIT_MAX_CHARS, Trait
+
+T = TypeVar("T")
 
 
 class PersonTest(msgspec.Struct, frozen=True):
@@ -46,15 +50,20 @@ class PersonTest(msgspec.Struct, frozen=True):
         test = self.value
         if test is None:
             return True
-        if isinstance(test.equals, bool):
-            return stated is not None and not _is_clearly(stated, not test.equals)
+        if flags := _all_of(bool, test):
+            return stated is not None and not any(_is_clearly(stated, not flag) for flag in flags)
         members = stated if isinstance(stated, list) else [stated]
-        if test.numbers is not None and any(member is not None and number(member) is None for member in members):
+        asks_for_number = test.numbers is not None or bool(_all_of(Number, test))
+        if asks_for_number and any(member is not None and number(member) is None for member in members):
             return True
         return test.meets(stated)
 
     def _may_be_of_age(self, stated: Json, now: int) -> bool:
-        return self.age is None or _born(stated) is None or _is_of_age(self.age, stated, now)
+        if self.age is None:
+            return True
+        born = _born(stated)
+        # A date that lies ahead, which may be today elsewhere, tells no age.
+        return born is None or born > now or _is_of_age(self.age, stated, now)
 
     def _meets(self, stated: Json) -> bool:
         test = self.value
@@ -69,6 +78,13 @@ class PersonTest(msgspec.Struct, frozen=True):
         if self.age is None:
             return test
         return {**(test or {}), "age": self.age.test}
+
+
+def _all_of(kind: type[T], test: ValueTest) -> list[T]:
+    """The values that a test looks for, if all of them are of this kind."""
+    scalars: list[object] = [value for value in (test.equals, test.contains, *(test.in_ or ())) if value is not None]
+    of_kind = [value for value in scalars if isinstance(value, kind)]
+    return of_kind if len(of_kind) == len(scalars) else []
 
 
 def parse(written: object) -> PersonTest:

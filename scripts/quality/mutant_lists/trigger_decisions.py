@@ -57,7 +57,7 @@ MUTANTS = (
     Mutant(
         "a message that is never decided expires",
         "streams/triggers/action_decisions.py",
-        "return Wait(waiting) if over is None else policy.Skip(over)",
+        "return Wait(waiting) if over is None else policy.Skip(over, is_exposure=False)",
         "return Wait(waiting)",
         "tests/unit/triggers/test_action_decisions.py",
     ),
@@ -197,7 +197,7 @@ MUTANTS = (
     Mutant(
         "a value that is not clearly false suppresses",
         "streams/triggers/trait_tests.py",
-        "return stated is not None and not _is_clearly(stated, not test.equals)",
+        "return stated is not None and not any(_is_clearly(stated, not flag) for flag in flags)",
         "return test.meets(stated)",
         "tests/unit/triggers/test_suppression.py",
     ),

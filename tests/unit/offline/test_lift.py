@@ -102,7 +102,7 @@ def decision(customer: str, at: int, arm: str | None, trigger: str = "cart", **m
     fields = {
         "decision_id": f"{customer}-{at}", "trigger": trigger, "change_id": "c", "customer_id": customer, "sequence": 1,
         "channel": "mail", "decision": "sent", "at": format_instant(at + HOUR_MS), "occurred_at": format_instant(at),
-        "arm": arm, "exposed_at": None if arm is None else format_instant(at), **more,
+        "arm": arm, "exposed_at": None if arm is None else format_instant(at), "hold_out": "now", **more,
     }  # fmt: skip
     return msgspec.convert(fields, Decision)
 
@@ -124,18 +124,32 @@ def test_a_person_counts_once_from_the_first_exposure() -> None:
             decision("u5", START, "treated", trigger="other"),
         ],
         "cart",
+        "now",
         {},
     )
     assert by_person == {"u1": Exposure("treated", START, "a"), "u2": Exposure("control", START, None)}
     assert mixed == 0
 
 
+def test_exposures_under_another_hold_out_do_not_count() -> None:
+    """Exposures of another time count no more: their customers may be in the other arm now."""
+    decisions = [
+        decision("u1", START, "treated", hold_out="before"), decision("u1", START + 1, "control"),
+        decision("u2", START, None, hold_out=None), decision("u2", START + 1, "treated"),
+    ]  # fmt: skip
+    by_person, mixed = exposures(decisions, "cart", "now", {})
+    assert by_person == {
+        "u1": Exposure("control", START + 1, None), "u2": Exposure("treated", START + 1, None),
+    }  # fmt: skip
+    assert mixed == 0
+
+
 def test_who_was_in_both_arms_under_two_ids_is_left_out() -> None:
     """After a merge a person may have been written to under one id and held out under the other."""
     both = [decision("u1", START, "treated"), decision("phone", START + 1, "control"), decision("u2", START, "control")]
-    assert exposures(both, "cart", {"phone": "u1"}) == ({"u2": Exposure("control", START, None)}, 1)
+    assert exposures(both, "cart", "now", {"phone": "u1"}) == ({"u2": Exposure("control", START, None)}, 1)
     same = [decision("u1", START + 5, "treated"), decision("phone", START, "treated")]
-    assert exposures(same, "cart", {"phone": "u1"}) == ({"u1": Exposure("treated", START, None)}, 0)
+    assert exposures(same, "cart", "now", {"phone": "u1"}) == ({"u1": Exposure("treated", START, None)}, 0)
 
 
 def spent_by(events: Sequence[Event], goal: Goal = GOAL, currency: str | None = None) -> list[tuple[int, int]]:
@@ -240,5 +254,40 @@ async def test_both_arms_are_exposed_at_one_point() -> None:
     assert min(map(len, arms.values())) > 8
     assert {end.reason for end in arms["control"]} == {"hold-out"}
     assert {end.exposed_at for end in compared} == {format_instant(START + HOUR_MS)}
+    assert {end.hold_out for end in compared} == {file.steps["cart"].divided_by}
     attempted = {message.customer for _, message, _ in made.attempts()}
     assert attempted == {end.customer_id for end in arms["treated"]}
+
+
+async def test_who_buys_while_a_message_waits_for_its_endpoint_stays_in_the_arm() -> None:
+    """Else buyers would be missing from those who were to get a message, and from them alone."""
+    file = file_of(
+        channels={"screen": {"kind": "console", "rate": 0.2}},
+        triggers={"cart": {"segment": "abandoned_cart", "channel": "screen", "hold_out": {"percent": 50}}},
+    )
+    made = World(file)
+    await made.claim()
+    names = [f"u{number}" for number in range(40)]
+    for name in names:
+        await made.read(change_input(made.shop.change(name, "abandoned_cart", START), START))
+    await made.until(START + 1)
+    await made.claim()  # and a crash forgets nothing of it
+    for name in names:
+        made.shop.since[name].clear()
+    for second in range(2, 90):
+        await made.until(START + second * 1_000)
+    ends = [end for end in made.decisions() if end.is_final]
+    assert len(ends) == len(names)
+    assert {end.arm for end in ends} == {"treated", "control"}
+    assert {end.exposed_at for end in ends} == {format_instant(START + 1)}
+    assert "left meanwhile" in {end.reason for end in ends if end.arm == "treated"}
+
+
+async def test_without_a_hold_out_there_are_no_arms() -> None:
+    """A decision says who was one to write to, and nothing that a later hold-out could be compared with."""
+    made = World(file_of(triggers={"cart": {"segment": "abandoned_cart", "channel": "screen"}}))
+    await made.claim()
+    await made.read(change_input(made.shop.change("u1", "abandoned_cart", START), START))
+    await made.until(START + 1)
+    (end,) = made.decisions()
+    assert (end.arm, end.hold_out, end.exposed_at) == (None, None, format_instant(START + 1))

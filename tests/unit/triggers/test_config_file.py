@@ -163,6 +163,26 @@ WRONG: list[tuple[str, object, str]] = [
         "30d",
         "triggers.cart.delay: abandoned_cart ends by itself about 30 days after it began",
     ),
+    (
+        "triggers.greet",
+        {"segment": "returning_visitor", "channel": "bot", "delay": "31d"},
+        "triggers.greet.delay: returning_visitor ends by itself 30 days after it began, and this is 31 days",
+    ),
+    (
+        "triggers.greet",
+        {"segment": "abandoned_cart", "channel": "bot", "delay": "31d", "if_ended": "skip"},
+        "triggers.greet.delay: abandoned_cart ends by itself about 30 days after it began",
+    ),
+    ("triggers.greet.unless", "in returning_visitor", "triggers.greet.unless: each customer that it is sent to is in"),
+    ("triggers.greet.unless", ["in vip", "not in vip"], "triggers.greet.unless: each customer is in vip or not in it"),
+    (
+        "triggers.greet.goal",
+        {"event": "Order Completed", "within": "7d"},
+        "triggers.greet.goal: is measured against a hold-out; write hold_out: {percent: 10} beside it",
+    ),
+    ("triggers.greet.goal", {"within": "7d"}, "triggers.greet.goal.event: this key is missing"),
+    ("triggers.greet.goal", {"event": [], "within": "7d"}, "triggers.greet.goal.event: [] is not an event; write"),
+    ("triggers.greet.hold_out", {"salt": "s"}, "triggers.greet.hold_out.percent: this key is missing"),
     ("triggers.cart.then", {"after": "2d"}, "triggers.cart.then.template.subject: this key is missing; an e-mail has"),
     (
         "triggers.cart.then",
@@ -191,6 +211,24 @@ WRONG: list[tuple[str, object, str]] = [
     ),
     ("triggers.Greet!", {"segment": "guest", "channel": "bot"}, "triggers.Greet!"),
 ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"delay": "31d", "if_ended": "skip"},
+        {"delay": "31d", "if_ended": "send"},
+        {"delay": "31d", "on": "exited"},
+        {"unless": "in returning_visitor", "if_ended": "send"},
+        {"goal": {"event": "Order Completed", "within": "7d"}, "hold_out": {"percent": 10}},
+    ],
+    ids=str,
+)
+def test_what_has_a_sense_is_taken(more: dict[str, Any], tmp_path: Path) -> None:
+    """A stay that further events renew may last longer than a delay, and the file says that it is meant."""
+    document = right()
+    document["triggers"]["greet"] |= more
+    assert problems(document, tmp_path) == []
 
 
 def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from streams.state.redis_reader import PartitionLook
 from streams.triggers import customer_state
 from streams.triggers.action_decisions import FRESH_MS
 from streams.triggers.customer_state import Person, SentMessage
+from streams.triggers.former_persons import joined
 from streams.triggers.linked_ids import LinkedIds
 from streams.triggers.membership_lookup import MembershipLookup
 from streams.triggers.traits import Trait
@@ -108,6 +109,29 @@ async def test_linked_ids_that_are_decided_up_to_now_hold_nothing(behind: int) -
         await passes(world, shop, world.now + SECOND_MS, world.now, world.now - behind)
     assert world.attempts()
     assert world.attempts()[0][0] <= later + 70 * SECOND_MS
+
+
+async def test_an_id_that_was_unlinked_counts_no_more() -> None:
+    """The address and the caps of another person are not this customer's."""
+    shop = LinkedShop()
+    await shop.memberships.look(0, ["u1"])
+    assert shop.memberships.former(["u1"]) == {"u1": [(1, "phone1")]}
+    customer = customer_codec.decode(shop._stored)
+    customer.links = {}
+    shop._stored = customer_codec.encode(customer)
+    await shop.memberships.look(0, ["u1"])
+    assert shop.memberships.former(["u1"]) == {}
+
+
+def test_an_erasure_holds_for_what_former_ids_know() -> None:
+    """What was stored before it counts no more, whatever id has it."""
+    former = Person(
+        traits={"email": Trait(500, "i", "old@example.com"), "plan": Trait(1_500, "i", "pro")},
+        sent=[SentMessage(500, "cart", "mail", "k"), SentMessage(1_500, "call", "bot", "l")],
+        acted=["cart", "call"],
+    )
+    person = joined(Person(erased=1_000), [former])
+    assert (set(person.traits), [message.key for message in person.sent], person.acted) == ({"plan"}, ["l"], ["call"])
 
 
 FORMER = [

@@ -264,7 +264,7 @@ def _check_hours(file: TriggersFile, at: int, message: Message, zones: list) -> 
 def _check_memberships(file: TriggersFile, message: Message, segments: frozenset[str]) -> None:
     """The last look and the attempt are of one instant here, so what it said still holds at the attempt."""
     step = file.steps[message.trigger]
-    if step.if_ended == "skip":
+    if step.if_ended != "send":
         assert (step.segment in segments) == (step.on == "entered")
     assert not any((test.segment in segments) == test.is_in for test in step.unless)
 

@@ -85,7 +85,12 @@ def test_at_is_the_next_time_that_the_clock_shows_it(name: str, start: str, minu
         assert local(zone, planned).utcoffset() != local(zone, planned - 2 * HOUR_MS).utcoffset()
     # Nothing is put off once more, however late it is looked at.
     assert wait_until(send, zone, planned, planned) is None
-    assert wait_until(send, zone, planned, planned + 5 * HOUR_MS) is None
+    assert wait_until(send, zone, planned, planned + HOUR_MS - 1) is None
+    # But what is an hour late is not of that time any more, and waits for the next.
+    late = wait_until(send, zone, planned, planned + HOUR_MS)
+    assert late is not None
+    assert planned + HOUR_MS < late <= planned + 3 * DAY_MS
+    assert wait_until(send, zone, late, late) is None
     times = {f"{local(zone, instant):%H:%M}" for instant in range(send_at, planned, MINUTE_MS)}
     assert at not in times or local(zone, planned).fold or name == "Pacific/Apia" or planned - send_at >= 23 * HOUR_MS
 

@@ -128,6 +128,8 @@ BIRTHDAYS = [
     (2010, True, False),
     (["1990-05-01"], True, False),
     ({"year": 1990}, True, False),
+    ("2051-03-01", True, False),  # lies ahead, so it is a mistake
+    ("9990-01-01", True, False),
     (None, False, False),
     ("", False, False),
 ]
@@ -152,6 +154,19 @@ async def test_what_is_no_number_suppresses_where_one_is_asked(value: Any, suppr
     """A shop that stops after three complaints stops after "many", too."""
     reason = await reason_with(value, suppress={"flag": {"at_least": 1}})
     assert reason == ("suppressed by flag" if suppresses else None)
+
+
+LOOKED_FOR = [
+    ({"in": [True]}, "on", True), ({"in": [True]}, "no", False), ({"in": [True]}, None, False),
+    (3, "three", True), (3, 3, True), (3, 4, False), (3, {"count": 3}, True), ({"in": [3, 4]}, "three", True),
+    ({"in": [3, "vip"]}, "gold", False), ({"contains": "stop"}, "going on", False), ("stop", "going on", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("test", "value", "suppresses"), LOOKED_FOR, ids=str)
+async def test_each_form_of_a_test_fails_closed(test: Any, value: Any, suppresses: bool) -> None:
+    """A test that looks for numbers or for true alone cannot be answered by another word."""
+    assert await reason_with(value, suppress={"flag": test}) == ("suppressed by flag" if suppresses else None)
 
 
 LARGE = [f"tag-{number}" for number in range(65)]
