@@ -44,7 +44,7 @@ def cart_html() -> str:
 
 FILE: dict[str, Any] = {
     "version": 1,
-    "contact": {"email": "email"},
+    "contact": {"email": "email", "name": "first_name"},
     "channels": {
         "mail": {
             "kind": "email", "host": "127.0.0.1", "tls": "none", "from": "Shop <shop@example.com>",

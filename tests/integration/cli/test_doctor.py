@@ -179,9 +179,8 @@ def test_topics_that_are_missing(tansu: Tansu, redis_server: Redis, run: Run) ->
     (problem,) = run(**given).of("problem")
     assert problem == f"topics         missing: {given['topic_prefix']}visits; run `segmenter topics create`"
     (*_, problem) = run("triggers", **given).of("problem")
-    assert problem.endswith(
-        f"missing: {given['topic_prefix']}trigger-replays; run `segmenter topics create --triggers`"
-    )
+    missing = f"{given['topic_prefix']}trigger-replays, {given['topic_prefix']}visits"
+    assert problem.endswith(f"missing: {missing}; run `segmenter topics create --triggers`")
 
 
 def test_topics_with_different_numbers_of_partitions(tansu: Tansu, redis_server: Redis, run: Run) -> None:

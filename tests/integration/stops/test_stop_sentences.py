@@ -55,6 +55,14 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("did not take a record", "when Kafka answers, delete the new topics, and copy again"),
         ("nothing was claimed for", "see that Kafka is up, and start again"),
     ],
+    "integration/triggers/test_lift::test_lift_counts_both_arms_from_one_point": [
+        ("there is no trigger {} in {}; it has",),
+        ("no trigger here has a goal; write goal",),
+    ],
+    "integration/triggers/test_triggers::test_a_message_is_previewed_without_being_sent": [
+        ("there is no message {} in {}; it has",),
+        ("the message cannot be written for this customer",),
+    ],
     "integration/cli/test_redeliver::test_kafka_falls_silent_while_letters_are_sent": [
         ("not all messages could be redelivered", "when Kafka answers, redeliver them again"),
     ],

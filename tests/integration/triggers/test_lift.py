@@ -21,6 +21,23 @@ pytestmark = pytest.mark.kafka
 CUSTOMERS = 40
 
 
+def check_refusals(parts: dict[str, Any], command: list[str], environment: dict[str, str]) -> None:
+    """A trigger that is not there, and a file without a goal, are named with what would be right."""
+
+    def refused(*arguments: str) -> str:
+        whole = [*command, *arguments]
+        done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        return done.stderr
+
+    assert "there is no trigger cal in " in refused("--trigger", "cal")
+    file = json.loads(parts["triggers"].read_text())
+    del file["triggers"]["call"]["goal"]
+    other = parts["triggers"].with_name("without.yaml")
+    other.write_text(json.dumps(file))
+    assert "no trigger here has a goal; write goal: {event: Order Completed" in refused("--file", str(other))
+
+
 def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
     """Everything is sent twice, and every decision is read as often as it lies on the topic."""
     with Hook() as hook, Mailbox() as mailbox:
@@ -60,6 +77,8 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
             to.send("profiles", b"c39", json.dumps(alias | {"timestamp": format_instant(at)}).encode())
             to.flush()
             command = [sys.executable, "-m", "streams", "lift", "--json"]
+
+            check_refusals(parts, command, triggers.environment)
 
             def read_lift() -> dict[str, Any]:
                 done = subprocess.run(command, env=triggers.environment, capture_output=True, text=True, check=False)

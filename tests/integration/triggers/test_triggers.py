@@ -37,6 +37,8 @@ pytestmark = pytest.mark.kafka
 
 # The messages of the webhook's series.
 CALLS = ("call", "call-2")
+# A text that is right on the example, and fails where the address has the length of u1's.
+FAILS_FOR_U1 = "{{ 1 // (contact.email | length - 14) }}"
 
 
 def test_a_message_is_previewed_without_being_sent(parts: dict[str, Any]) -> None:
@@ -67,6 +69,12 @@ def test_a_message_is_previewed_without_being_sent(parts: dict[str, Any]) -> Non
             assert json.loads(path.read_text())["data"]["variant"] in path.name
             assert previewed("call", "--customer", "u2").returncode == 1
             assert "there is no message cal in" in previewed("cal", "--customer", "u1").stderr
+            file = json.loads(parts["triggers"].read_text())
+            fails = {**file["triggers"]["mail_cart"], "template": {"subject": "s", "text": FAILS_FOR_U1}}
+            parts["triggers"].write_text(json.dumps({**file, "triggers": {"mail_cart": fails | {"then": None}}}))
+            failed = previewed("mail_cart", "--customer", "u1")
+            assert "the message cannot be written for this customer (ZeroDivisionError)" in failed.stderr
+            parts["triggers"].write_text(json.dumps(file))
             buy(to, "u1", now_ms())
             to.flush()
             eventually(lambda: len(_changes(parts)) == 2, 20, worker.tail(40))

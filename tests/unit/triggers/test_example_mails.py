@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html.parser
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from demos.triggers import FILE as DEMO
 from demos.triggers import cart_html
 from rules.definitions.segments_file import Definitions, parse
 from streams.triggers import config, config_file
@@ -74,7 +76,12 @@ def parts(trigger: str, segment: str, data: dict[str, object], **contact: str) -
     return rendering.text, rendering.html
 
 
-MAILS = [("cart", "abandoned_cart"), ("welcome_back", "returning_visitor"), ("win_back", "lapsed_buyer")]
+MAILS = [
+    ("cart", "abandoned_cart"),
+    ("cart_fa", "abandoned_cart"),
+    ("welcome_back", "returning_visitor"),
+    ("win_back", "lapsed_buyer"),
+]
 
 
 @pytest.mark.parametrize(("trigger", "segment"), MAILS)
@@ -107,6 +114,18 @@ def test_the_cart_is_listed_in_both_parts() -> None:
     assert page.count("<img") == 1
 
 
+def test_the_persian_cart_is_right_to_left_as_a_whole() -> None:
+    """The page, its columns and its texts begin on the right, and numbers are written in Persian digits."""
+    text, page = parts("cart_fa", "abandoned_cart", SOME)
+    for part in (text, page):
+        assert "و ۳۷ کالای دیگر." in part
+        assert "۳٫۵۰" in part
+    assert '<html lang="fa" dir="rtl"' in page
+    assert not {"direction:ltr", "direction: ltr"} & set(re.findall(r"direction: ?\w+", page))
+    lines = [style for style in re.findall(r"text-align:(\w+)", page) if style == "left"]
+    assert len(lines) <= page.count("mj-column-per-100"), "only columns, whose direction is right to left"
+
+
 def test_the_others_say_what_they_know() -> None:
     """The last product, and what was spent."""
     text, _ = parts("win_back", "lapsed_buyer", SOME)
@@ -125,4 +144,4 @@ def test_the_demo_shows_the_finished_mail_with_what_its_data_have() -> None:
     (include,) = (segment.include for segment in definitions.segments if segment.key == "abandoned_cart")
     assert include is not None
     template = config.Template(subject="s", text="t", html=html)
-    MessageTemplates(template, Path(), frozenset({"name"}), None, MessageSubject(include))
+    MessageTemplates(template, Path(), frozenset(DEMO["contact"]), None, MessageSubject(include))
