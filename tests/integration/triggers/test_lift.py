@@ -47,7 +47,7 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
         file["triggers"] = {
             "call": {
                 "segment": "abandoned_cart", "channel": "bot", "delay": "1s", "hold_out": {"percent": 50},
-                "goal": {"event": "Order Completed", "within": "20s"}, "variants": {"a": {}, "b": {}},
+                "goal": {"event": "Order Completed", "within": "15s"}, "variants": {"a": {}, "b": {}},
             },
         }  # fmt: skip
         parts["triggers"].write_text(json.dumps(file))
@@ -85,7 +85,7 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
                 assert done.returncode == 0, done.stderr
                 return dict(json.loads(done.stdout)[0])
 
-            time.sleep(max(0.0, (at + 21_000 - now_ms()) / 1000))
+            time.sleep(max(0.0, (at + 16_000 - now_ms()) / 1000))
             eventually(lambda: read_lift()["exposed"] < CUSTOMERS, 30, worker.tail(40))  # the two ids are one person
             lift = read_lift()
     is_mixed = finals["c38"].arm != finals["c39"].arm

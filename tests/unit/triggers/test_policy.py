@@ -165,7 +165,7 @@ def within(times: list[int], window: int) -> int:
     return max((sum(at - window < time <= at for time in times) for at in times), default=0)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(right_files, steps)
 async def test_no_policy_is_ever_broken(parts: dict, life: list[tuple]) -> None:
     """No policy is broken, whatever fails, crashes or comes twice on the way."""
