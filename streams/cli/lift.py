@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
+from rules.definitions.segments_file import Definitions
 from rules.event_names import INPUTS, ORDER_CANCELLED, ORDER_REFUNDED
 from rules.events import Event
+from rules.placeholders import Placeholders
 from rules.times import words
 from streams import definitions_file
 from streams.cli.diff import retained_events
@@ -56,7 +58,7 @@ def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool) -
     if not goals:
         raise Stop(f"no trigger here has a goal; write goal: {{event: Order Completed, within: 7d}} in {file}")
     hold_outs = {key: loaded.steps[key].divided_by for key in goals}
-    lifts = asyncio.run(_lifts(settings, goals, hold_outs, definitions.currency, int(time.time() * 1000)))
+    lifts = asyncio.run(_lifts(settings, goals, hold_outs, definitions, int(time.time() * 1000)))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode([_document(each) for each in lifts])) + b"\n")
     else:
@@ -68,7 +70,7 @@ async def _lifts(
     settings: Settings,
     goals: Mapping[str, Goal],
     hold_outs: Mapping[str, str | None],
-    currency: str | None,
+    definitions: Definitions,
     now: int,
 ) -> list[Lift]:
     counts = admin.verify(settings, NEEDS["lift"].topics).partitions
@@ -79,9 +81,9 @@ async def _lifts(
             await persons.look_up(decision.customer_id for decision in decisions)
             person_of = {decision.customer_id: persons.of(decision.customer_id) for decision in decisions}
             exposed = {key: exposures(decisions, key, hold_outs[key], person_of) for key in goals}
-            achievements = {key: Achievements(goal, currency) for key, goal in goals.items()}
+            achievements = {key: Achievements(goal, definitions.currency) for key, goal in goals.items()}
             names = {name for goal in goals.values() for name in goal.event} | {ORDER_CANCELLED, ORDER_REFUNDED}
-            for events in _batches(_events(settings, logs, counts[INPUTS[0]], names)):
+            for events in _batches(_events(settings, logs, counts[INPUTS[0]], names, definitions.placeholders)):
                 await persons.look_up(event.customer for event in events)
                 for event in events:
                     for key, achieved in achievements.items():
@@ -104,10 +106,9 @@ def _decisions(logs: Logs, count: int, goals: Mapping[str, Goal]) -> Iterator[De
                 yield decision
 
 
-def _events(settings: Settings, logs: Logs, count: int, names: set[str]) -> Iterator[Event]:
-    definitions = definitions_file.load(settings.definitions)
+def _events(settings: Settings, logs: Logs, count: int, names: set[str], placeholders: Placeholders) -> Iterator[Event]:
     for partition in range(count):
-        events = retained_events(settings, logs, partition, count, definitions.placeholders)
+        events = retained_events(settings, logs, partition, count, placeholders)
         for event in with_progress(events, "read", f"events of partition {partition} of {count}"):
             if event.name in names:
                 yield event

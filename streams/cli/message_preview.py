@@ -76,18 +76,17 @@ async def _stored(settings: Settings, definitions: Definitions, customer_id: str
         if first["definitions"] != definitions.fingerprint:
             raise Stop("Redis was written under other definitions; name their file in SEGMENTER_DEFINITIONS")
         count = int(first["partitions"])
-    customers = [part.customer for part in await everywhere(settings, customer_id, count)]
-    customer = next((entry for entry in customers if entry is not None), None)
-    ids = [customer_id]
+    ids, customers = [customer_id], dict[str, Customer | None]()
     for name in ids:  # also those that were merged into a former id
-        entries = [part.customer for part in await everywhere(settings, name, count)]
-        further = {former for entry in entries if entry is not None for former in former_ids(entry)}
-        ids += sorted(further.difference(ids))[: IDS_MAX - len(ids)]
+        parts = await everywhere(settings, name, count)
+        entry = customers[name] = next((part.customer for part in parts if part.customer is not None), None)
+        further = frozenset() if entry is None else former_ids(entry).difference(ids)
+        ids += sorted(further)[: IDS_MAX - len(ids)]
     own, *former = [
         next((part.person for part in await everywhere(of_triggers(settings), name, count) if part.person), None)
         for name in ids
     ]
-    return customer, joined(own or Person(), [person for person in former if person is not None])
+    return customers[customer_id], joined(own or Person(), [person for person in former if person is not None])
 
 
 class MessageToday(msgspec.Struct, frozen=True):

@@ -117,7 +117,7 @@ class Achievements:
         """``currency``: of the segments file; money in another one counts as 0."""
         self._goal = goal
         self._currency = currency
-        self._by_key: dict[tuple[str, str], tuple[str, Achievement]] = {}
+        self._by_key: dict[tuple[str, str], Achievement] = {}
         self._ended: set[tuple[str, str]] = set()
         self._refunds: Counter[tuple[str, str]] = Counter()
         self._refund_ids: set[str] = set()
@@ -127,8 +127,8 @@ class Achievements:
         if event.name in self._goal.event:
             key = (person, event.order or event.id)
             earlier = self._by_key.get(key)
-            if earlier is None or event.time < earlier[1].at:
-                self._by_key[key] = person, Achievement(event.time, self._worth(event))
+            if earlier is None or event.time < earlier.at:
+                self._by_key[key] = Achievement(event.time, self._worth(event))
         if event.order is None:
             return
         if event.name == ORDER_CANCELLED:
@@ -151,9 +151,10 @@ class Achievements:
     def of_persons(self) -> dict[str, list[Achievement]]:
         """The achievements of each person that has any."""
         achieved: dict[str, list[Achievement]] = {}
-        for key, (person, achievement) in self._by_key.items():
+        for key, achievement in self._by_key.items():
             if key in self._ended:
                 continue
+            person, _ = key
             rest = max(achievement.micro - self._refunds[key], 0)
             achieved.setdefault(person, []).append(Achievement(achievement.at, rest))
         return achieved

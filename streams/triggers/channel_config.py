@@ -32,6 +32,15 @@ class Caps(Model):
     per_week: int | None = Field(None, ge=1, le=500)
     per_month: int | None = Field(None, ge=1, le=500)
 
+    @property
+    def limits(self) -> list[tuple[int, int, str]]:
+        """The caps that are set, each as the most messages, the window (ms), and the window in words."""
+        windows = (
+            (self.per_hour, HOUR_MS, "an hour"), (self.per_day, DAY_MS, "a day"), (self.per_week, 7 * DAY_MS, "a week"),
+            (self.per_month, 30 * DAY_MS, "in 30 days"),
+        )  # fmt: skip
+        return [(most, window, name) for most, window, name in windows if most is not None]
+
 
 class Retry(Model):
     """How often and for how long failed attempts are repeated: after ``first``, then twice as long, up to ``most``."""

@@ -12,7 +12,7 @@ import re
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -187,14 +187,21 @@ class Trigger(Model):
 class Step(Trigger):
     """One message of a trigger: its only one, or one of its series. ``delay``: since the change, or the first message.
 
-    ``of``: the key of the trigger. ``divided_by``: an identity of the hold-outs, of the file's and the trigger's own.
+    ``of``: the key of the trigger. ``hold_outs``: the file's and the trigger's own. ``quiet`` and ``send``: the
+    trigger's own, else those of its channel.
     ``next_step``: that of the step after it, if there is one.
     """
 
     of: str
-    divided_by: str | None = None
+    hold_outs: tuple[HoldOut, ...] = ()
     is_second: bool = False
     next_step: str | None = None
+
+    @cached_property
+    def divided_by(self) -> str | None:
+        """An identity of the hold-outs, which changes with their shares and salts; ``None``: there is none."""
+        texts = [f"{hold_out.percent!r} {hold_out.salt}" for hold_out in self.hold_outs]
+        return sha256("\0".join(texts).encode()).hexdigest()[:12] if texts else None
 
     @cached_property
     def wordings(self) -> dict[str, Template]:
@@ -220,28 +227,29 @@ class Step(Trigger):
         return variants.drawn({key: variant.weight for key, variant in self.variants.items()}, self.of, customer)
 
 
-def _identity_of(key: str, of_file: HoldOut | None, of_trigger: TriggerHoldOut | None) -> str | None:
-    salts = [] if of_file is None else [f"{of_file.percent!r} {of_file.salt}"]
-    salts += [] if of_trigger is None else [f"{of_trigger.percent!r} {of_trigger.salt or key}"]
-    return sha256("\0".join(salts).encode()).hexdigest()[:12] if salts else None
-
-
-def _steps_of(key: str, trigger: Trigger, hold_out: HoldOut | None) -> dict[str, Step]:
+def _steps_of(key: str, trigger: Trigger, file: TriggersFile) -> dict[str, Step]:
     """The steps of a trigger by their keys: the first has that of the trigger, which no other trigger can have."""
     parts = {name: getattr(trigger, name) for name in Trigger.model_fields}
-    parts["divided_by"] = _identity_of(key, hold_out, trigger.hold_out)
+    own = trigger.hold_out
+    hold_outs = [file.hold_out, None if own is None else HoldOut(percent=own.percent, salt=own.salt or key)]
+    parts |= {"of": key, "hold_outs": tuple(hold_out for hold_out in hold_outs if hold_out is not None)}
     second = trigger.then
     if second is None:
-        return {key: Step.model_construct(**parts, of=key)}
+        return {key: _step(parts, file)}
     second_key = f"{key}-2"
     of_second = {
         "delay": second.after, "unless": second.unless, "channel": second.channel or trigger.channel,
         "template": second.template, "variants": second.variants, "then": None, "if_ended": second.if_ended,
+        "is_second": True,
     }  # fmt: skip
-    return {
-        key: Step.model_construct(**parts, of=key, next_step=second_key),
-        second_key: Step.model_construct(**{**parts, **of_second}, of=key, is_second=True),
-    }
+    return {key: _step({**parts, "next_step": second_key}, file), second_key: _step({**parts, **of_second}, file)}
+
+
+def _step(parts: dict[str, Any], file: TriggersFile) -> Step:
+    channel = file.channels.get(parts["channel"])  # a missing channel is reported by `config_file`
+    if channel is not None:
+        parts |= {"quiet": parts["quiet"] or channel.quiet, "send": parts["send"] or channel.send}
+    return Step.model_construct(**parts)
 
 
 class TriggersFile(Model):
@@ -271,9 +279,7 @@ class TriggersFile(Model):
     def steps(self) -> dict[str, Step]:
         """The messages of all triggers by the keys that decisions have: ``KEY``, and ``KEY-2`` of a second one."""
         return {
-            key: step
-            for of, trigger in self.triggers.items()
-            for key, step in _steps_of(of, trigger, self.hold_out).items()
+            key: step for of, trigger in self.triggers.items() for key, step in _steps_of(of, trigger, self).items()
         }
 
     @cached_property

@@ -207,8 +207,7 @@ def _of_step(step: Step, file: TriggersFile, definitions: Definitions) -> Iterat
         return
     for variant, template in step.wordings.items():
         yield from dict.fromkeys(_of_template(step, variant, template, channel))
-    quiet, send = step.quiet or channel.quiet, step.send or channel.send
-    if quiet is not None and send is not None and send.minutes <= quiet.minutes:
+    if step.quiet is not None and step.send is not None and step.send.minutes <= step.quiet.minutes:
         yield Problem(f"{step.place}.send", "lies within the quiet hours, so nothing would ever be sent")
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from rules.reasons import Instant
 from streams.triggers.file_values import LOOK_BACK_MAX_MS
-from streams.triggers.traits import Trait, bounded
+from streams.triggers.traits import Trait, bounded, newest
 
 # The reason of a decision on a customer of the control arm.
 HOLD_OUT_REASON = "hold-out"
@@ -167,11 +167,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
 
     def set_traits(self, traits: Mapping[str, Trait]) -> None:
         """Set traits: the last writer by (time, message id) wins, in whichever order the events are read."""
-        for name, trait in traits.items():
-            current = self.traits.get(name)
-            if current is None or (trait.time, trait.id) > (current.time, current.id):
-                self.traits[name] = trait
-        self.traits = bounded(self.traits)
+        self.traits = bounded(newest(self.traits, traits))
 
     def stored_trait(self, name: str) -> Trait | None:
         """The trait of a (dotted) name, whose first part is what is stored."""

@@ -15,7 +15,6 @@ from streams.triggers.trait_tests import PersonTest
 
 _WAYS = {"email": "an e-mail", "webhook": "a webhook", "console": "a line"}
 _THEN = {"defer": "deferred", "drop": "dropped"}
-_CAPS = (("per_hour", "an hour"), ("per_day", "a day"), ("per_week", "a week"), ("per_month", "in 30 days"))
 
 
 def sentences(file: TriggersFile) -> Iterator[str]:
@@ -43,7 +42,7 @@ def _clauses(file: TriggersFile, key: str, step: Step) -> Iterator[str]:
         yield f"as {', '.join(shares)} by customer"
     yield from _limits(step)
     yield from _caps(config.caps, f"over {step.channel}")
-    yield from _hours(step.quiet or config.quiet, step.send or config.send)
+    yield from _hours(step.quiet, step.send)
     for name, test in file.consent.get(step.channel, {}).items():
         yield f"only with consent ({name}: {_shown(test)})"
 
@@ -59,10 +58,8 @@ def _limits(step: Step) -> Iterator[str]:
 
 
 def _caps(caps: Caps, over: str) -> Iterator[str]:
-    for name, window in _CAPS:
-        most = getattr(caps, name)
-        if most is not None:
-            yield f"at most {most} {window} {over}"
+    for most, _, window in caps.limits:
+        yield f"at most {most} {window} {over}"
 
 
 def _hours(quiet: Quiet | None, send: SendTimes | None) -> Iterator[str]:

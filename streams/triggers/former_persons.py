@@ -22,7 +22,7 @@ import msgspec
 from streams.triggers import customer_state
 from streams.triggers.customer_state import SENT_MAX, Person
 from streams.triggers.membership_lookup import LookupResult
-from streams.triggers.traits import Trait, bounded
+from streams.triggers.traits import bounded, newest
 
 NOT_ANY: Sequence[Person] = ()
 
@@ -64,17 +64,12 @@ def joined(person: Person, former: Sequence[Person]) -> Person:
     """The person of all these ids, to decide by and not to be saved: of each trait the newest value, all messages."""
     if not former:
         return person
-    traits: dict[str, Trait] = {}
-    for each in (person, *former):
-        for name, trait in each.traits.items():
-            if trait.time <= person.erased:
-                continue
-            current = traits.get(name)
-            if current is None or (trait.time, trait.id) > (current.time, current.id):
-                traits[name] = trait
+    traits = person.traits
+    for each in former:
+        traits = newest(traits, {name: trait for name, trait in each.traits.items() if trait.time > person.erased})
     sent = {message.key: message for each in (*former, person) for message in each.sent if message.time > person.erased}
-    newest = sorted(sent.values(), key=lambda message: message.time)[-SENT_MAX:]
+    messages = sorted(sent.values(), key=lambda message: message.time)[-SENT_MAX:]
     # After an erasure only what is still there tells that a former id was sent something.
     former_keys = [key for each in former for key in each.acted if not person.erased]
-    triggers = dict.fromkeys([*person.acted, *former_keys, *(message.trigger for message in newest if person.erased)])
-    return msgspec.structs.replace(person, traits=bounded(traits), sent=newest, acted=list(triggers))
+    triggers = dict.fromkeys([*person.acted, *former_keys, *(message.trigger for message in messages if person.erased)])
+    return msgspec.structs.replace(person, traits=bounded(traits), sent=messages, acted=list(triggers))

@@ -20,10 +20,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from rules.times import DAY_MS, HOUR_MS, format_duration, format_instant
+from rules.times import format_duration, format_instant
 from streams.triggers import time_zones
 from streams.triggers.channel_config import Caps
-from streams.triggers.config import Again, Step, TriggersFile
+from streams.triggers.config import Again, HoldOut, Step, TriggersFile
 from streams.triggers.customer_state import HOLD_OUT_REASON, Action, Person
 from streams.triggers.send_times import quiet_until, wait_until
 from streams.triggers.trait_tests import value_of
@@ -31,8 +31,6 @@ from streams.triggers.traits import CONTEXT_TIMEZONE
 
 REMOVED = "the trigger was removed"
 UNKNOWN_ZONE = "unknown time zone"
-_CAPS = (("per_hour", HOUR_MS, "an hour"), ("per_day", DAY_MS, "a day"), ("per_week", 7 * DAY_MS, "a week"),
-         ("per_month", 30 * DAY_MS, "in 30 days"))  # fmt: skip
 
 
 class Go(msgspec.Struct, frozen=True):
@@ -98,7 +96,7 @@ def _decide(file: TriggersFile, customer: str, person: Person, action: Action, n
     reason = _suppressed(file, trigger, person, now)
     if reason is not None:
         return Skip(reason, is_exposure=False)
-    reason = next((reason for reason in _against(file, trigger, customer, person, action, now) if reason), None)
+    reason = next((reason for reason in _against(trigger, customer, person, action, now) if reason), None)
     if reason is not None:
         return Skip(reason)
     outranked = _outranked(file, trigger, person, action, now)
@@ -114,8 +112,7 @@ def _decide(file: TriggersFile, customer: str, person: Person, action: Action, n
 
 def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Action, now: int) -> Skip | Defer | None:
     """Why a message may not be sent at this time of the customer's day."""
-    channel = file.channels[trigger.channel]
-    quiet, send = trigger.quiet or channel.quiet, trigger.send or channel.send
+    quiet, send = trigger.quiet, trigger.send
     if quiet is None and send is None:
         return None
     zone = zone_of(file, person)
@@ -128,10 +125,8 @@ def _against_hour(file: TriggersFile, trigger: Step, person: Person, action: Act
     return None
 
 
-def _against(
-    file: TriggersFile, trigger: Step, customer: str, person: Person, action: Action, now: int
-) -> Iterator[str | None]:
-    yield HOLD_OUT_REASON if is_in_hold_out(file, trigger, customer) else None
+def _against(trigger: Step, customer: str, person: Person, action: Action, now: int) -> Iterator[str | None]:
+    yield HOLD_OUT_REASON if is_in_hold_out(trigger, customer) else None
     yield _again(trigger, person, action, now)
     yield _cooling(trigger, person, action, now)
 
@@ -155,20 +150,17 @@ def _suppressed(file: TriggersFile, trigger: Step, person: Person, now: int) -> 
     return None
 
 
-def is_in_hold_out(file: TriggersFile, trigger: Step, customer: str) -> bool:
+def is_in_hold_out(trigger: Step, customer: str) -> bool:
     """Whether the customer is in the hold-out of the file, or in that of the trigger.
 
     See also `rules.conditions.sample.Sample`, which draws in the same way.
     """
-    own = trigger.hold_out
-    return (file.hold_out is not None and _is_drawn(file.hold_out.salt, file.hold_out.percent, customer)) or (
-        own is not None and _is_drawn(own.salt or trigger.of, own.percent, customer)
-    )
+    return any(_is_drawn(hold_out, customer) for hold_out in trigger.hold_outs)
 
 
-def _is_drawn(salt: str, percent: float, customer: str) -> bool:
-    digest = sha256(f"{salt}\0{customer}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") * 100 < percent * 2**64
+def _is_drawn(hold_out: HoldOut, customer: str) -> bool:
+    digest = sha256(f"{hold_out.salt}\0{customer}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") * 100 < hold_out.percent * 2**64
 
 
 def exposes(verdict: Verdict) -> bool:
@@ -248,8 +240,7 @@ def _cap(file: TriggersFile, trigger: Step, person: Person, action: Action, now:
 
 
 def _full(caps: Caps, times: list[int], now: int) -> str | None:
-    for key, window, name in _CAPS:
-        most = getattr(caps, key)
-        if most is not None and sum(time > now - window for time in times) >= most:
+    for most, window, name in caps.limits:
+        if sum(time > now - window for time in times) >= most:
             return f"at most {most} {name}"
     return None

@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from rules.times import HOUR_MS, MINUTE_MS
 from streams.triggers.file_values import ClockTime
 from streams.triggers.request_parts import Model
 
@@ -28,9 +29,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 # Any weekday comes again within this, also where a zone skips a day, as Samoa did on 30 December 2011.
 _DAYS_AHEAD = 15
-_MINUTE_MS = 60_000
 # With `at`, a message that is late by less than this is still sent; a later one waits for the next day.
-AT_LATE_MS = 3_600_000
+AT_LATE_MS = HOUR_MS
 
 
 class Quiet(Model):
@@ -102,7 +102,7 @@ def quiet_until(quiet: Quiet, zone: tzinfo, now: int) -> int | None:
     ends = _instant(end)
     if ends <= now:  # clocks go back over ``to``, so that local time comes twice
         ends = _instant(end.replace(fold=1))
-    return ends if ends > now else now + _MINUTE_MS
+    return ends if ends > now else now + MINUTE_MS
 
 
 def wait_until(send: SendTimes, zone: tzinfo, send_at: int, now: int) -> int | None:

@@ -96,6 +96,16 @@ def _fitting(sizes: list[int], most_bytes: int) -> list[int]:
     return sorted(fitting)
 
 
+def newest(traits: Mapping[str, Trait], others: Mapping[str, Trait]) -> dict[str, Trait]:
+    """Of each trait the newest value, by (time, message id), in whichever order they come."""
+    merged = dict(traits)
+    for name, trait in others.items():
+        current = merged.get(name)
+        if current is None or (trait.time, trait.id) > (current.time, current.id):
+            merged[name] = trait
+    return merged
+
+
 def bounded(traits: Mapping[str, Trait]) -> dict[str, Trait]:
     """All traits of a customer within the bound of all.
 

@@ -21,16 +21,16 @@ MUTANTS = (
     ),
     Mutant(
         "an hour has its own cap",
-        "streams/triggers/policy.py",
-        '("per_hour", HOUR_MS, "an hour")',
-        '("per_hour", 0, "an hour")',
+        "streams/triggers/channel_config.py",
+        '(self.per_hour, HOUR_MS, "an hour")',
+        '(self.per_hour, 0, "an hour")',
         "tests/unit/triggers/test_policy.py::test_no_policy_is_ever_broken",
     ),
     Mutant(
         "a month has its own cap",
-        "streams/triggers/policy.py",
-        '("per_month", 30 * DAY_MS',
-        '("per_month", 7 * DAY_MS',
+        "streams/triggers/channel_config.py",
+        "(self.per_month, 30 * DAY_MS",
+        "(self.per_month, 7 * DAY_MS",
         "tests/unit/triggers/test_policy.py::test_no_policy_is_ever_broken",
     ),
     Mutant(
@@ -112,7 +112,7 @@ MUTANTS = (
     ),
     Mutant(
         "of the traits of a person's ids the newest counts",
-        "streams/triggers/former_persons.py",
+        "streams/triggers/traits.py",
         "if current is None or (trait.time, trait.id) > (current.time, current.id):",
         "if current is None:",
         "tests/unit/triggers/test_linked_messages.py",
@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "an erasure holds for what former ids know",
         "streams/triggers/former_persons.py",
-        "if trait.time <= person.erased:",
-        "if False:",
+        "for name, trait in each.traits.items() if trait.time > person.erased}",
+        "for name, trait in each.traits.items()}",
         "tests/unit/triggers/test_linked_messages.py",
     ),
     Mutant(
