@@ -2,13 +2,15 @@
 
 The one rule: the newest value of a key is what is true of that customer. So a consumer that starts needs no
 history: it reads this table, and continues with the changes whose sequence is higher. A key without a value
-(a tombstone) is that of an erased customer.
+(a tombstone) is that of an erased customer; its header `ERASED_TO` is the sequence of the last change before the
+erasure, so that a consumer knows which of the changes that it keeps are erased, and which came after.
 
 See also: `streams.wire.changes` (the stream of changes), `streams.worker.output_recovery` (rows after a crash).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -22,6 +24,8 @@ from streams.wire.records import OutRecord
 from streams.wire.topics import MEMBERSHIPS
 
 TYPE = "segmenter.membership"
+# The header of a tombstone; absent where the worker that erased did not know of any change.
+ERASED_TO = "sequence"
 
 
 class Membership(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +52,8 @@ def of_published(customer_id: str, change: PublishedChange) -> Membership:
     return Membership(customer_id, change.segments, change.sequence, occurred_at, change.change_id)
 
 
+_SEQUENCE_MAX_DIGITS = 19
+
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Membership)
 
 
@@ -66,15 +72,18 @@ def headers(membership: Membership) -> list[Header]:
     return cloud_event(TYPE, membership)
 
 
-def membership_record(customer_id: str, membership: Membership | None) -> OutRecord:
-    """A customer's row of the membership table; ``None`` deletes the row (a tombstone)."""
-    key = customer_id.encode()
-    if membership is None:
-        return OutRecord(MEMBERSHIPS, key, None, [])
-    return OutRecord(MEMBERSHIPS, key, encode(membership), headers(membership))
+def membership_record(customer_id: str, membership: Membership) -> OutRecord:
+    """A customer's row of the membership table."""
+    return OutRecord(MEMBERSHIPS, customer_id.encode(), encode(membership), headers(membership))
 
 
-def row_of(customer_id: str, newest: PublishedChange | None) -> OutRecord:
-    """A customer's row after its newest published change; ``None`` deletes the row."""
-    membership = None if newest is None else of_published(customer_id, newest)
-    return membership_record(customer_id, membership)
+def tombstone(customer_id: str, sequence: int) -> OutRecord:
+    """The deletion of an erased customer's row. ``sequence``: of the last change before; 0: none is known."""
+    headers = [(ERASED_TO, str(sequence).encode())] if sequence else []
+    return OutRecord(MEMBERSHIPS, customer_id.encode(), None, headers)
+
+
+def erased_to(headers: Sequence[Header]) -> int | None:
+    """The sequence that a tombstone names; ``None``: it names none, so every change so far is erased."""
+    text = next((value for name, value in headers if name == ERASED_TO), b"")
+    return int(text) if text.isdigit() and len(text) < _SEQUENCE_MAX_DIGITS else None

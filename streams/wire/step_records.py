@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rules.customer import Customer
 from rules.events import Event, Origin
 from streams.wire import changes, dead_letters, identity_records, memberships
-from streams.wire.memberships import membership_record
+from streams.wire.memberships import membership_record, tombstone
 from streams.wire.records import InputRecord, OutRecord
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MERGES
 
@@ -29,19 +30,21 @@ def bounded(record: OutRecord) -> OutRecord:
 
 
 def published_records(
-    decided: Sequence[changes.SegmentChange], erased: Iterable[str], is_erased: Callable[[str], bool]
+    decided: Sequence[changes.SegmentChange], erased: Iterable[str], customer_of: Callable[[str], Customer]
 ) -> list[OutRecord]:
     """The records of a step's changes: the changes in order, then one row for each of their customers.
 
     A customer's row is that of its last change here. It is deleted if the customer is erased: by that change, as
-    ``is_erased`` says, or, for customers without a change in this step, as ``erased`` lists them.
+    ``customer_of`` says, or, for customers without a change in this step, as ``erased`` lists them.
     """
     newest = {change.customer_id: change for change in decided}
     records = [change_record(change) for change in decided]
     for customer_id in {**newest, **dict.fromkeys(sorted(erased))}:
         change = newest.get(customer_id)
-        if change is None or change.cause.kind == "erasure" or is_erased(customer_id):
-            records.append(membership_record(customer_id, None))
+        if change is None:
+            records.append(tombstone(customer_id, customer_of(customer_id).sequence))
+        elif change.cause.kind == "erasure" or customer_of(customer_id).is_erased:
+            records.append(tombstone(customer_id, change.sequence))
         else:
             records.append(membership_record(customer_id, memberships.of(change)))
     return records

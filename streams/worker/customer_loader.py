@@ -20,6 +20,8 @@ from streams.state.contract import Claim
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import customer_codec
+from streams.wire.memberships import membership_record, of_published, tombstone
+from streams.wire.records import OutRecord
 from streams.worker.customer_migration import RowAction, migrate_customer
 from streams.worker.rebuild_handover import RebuildResult
 
@@ -57,7 +59,7 @@ class CustomerLoader:
         # The newest published change of those rebuilt customers whose change the store has lost.
         self._published: Mapping[str, PublishedChange] = {}
         self._migration_changes: list[DecidedChanges] = []
-        self._rows: dict[str, PublishedChange | None] = {}
+        self._rows: dict[str, OutRecord] = {}
         self._use(versions)
 
     def _use(self, versions: DefinitionVersions) -> None:
@@ -130,7 +132,7 @@ class CustomerLoader:
         if migration.changes:
             self._migration_changes.append(DecidedChanges(migration.changes, 0))
         if migration.row is not RowAction.LEAVE:
-            self._rows[customer_id] = migration.repeated
+            self._rows[customer_id] = _row(customer_id, customer, migration.repeated)
         return customer, due
 
     def take_migration_changes(self) -> list[DecidedChanges]:
@@ -138,10 +140,10 @@ class CustomerLoader:
         changes, self._migration_changes = self._migration_changes, []
         return changes
 
-    def take_rows(self) -> Mapping[str, PublishedChange | None]:
-        """Rows to publish of customers whose migration changed nothing; ``None``: removed. Cleared by each call."""
+    def take_rows(self) -> list[OutRecord]:
+        """Rows to publish of customers whose migration changed nothing. Cleared by each call."""
         rows, self._rows = self._rows, {}
-        return rows
+        return list(rows.values())
 
     def translate(self, merge: ProfileMerge) -> ProfileMerge | None:
         """Migrate a profile from other definitions to the newest; ``None``: it is skipped. Raises `Stop`."""
@@ -154,3 +156,9 @@ class CustomerLoader:
                 f"{merge.definitions}; once they have caught up, change the file again"
             )
         return translated
+
+
+def _row(customer_id: str, customer: Customer, repeated: PublishedChange | None) -> OutRecord:
+    if repeated is None:
+        return tombstone(customer_id, customer.sequence)
+    return membership_record(customer_id, of_published(customer_id, repeated))

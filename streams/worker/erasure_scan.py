@@ -29,7 +29,7 @@ from streams.runtime.checkpoint import Checkpointer
 from streams.wire import identity_records
 from streams.wire.dead_letters import Undecodable
 from streams.wire.event_decoder import read
-from streams.wire.memberships import membership_record
+from streams.wire.memberships import tombstone
 from streams.wire.records import OutRecord
 from streams.wire.topics import MERGES
 from streams.worker.customer_loader import CustomerLoader
@@ -134,7 +134,7 @@ async def apply_erasures(
             customer.instant = customer.erased = max(before, erased[customer_id])
             if customer_id in along:
                 customer.linkage = Linkage(erased_along=True, erased_before=before)
-        out = [membership_record(customer_id, None) for customer_id in own]
+        out = [tombstone(customer_id, customer.sequence) for customer_id, (customer, _) in own.items()]
         stored = [stored_customer(customer_id, *entry) for customer_id, entry in own.items()]
         await checkpointer.save(stored, out)
         yield out

@@ -11,7 +11,6 @@ from streams.runtime.checkpoint import Checkpointer, Progress
 from streams.runtime.meter import NULL_METER, DecidedChanges, Meter
 from streams.state.contract import StoredCustomer
 from streams.wire import changes, customer_codec
-from streams.wire.memberships import row_of
 from streams.wire.records import OutRecord
 from streams.wire.step_records import published_records
 from streams.worker.customer_loader import CustomerLoader, Loaded
@@ -66,8 +65,8 @@ class StepWriter:
         published = [
             changes.of(change, emitted_at, self._languages) for together in decided for change in together.changes
         ]
-        repeated = [row_of(customer_id, change) for customer_id, change in self._loader.take_rows().items()]
-        return repeated + published_records(published, erased, lambda customer_id: loaded[customer_id][0].is_erased)
+        repeated = self._loader.take_rows()
+        return repeated + published_records(published, erased, lambda customer_id: loaded[customer_id][0])
 
 
 def stored_customer(customer_id: str, customer: Customer, due_before: int) -> StoredCustomer:

@@ -27,7 +27,7 @@ from streams.offline.replay import Replay
 from streams.state.contract import tombstone
 from streams.wire import changes, customer_codec, identity_records, memberships
 from streams.wire.event_decoder import Rejected, decode, decode_line
-from streams.wire.memberships import membership_record
+from streams.wire.memberships import tombstone as tombstone_row
 from streams.wire.records import OutRecord, encode_entry
 from streams.wire.topics import CHANGES, MEMBERSHIPS, MERGES
 from streams.worker import erasure_scan, output_recovery
@@ -332,7 +332,7 @@ def test_a_row_alone_is_published_again(comes_back: bool) -> None:
     assert [change.cause.kind for change in lives.outputs.changes() if change.customer_id == "u1"] == ["event", "time"]
     assert list(lives.outputs.table()) == ["u2"]
     of_store, published = lives.store._partitions[0], lives.outputs.records
-    newest, row = published[CHANGES][-1], membership_record("u1", None)
+    newest, row = published[CHANGES][-1], tombstone_row("u1", 2)
     of_store.outbox = [encode_entry([newest]), encode_entry([row]), encode_entry([newest])]
     of_store.trimmed -= 3
     of_store.outputs = {CHANGES: len(published[CHANGES]) - 1}
