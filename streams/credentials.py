@@ -72,6 +72,11 @@ def redis(settings: Settings) -> dict[str, Any]:
     return options
 
 
+def postgres(settings: Settings) -> str:
+    """The connection string of `sink`; empty where libpq's own variables say all."""
+    return _opened(settings.postgres)
+
+
 def http_token(settings: Settings) -> str | None:
     """The token of the workers' port, for the process that serves it and for `ops`, which sends it."""
     return None if settings.http_token is None else settings.http_token.get_secret_value()

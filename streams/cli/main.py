@@ -79,6 +79,12 @@ def _ops(settings: Settings, _: argparse.Namespace) -> int:
     return serve(settings)
 
 
+def _sink(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.cli import sink  # noqa: PLC0415  # as above
+
+    return sink.run(settings, once=arguments.once)
+
+
 def _preview(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import message_preview  # noqa: PLC0415  # as above
 
@@ -222,6 +228,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
     "ops": _ops,
+    "sink": _sink,
     "preview": _preview,
     "lift": _lift,
     "redeliver": _redeliver,

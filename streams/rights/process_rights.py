@@ -23,6 +23,7 @@ from streams.wire.topics import (
     ALL,
     CHANGES,
     DEAD_LETTERS,
+    MEMBERSHIPS,
     MERGES,
     OUTPUTS,
     READ,
@@ -100,6 +101,7 @@ NEEDS: Mapping[str, Needs] = {
         looks_at=(WORKER,),
         commands=frozenset({"info", "ping", "multi", "exec", "hgetall", "hmget", "hscan"}),
     ),
+    "sink": Needs(topics=TopicUse(read=(CHANGES, MEMBERSHIPS, TRIGGER_DECISIONS))),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
     "explain": Needs(looks_at=(WORKER,), commands=_SNAPSHOT),
     "lift": Needs(
@@ -145,6 +147,7 @@ USERS = (
     User("segmenter-worker", (WORKER,), "workers, with `--rebuild` and without"),
     User("segmenter-triggers", (TRIGGERS_PROCESS,), "triggers"),
     User("segmenter-ops", ("ops",), "the operations page, which writes nothing"),
+    User("segmenter-sink", ("sink",), "the sink, which writes to PostgreSQL alone"),
     User(
         "segmenter-reader",
         ("tail", "explain", "preview", "lift", "distribution", "verify", "diff", "export"),

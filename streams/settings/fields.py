@@ -178,6 +178,14 @@ class SettingFields(BaseSettings):
         description="trusted proxies of `ops`, addresses or networks separated by commas: their "
         "X-Forwarded-For is used",
     )
+    postgres: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of `sink`, as a URL or key=value pairs; default: libpq's own variables, such as PGHOST "
+        "and PGPASSFILE (secret)",
+    )
+    postgres_schema: str = Field(
+        "segmenter", description="schema of the tables that `sink` creates", pattern=r"^[a-z_][a-z0-9_]{0,62}$"
+    )
     stuck_s: float = Field(30.0, gt=0, description="stop when the event loop is blocked for so long")
     unread_s: float = Field(
         60.0,

@@ -1,0 +1,1 @@
+"""The sink: changes, memberships and decisions as tables of a PostgreSQL database."""
