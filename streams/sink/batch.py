@@ -102,8 +102,7 @@ class Batch:
     def _erase(self, erasure: Erasure) -> None:
         customer_id = erasure.customer_id
         stays = self._stays[customer_id]
-        upto = stays.sequence if erasure.sequence is None else erasure.sequence
-        upto = max(upto, self._erased_to.get(customer_id, 0))
+        upto = max(erasure.sequence, self._erased_to.get(customer_id, 0))
         self._erased_to[customer_id] = self._erased_now[customer_id] = upto
         stays.erase(upto)
         if stays.sequence <= upto:

@@ -30,7 +30,8 @@ def connect(settings: Settings) -> psycopg.Connection[TupleRow]:
 
 def is_of_data(error: psycopg.Error) -> bool:
     """Whether a record is at fault."""
-    return (error.sqlstate or "")[:2] in _OF_DATA
+    # Some are found on this side, and have no SQLSTATE.
+    return isinstance(error, psycopg.DataError) or (error.sqlstate or "")[:2] in _OF_DATA
 
 
 def is_lasting(error: psycopg.Error) -> bool:

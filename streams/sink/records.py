@@ -28,10 +28,10 @@ _SEQUENCE_MAX = 2**62
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """The erasure of a customer up to a change; ``sequence`` is ``None`` where the tombstone names none."""
+    """The erasure of a customer up to the change with this sequence."""
 
     customer_id: str
-    sequence: int | None
+    sequence: int
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ def content_of(topic: str, record: KafkaRecord) -> SegmentChange | Membership | 
         if topic == CHANGES:
             return _change(record.value or b"")
         return _decision(record.value or b"")
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         return Refusal(str(error) if isinstance(error, _WrongField) else type(error).__name__)
 
 

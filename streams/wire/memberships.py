@@ -24,7 +24,7 @@ from streams.wire.records import OutRecord
 from streams.wire.topics import MEMBERSHIPS
 
 TYPE = "segmenter.membership"
-# The header of a tombstone; absent where the worker that erased did not know of any change.
+# The header of a tombstone; absent where the worker did not know of the customer's changes.
 ERASED_TO = "sequence"
 
 
@@ -77,13 +77,13 @@ def membership_record(customer_id: str, membership: Membership) -> OutRecord:
     return OutRecord(MEMBERSHIPS, customer_id.encode(), encode(membership), headers(membership))
 
 
-def tombstone(customer_id: str, sequence: int) -> OutRecord:
-    """The deletion of an erased customer's row. ``sequence``: of the last change before; 0: none is known."""
-    headers = [(ERASED_TO, str(sequence).encode())] if sequence else []
+def tombstone(customer_id: str, sequence: int | None) -> OutRecord:
+    """The deletion of an erased customer's row. ``sequence``: of the last change before; ``None``: it is unknown."""
+    headers = [] if sequence is None else [(ERASED_TO, str(sequence).encode())]
     return OutRecord(MEMBERSHIPS, customer_id.encode(), None, headers)
 
 
-def erased_to(headers: Sequence[Header]) -> int | None:
-    """The sequence that a tombstone names; ``None``: it names none, so every change so far is erased."""
+def erased_to(headers: Sequence[Header]) -> int:
+    """The sequence that a tombstone names, else 0."""
     text = next((value for name, value in headers if name == ERASED_TO), b"")
-    return int(text) if text.isdigit() and len(text) < _SEQUENCE_MAX_DIGITS else None
+    return int(text) if text.isdigit() and len(text) < _SEQUENCE_MAX_DIGITS else 0
