@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
 from msgspec import UNSET
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from streams.sink.records import Erasure, Refusal, SinkRecord
@@ -22,6 +23,37 @@ from streams.sink.stays import CustomerStays, Stay
 from streams.triggers.decision_log import Decision
 from streams.wire.changes import SegmentChange
 from streams.wire.memberships import Membership
+
+_CHANGES: Mapping[str, LiteralString] = {
+    "change_id": "text", "customer_id": "text", "segment": "text", "change": "text", "occurred_at": "timestamptz",
+    "sequence": "bigint", "segments": "text[]", "cause": "text", "event_id": "text", "reason": "jsonb",
+    "said": "jsonb", "data": "jsonb", "definition": "text", "late": "boolean", "backfill": "boolean",
+    "emitted_at": "timestamptz",
+}  # fmt: skip
+_DECISIONS: Mapping[str, LiteralString] = {
+    "decision_id": "text", "trigger": "text", "change_id": "text", "customer_id": "text", "sequence": "bigint",
+    "channel": "text", "decision": "text", "at": "timestamptz", "occurred_at": "timestamptz", "reason": "text",
+    "attempts": "integer", "until": "timestamptz", "redelivery": "jsonb", "variant": "text", "arm": "text",
+    "exposed_at": "timestamptz", "hold_out": "text",
+}  # fmt: skip
+_STAYS: Mapping[str, LiteralString] = {
+    "customer_id": "text", "segment": "text", "entered_at": "timestamptz", "entered_sequence": "bigint",
+    "left_at": "timestamptz", "left_sequence": "bigint",
+}  # fmt: skip
+_CUSTOMERS: Mapping[str, LiteralString] = {
+    "customer_id": "text",
+    "kafka_partition": "integer",
+    "sequence": "bigint",
+    "needs_row": "boolean",
+}
+_REFUSALS: Mapping[str, LiteralString] = {
+    "topic": "text",
+    "kafka_partition": "integer",
+    "kafka_offset": "bigint",
+    "why": "text",
+}
+# A list of texts goes as JSON: an array of arrays cannot have rows of different lengths.
+_VALUE: Mapping[str, LiteralString] = {"text[]": "ARRAY(SELECT jsonb_array_elements_text({}::jsonb))"}
 
 # PostgreSQL stores every character but this one.
 _NUL, _INSTEAD = "\0", "\ufffd"
@@ -84,6 +116,7 @@ class Batch:
         self._insert_changes(change for change in changes if self._is_kept(change))
         self._insert_decisions(decision for decision in decisions if self._is_kept(decision))
         self._save_stays()
+        self._save_customers()
         self._save_refusals(refusals)
 
     def _is_kept(self, content: SegmentChange | Decision) -> bool:
@@ -109,67 +142,77 @@ class Batch:
             self._customers.pop(customer_id, None)
 
     def _insert_changes(self, changes: Iterable[SegmentChange]) -> None:
-        self._cursor.executemany(
-            "INSERT INTO segment_changes (change_id, customer_id, segment, change, occurred_at, sequence, segments, "
-            "cause, event_id, reason, said, data, definition, late, backfill, emitted_at) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (
-                    change.change_id, change.customer_id, change.segment, change.change, change.occurred_at,
-                    change.sequence, list(change.segments), change.cause.kind, _text(change.cause.event_id),
-                    _json(change.reason), _json(change.said), None if change.data is UNSET else _json(change.data),
-                    change.definition, change.late, change.backfill, change.emitted_at or None,
-                )
-                for change in changes
-            ],
-        )  # fmt: skip
+        rows = [
+            (
+                change.change_id, change.customer_id, change.segment, change.change, change.occurred_at,
+                change.sequence, _json(change.segments), change.cause.kind, _text(change.cause.event_id),
+                _json(change.reason), _json(change.said), None if change.data is UNSET else _json(change.data),
+                change.definition, change.late, change.backfill, change.emitted_at or None,
+            )
+            for change in changes
+        ]  # fmt: skip
+        self._insert("segment_changes", _CHANGES, rows, "ON CONFLICT DO NOTHING")
 
     def _insert_decisions(self, decisions: Iterable[Decision]) -> None:
-        self._cursor.executemany(
-            "INSERT INTO trigger_decisions (decision_id, trigger, change_id, customer_id, sequence, channel, decision, "
-            "at, occurred_at, reason, attempts, until, redelivery, variant, arm, exposed_at, hold_out) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (
-                    decision.decision_id, decision.trigger, decision.change_id, decision.customer_id,
-                    decision.sequence, decision.channel, decision.decision, decision.at, decision.occurred_at,
-                    _text(decision.reason), decision.attempts, decision.until,
-                    None if decision.redelivery is None else _json(decision.redelivery), _text(decision.variant),
-                    decision.arm, decision.exposed_at, _text(decision.hold_out),
-                )
-                for decision in decisions
-            ],
-        )  # fmt: skip
+        rows = [
+            (
+                decision.decision_id, decision.trigger, decision.change_id, decision.customer_id,
+                decision.sequence, decision.channel, decision.decision, decision.at, decision.occurred_at,
+                _text(decision.reason), decision.attempts, decision.until,
+                None if decision.redelivery is None else _json(decision.redelivery), _text(decision.variant),
+                decision.arm, decision.exposed_at, _text(decision.hold_out),
+            )
+            for decision in decisions
+        ]  # fmt: skip
+        self._insert("trigger_decisions", _DECISIONS, rows, "ON CONFLICT DO NOTHING")
 
     def _save_stays(self) -> None:
-        self._cursor.executemany(
-            "INSERT INTO segment_memberships "
-            "(customer_id, segment, entered_at, entered_sequence, left_at, left_sequence) "
-            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (customer_id, segment, entered_sequence) "
+        rows = [
+            (customer_id, stay.segment, stay.entered_at, stay.entered_sequence, stay.left_at, stay.left_sequence)
+            for customer_id, stays in self._stays.items()
+            for stay in stays.changed.values()
+        ]
+        self._insert(
+            "segment_memberships",
+            _STAYS,
+            rows,
+            "ON CONFLICT (customer_id, segment, entered_sequence) "
             "DO UPDATE SET left_at = EXCLUDED.left_at, left_sequence = EXCLUDED.left_sequence",
-            [
-                (customer_id, stay.segment, stay.entered_at, stay.entered_sequence, stay.left_at, stay.left_sequence)
-                for customer_id, stays in self._stays.items()
-                for stay in stays.changed.values()
-            ],
         )
-        self._cursor.executemany(
-            "INSERT INTO sink_customers AS saved (customer_id, kafka_partition, sequence, needs_row) "
-            "VALUES (%s, %s, %s, %s) ON CONFLICT (customer_id) DO UPDATE SET "
-            "kafka_partition = EXCLUDED.kafka_partition, sequence = EXCLUDED.sequence, "
-            "needs_row = saved.needs_row AND EXCLUDED.needs_row",
-            [
-                (customer_id, partition, self._stays[customer_id].sequence, needs_row)
-                for customer_id, (partition, needs_row) in self._customers.items()
-            ],
+
+    def _save_customers(self) -> None:
+        rows = [
+            (customer_id, partition, self._stays[customer_id].sequence, needs_row)
+            for customer_id, (partition, needs_row) in self._customers.items()
+        ]
+        self._insert(
+            "sink_customers",
+            _CUSTOMERS,
+            rows,
+            "ON CONFLICT (customer_id) DO UPDATE SET kafka_partition = EXCLUDED.kafka_partition, "
+            "sequence = EXCLUDED.sequence, needs_row = sink_customers.needs_row AND EXCLUDED.needs_row",
         )
 
     def _save_refusals(self, refusals: Sequence[tuple[str, int, int, str]]) -> None:
-        self._cursor.executemany(
-            "INSERT INTO sink_refusals (topic, kafka_partition, kafka_offset, why) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT DO NOTHING",
-            refusals,
+        self._insert("sink_refusals", _REFUSALS, refusals, "ON CONFLICT DO NOTHING")
+
+    def _insert(
+        self,
+        table: str,
+        columns: Mapping[str, LiteralString],
+        rows: Sequence[tuple[Any, ...]],
+        on_conflict: LiteralString,
+    ) -> None:
+        """Insert rows by one statement, which takes each column as an array."""
+        if not rows:
+            return
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        arrays = [sql.SQL("%s::" + kind.removesuffix("[]") + "[]") for kind in columns.values()]
+        values = [sql.SQL(_VALUE.get(kind, "{}")).format(sql.Identifier(name)) for name, kind in columns.items()]
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM unnest({}) AS given ({}) " + on_conflict).format(
+            sql.Identifier(table), names, sql.SQL(", ").join(values), sql.SQL(", ").join(arrays), names
         )
+        self._cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
 
 
 def erase(cursor: psycopg.Cursor[TupleRow], erased: Mapping[str, int]) -> None:

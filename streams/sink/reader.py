@@ -25,7 +25,7 @@ from streams.wire.topics import MEMBERSHIPS
 log = logging.getLogger(__name__)
 
 # Records of one transaction. A change takes 128 KiB at most.
-RECORDS_MAX = 500
+RECORDS_MAX = 2_000
 
 
 class Batch(msgspec.Struct):

@@ -16,6 +16,7 @@ from streams.triggers import decision_log
 from streams.wire import memberships, step_records
 from streams.wire.changes import SegmentChange
 from streams.wire.records import OutRecord
+from tests.oracle.oracle import milliseconds
 from tests.support.in_memory_triggers import change as segment_change
 
 START = 1_790_000_000_000
@@ -106,9 +107,7 @@ class SinkHistory:
 
     def decisions_after(self) -> set[str]:
         """The ids of the decisions that are kept."""
-        return {
-            key for key, each in self.decisions.items() if each.sequence > self.erased_to.get(each.customer_id, 0)
-        }
+        return {key for key, each in self.decisions.items() if each.sequence > self.erased_to.get(each.customer_id, 0)}
 
     def stays_after(self) -> list[Stay]:
         """The stays that are kept, each known whole."""
@@ -126,16 +125,10 @@ def stays_of(changes: Sequence[SegmentChange]) -> list[Stay]:
                 and each.sequence > entry.sequence
             ]  # fmt: skip
             exit_ = min(later, key=lambda each: each.sequence, default=None)
-            left_at = None if exit_ is None else _ms(exit_.occurred_at)
-            stays.append(Stay(entry.customer_id, entry.segment, _ms(entry.occurred_at), left_at))
+            left_at = None if exit_ is None else milliseconds(exit_.occurred_at)
+            stays.append(Stay(entry.customer_id, entry.segment, milliseconds(entry.occurred_at), left_at))
     return sorted(stays, key=str)
 
 
 def _never_erased(_: str) -> Any:
     return msgspec.defstruct("_Customer", [("is_erased", bool, False), ("sequence", int, 0)])()
-
-
-def _ms(instant: str) -> int:
-    from tests.oracle.oracle import milliseconds
-
-    return milliseconds(instant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
@@ -24,7 +24,6 @@ class SinkProcess(Worker):
 
     command = "sink"
     options: tuple[str, ...] = ()
-    program: ClassVar = Worker.program
 
 
 class SinkTopics:

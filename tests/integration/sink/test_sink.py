@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ def records_read(database: Postgres, schema: str) -> int:
     return int(row[0])
 
 
+def has_read(database: Postgres, schema: str, before: int) -> bool:
+    """Whether the sink has read on since."""
+    return records_read(database, schema) > before
+
+
 @pytest.mark.parametrize("kills", [5, pytest.param(40, marks=pytest.mark.nightly)])
 def test_kill_9_of_both_sides(
     kills: int, topics: SinkTopics, settings: dict[str, Any], schema: str, tmp_path: Path
@@ -72,7 +78,7 @@ def test_kill_9_of_both_sides(
         for number in range(kills):
             before = records_read(database, schema)
             topics.publish_history(history, 60 * number, 60 * number + 60)
-            eventually(lambda before=before: records_read(database, schema) > before, 30, sink.tail())
+            eventually(partial(has_read, database, schema, before), 30, sink.tail())
             time.sleep(draw.uniform(0.0, 0.1))
             if number % 3 == 1:
                 database.kill9()
@@ -102,7 +108,9 @@ def test_it_begins_after_retention(
     assert now == {(stay.customer_id, stay.segment) for stay in history.stays_after() if stay.left_at is None}
 
 
-def test_what_stops_it(topics: SinkTopics, settings: dict[str, Any], connection: psycopg.Connection, schema: str) -> None:
+def test_what_stops_it(
+    topics: SinkTopics, settings: dict[str, Any], connection: psycopg.Connection, schema: str
+) -> None:
     """Each sentence names what to change, none repeats a password, and with that changed everything is written."""
     history = SinkHistory(7, customers=5, steps=20)
     topics.publish_history(history, 0, 20)

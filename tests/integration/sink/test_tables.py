@@ -24,7 +24,6 @@ from tests.support.sink_tables import assert_agrees
 PLACE = ("segment-changes", 0)
 
 
-
 def taken(record: OutRecord, offset: int = 0) -> SinkRecord:
     """A record as the sink takes it."""
     return SinkRecord(record.topic, 0, offset, content_of(record.topic, record))

@@ -8,6 +8,7 @@ import pytest
 
 from streams.sink.stays import CustomerStays, Stay
 from streams.wire import memberships
+from streams.wire.changes import SegmentChange
 from tests.support.sink_history import SinkHistory, stays_of
 
 
@@ -17,14 +18,13 @@ def made(history: SinkHistory, name: str, read: set[int], *, row: bool) -> Custo
     stays = CustomerStays()
     changes = [change for change in history.changes[name] if change.sequence in read]
     rows = [memberships.of(history.changes[name][-1])] if row else []
-    for record in (*changes, *changes[-2:], *rows):
-        if isinstance(record, memberships.Membership):
-            stays.read_row(record)
-        else:
-            stays.read(record)
+    for change in (*changes, *changes[-2:]):
+        stays.read(change)
         saved |= stays.changed
         stays = CustomerStays(stays.sequence, [stay for stay in saved.values() if stay.left_sequence is None])
-    stays.changed = saved
+    for each in rows:
+        stays.read_row(each)
+    stays.changed = saved | stays.changed
     return stays
 
 
@@ -78,7 +78,7 @@ def test_an_erasure_drops_what_was_known_by_it(upto: int) -> None:
     }
 
 
-def stays_changes() -> list:
+def stays_changes() -> list[SegmentChange]:
     """Changes of one customer who was never erased."""
     for seed in range(100):
         history = SinkHistory(seed, customers=1, steps=12)
