@@ -24,36 +24,23 @@ from streams.triggers.decision_log import Decision
 from streams.wire.changes import SegmentChange
 from streams.wire.memberships import Membership
 
-_CHANGES: Mapping[str, LiteralString] = {
-    "change_id": "text", "customer_id": "text", "segment": "text", "change": "text", "occurred_at": "timestamptz",
-    "sequence": "bigint", "segments": "text[]", "cause": "text", "event_id": "text", "reason": "jsonb",
-    "said": "jsonb", "data": "jsonb", "definition": "text", "late": "boolean", "backfill": "boolean",
-    "emitted_at": "timestamptz",
-}  # fmt: skip
-_DECISIONS: Mapping[str, LiteralString] = {
-    "decision_id": "text", "trigger": "text", "change_id": "text", "customer_id": "text", "sequence": "bigint",
-    "channel": "text", "decision": "text", "at": "timestamptz", "occurred_at": "timestamptz", "reason": "text",
-    "attempts": "integer", "until": "timestamptz", "redelivery": "jsonb", "variant": "text", "arm": "text",
-    "exposed_at": "timestamptz", "hold_out": "text",
-}  # fmt: skip
-_STAYS: Mapping[str, LiteralString] = {
-    "customer_id": "text", "segment": "text", "entered_at": "timestamptz", "entered_sequence": "bigint",
-    "left_at": "timestamptz", "left_sequence": "bigint",
-}  # fmt: skip
-_CUSTOMERS: Mapping[str, LiteralString] = {
-    "customer_id": "text",
-    "kafka_partition": "integer",
-    "sequence": "bigint",
-    "needs_row": "boolean",
-}
-_REFUSALS: Mapping[str, LiteralString] = {
-    "topic": "text",
-    "kafka_partition": "integer",
-    "kafka_offset": "bigint",
-    "why": "text",
-}
-# A list of texts goes as JSON: an array of arrays cannot have rows of different lengths.
-_VALUE: Mapping[str, LiteralString] = {"text[]": "ARRAY(SELECT jsonb_array_elements_text({}::jsonb))"}
+# The columns of each table with their types, as PostgreSQL reads them from JSON.
+_CHANGES = """
+    change_id text, customer_id text, segment text, change text, occurred_at timestamptz, sequence bigint,
+    segments text[], cause text, event_id text, reason jsonb, said jsonb, data jsonb, definition text, late boolean,
+    backfill boolean, emitted_at timestamptz
+"""
+_DECISIONS = """
+    decision_id text, trigger text, change_id text, customer_id text, sequence bigint, channel text, decision text,
+    at timestamptz, occurred_at timestamptz, reason text, attempts integer, until timestamptz, redelivery jsonb,
+    variant text, arm text, exposed_at timestamptz, hold_out text
+"""
+_STAYS = """
+    customer_id text, segment text, entered_at timestamptz, entered_sequence bigint, left_at timestamptz,
+    left_sequence bigint
+"""
+_CUSTOMERS = "customer_id text, kafka_partition integer, sequence bigint, needs_row boolean"
+_REFUSALS = "topic text, kafka_partition integer, kafka_offset bigint, why text"
 
 # PostgreSQL stores every character but this one.
 _NUL, _INSTEAD = "\0", "\ufffd"
@@ -99,11 +86,12 @@ class Batch:
         """Write the batch."""
         changes: list[SegmentChange] = []
         decisions: list[Decision] = []
-        refusals: list[tuple[str, int, int, str]] = []
+        refusals: list[dict[str, object]] = []
         for record in self._records:
             content = record.content
             if isinstance(content, Refusal):
-                refusals.append((record.topic, record.partition, record.offset, content.why))
+                place = {"topic": record.topic, "kafka_partition": record.partition, "kafka_offset": record.offset}
+                refusals.append({**place, "why": content.why})
             elif isinstance(content, Erasure):
                 self._erase(content)
             elif isinstance(content, Decision):
@@ -117,7 +105,7 @@ class Batch:
         self._insert_decisions(decision for decision in decisions if self._is_kept(decision))
         self._save_stays()
         self._save_customers()
-        self._save_refusals(refusals)
+        self._insert("sink_refusals", _REFUSALS, refusals, "ON CONFLICT DO NOTHING")
 
     def _is_kept(self, content: SegmentChange | Decision) -> bool:
         return content.sequence > self._erased_to.get(content.customer_id, 0)
@@ -143,32 +131,18 @@ class Batch:
 
     def _insert_changes(self, changes: Iterable[SegmentChange]) -> None:
         rows = [
-            (
-                change.change_id, change.customer_id, change.segment, change.change, change.occurred_at,
-                change.sequence, _json(change.segments), change.cause.kind, _text(change.cause.event_id),
-                _json(change.reason), _json(change.said), None if change.data is UNSET else _json(change.data),
-                change.definition, change.late, change.backfill, change.emitted_at or None,
-            )
+            {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+            | {"cause": change.cause.kind, "event_id": change.cause.event_id}
             for change in changes
-        ]  # fmt: skip
+        ]
         self._insert("segment_changes", _CHANGES, rows, "ON CONFLICT DO NOTHING")
 
     def _insert_decisions(self, decisions: Iterable[Decision]) -> None:
-        rows = [
-            (
-                decision.decision_id, decision.trigger, decision.change_id, decision.customer_id,
-                decision.sequence, decision.channel, decision.decision, decision.at, decision.occurred_at,
-                _text(decision.reason), decision.attempts, decision.until,
-                None if decision.redelivery is None else _json(decision.redelivery), _text(decision.variant),
-                decision.arm, decision.exposed_at, _text(decision.hold_out),
-            )
-            for decision in decisions
-        ]  # fmt: skip
-        self._insert("trigger_decisions", _DECISIONS, rows, "ON CONFLICT DO NOTHING")
+        self._insert("trigger_decisions", _DECISIONS, list(decisions), "ON CONFLICT DO NOTHING")
 
     def _save_stays(self) -> None:
         rows = [
-            (customer_id, stay.segment, stay.entered_at, stay.entered_sequence, stay.left_at, stay.left_sequence)
+            {"customer_id": customer_id, **msgspec.structs.asdict(stay)}
             for customer_id, stays in self._stays.items()
             for stay in stays.changed.values()
         ]
@@ -182,9 +156,12 @@ class Batch:
 
     def _save_customers(self) -> None:
         rows = [
-            (customer_id, partition, self._stays[customer_id].sequence, needs_row)
+            {
+                "customer_id": customer_id, "kafka_partition": partition, "needs_row": needs_row,
+                "sequence": self._stays[customer_id].sequence,
+            }
             for customer_id, (partition, needs_row) in self._customers.items()
-        ]
+        ]  # fmt: skip
         self._insert(
             "sink_customers",
             _CUSTOMERS,
@@ -193,26 +170,17 @@ class Batch:
             "sequence = EXCLUDED.sequence, needs_row = sink_customers.needs_row AND EXCLUDED.needs_row",
         )
 
-    def _save_refusals(self, refusals: Sequence[tuple[str, int, int, str]]) -> None:
-        self._insert("sink_refusals", _REFUSALS, refusals, "ON CONFLICT DO NOTHING")
-
     def _insert(
-        self,
-        table: str,
-        columns: Mapping[str, LiteralString],
-        rows: Sequence[tuple[Any, ...]],
-        on_conflict: LiteralString,
+        self, table: LiteralString, columns: LiteralString, rows: Sequence[object], on_conflict: LiteralString
     ) -> None:
-        """Insert rows by one statement, which takes each column as an array."""
+        """Insert rows, which PostgreSQL reads from one JSON document."""
         if not rows:
             return
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        arrays = [sql.SQL("%s::" + kind.removesuffix("[]") + "[]") for kind in columns.values()]
-        values = [sql.SQL(_VALUE.get(kind, "{}")).format(sql.Identifier(name)) for name, kind in columns.items()]
-        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM unnest({}) AS given ({}) " + on_conflict).format(
-            sql.Identifier(table), names, sql.SQL(", ").join(values), sql.SQL(", ").join(arrays), names
+        names = ", ".join(column.split()[0] for column in columns.split(","))
+        statement = "INSERT INTO {0} ({1}) SELECT {1} FROM json_to_recordset(%s::json) AS given ({2}) {3}"
+        self._cursor.execute(
+            sql.SQL(statement).format(*map(sql.SQL, (table, names, columns, on_conflict))), [_document(rows)]
         )
-        self._cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
 
 
 def erase(cursor: psycopg.Cursor[TupleRow], erased: Mapping[str, int]) -> None:
@@ -233,13 +201,9 @@ def _hash(customer_id: str) -> bytes:
     return sha256(customer_id.encode()).digest()
 
 
-def _text(text: str | None) -> str | None:
-    return text if text is None or _NUL not in text else text.replace(_NUL, _INSTEAD)
-
-
-def _json(value: object) -> str:
-    """A value as JSON that PostgreSQL takes."""
-    encoded = msgspec.json.encode(value).decode()
+def _document(rows: Sequence[object]) -> str:
+    """Rows as JSON that PostgreSQL takes."""
+    encoded = msgspec.json.encode(rows).decode()
     if "\\u0000" not in encoded:
         return encoded
     return msgspec.json.encode(_replaced(msgspec.json.decode(encoded))).decode()
@@ -247,7 +211,7 @@ def _json(value: object) -> str:
 
 def _replaced(value: Any) -> Any:
     if isinstance(value, str):
-        return _text(value)
+        return value.replace(_NUL, _INSTEAD)
     if isinstance(value, list):
         return [_replaced(item) for item in value]
     if isinstance(value, dict):
