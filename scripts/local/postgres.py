@@ -1,6 +1,6 @@
 """PostgreSQL on this machine, for the tests of the sink: an installed one, else that of the package pgserver.
 
-It refuses to run as root; then it runs as the user nobody.
+As root, which PostgreSQL refuses, it runs as a user without rights.
 """
 
 import importlib.util
@@ -34,13 +34,13 @@ class Postgres(Server):
             shutil.chown(folder, "nobody")
         data = folder / "data"
         if not data.exists():
-            made = subprocess.run(
+            done = subprocess.run(
                 [*as_user, programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                  "--locale=C", "--no-sync"],
                 cwd=folder, capture_output=True, text=True, check=False,
             )  # fmt: skip
-            if made.returncode:
-                raise StartError(f"PostgreSQL's initdb failed here:\n{made.stderr}")
+            if done.returncode:
+                raise StartError(f"PostgreSQL's initdb failed here:\n{done.stderr}")
         return [
             *as_user, str(programs / "postgres"), "-D", str(data), "-h", HOST, "-p", str(self.port), "-k", "",
         ]  # fmt: skip

@@ -22,10 +22,10 @@ from streams.cli.findings import show as show_finding
 from streams.cli.input_files import Rejections, opened, with_progress
 from streams.cli.survey_findings import SHOWN_MAX, findings
 from streams.cli.terminal import show
-from streams.definitions_file import load
 from streams.offline.input_survey import InputSurvey
 from streams.offline.replay import Replay
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 
 
 def run(

@@ -19,7 +19,6 @@ from rules.placeholders import Placeholders
 from streams.cli.diff_report import document, lines
 from streams.cli.input_files import Rejections, opened, with_progress
 from streams.cli.terminal import show
-from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
@@ -29,6 +28,7 @@ from streams.offline.recompute import merged
 from streams.offline.replay import read
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 
 
 def run(

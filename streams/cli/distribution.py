@@ -21,9 +21,9 @@ from rules.engine import Engine
 from rules.forms.problems import Problem
 from rules.number_text import MICRO
 from streams.cli.replay import replayed
-from streams.definitions_file import load
 from streams.offline import cutoffs
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.state.definition_versions import DefinitionVersions
 from streams.state.readonly_store import stored
 from streams.stop import Stop

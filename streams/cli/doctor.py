@@ -19,11 +19,10 @@ from pathlib import Path
 import msgspec
 
 from rules.definitions.segments_file import Definitions, DefinitionsError
-from streams import definitions_file
 from streams.cli import doctor_kafka, doctor_redis
 from streams.cli.findings import Finding, ok, problem, report, warning
 from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS, Needs
-from streams.settings import Settings, of_triggers, unknown_variables
+from streams.settings import Settings, definitions_file, of_triggers, unknown_variables
 
 PYTHON_LEAST, PYTHON_NEWEST = (3, 11), (3, 13)
 

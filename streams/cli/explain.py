@@ -15,10 +15,10 @@ from rules.engine import Engine
 from rules.sentences.reason_sentence import embedded
 from streams.cli.input_files import shown_data, visible
 from streams.cli.terminal import show
-from streams.definitions_file import load
 from streams.kafka.partitioner import places
 from streams.offline.explain import Explanation, SegmentExplanation, explained
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.state.readonly_store import stored
 
 

@@ -22,7 +22,6 @@ from rules.engine import Engine
 from rules.event_names import INPUTS
 from rules.times import format_instant
 from streams.cli.input_files import visible, with_progress
-from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import ClusterTopics
 from streams.kafka.client import answering
@@ -32,6 +31,7 @@ from streams.offline.customer_records import InRedis, everywhere, records
 from streams.offline.explain import explained
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings, of_triggers
+from streams.settings.definitions_file import load
 from streams.state.readonly_store import opened
 from streams.wire.topics import WORKERS
 

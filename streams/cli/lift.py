@@ -24,7 +24,6 @@ from rules.event_names import INPUTS, ORDER_CANCELLED, ORDER_REFUNDED
 from rules.events import Event
 from rules.placeholders import Placeholders
 from rules.times import words
-from streams import definitions_file
 from streams.cli.diff import retained_events
 from streams.cli.input_files import with_progress
 from streams.cli.terminal import show
@@ -35,7 +34,7 @@ from streams.offline.lift import MONEY_FROM, SHARES_FROM, Achievements, ArmCompa
 from streams.offline.lift_intervals import LiftInterval
 from streams.offline.person_ids import PersonIds
 from streams.rights.process_rights import NEEDS
-from streams.settings import Settings
+from streams.settings import Settings, definitions_file
 from streams.state.readonly_store import opened
 from streams.stop import Stop
 from streams.triggers import config_file, decision_log

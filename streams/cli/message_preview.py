@@ -21,10 +21,9 @@ from rules.customer import Customer
 from rules.definitions.segments_file import Definitions
 from rules.sentences.reason_sentence import LANGUAGES, embedded
 from rules.times import format_instant
-from streams import definitions_file
 from streams.cli.input_files import visible
 from streams.offline.customer_records import everywhere
-from streams.settings import Settings, of_triggers
+from streams.settings import Settings, definitions_file, of_triggers
 from streams.state.readonly_store import stored
 from streams.stop import Stop
 from streams.triggers import config_file, policy

@@ -18,12 +18,12 @@ from streams.cli.delivery import Sender
 from streams.cli.findings import report
 from streams.cli.input_files import Rejections, opened, with_progress
 from streams.cli.survey_findings import SHOWN_MAX, findings
-from streams.definitions_file import load
 from streams.kafka.admin import verify
 from streams.kafka.client import answering
 from streams.offline.input_survey import InputSurvey
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.stop import Stop
 from streams.wire.event_decoder import Rejected, decode_line
 

@@ -13,9 +13,9 @@ import sys
 from rules.engine import Engine
 from rules.times import parse_instant
 from streams.cli.input_files import Rejections, opened, with_progress
-from streams.definitions_file import load
 from streams.offline.replay import Replay, read
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.wire import changes
 
 

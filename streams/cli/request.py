@@ -18,10 +18,10 @@ import msgspec
 from rules.event_names import INPUTS
 from rules.times import format_instant
 from streams.cli.delivery import Sender
-from streams.definitions_file import load
 from streams.kafka.partitioner import places
 from streams.offline.customer_records import everywhere
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.wire.event_decoder import Rejected, decode_line
 
 PROFILES = INPUTS[0]

@@ -26,7 +26,6 @@ from typing import Any
 from rules.engine import Engine
 from streams.cli.input_files import visible
 from streams.cli.terminal import show
-from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Log, Logs
@@ -38,6 +37,7 @@ from streams.offline.recompute import RecomputedPartition
 from streams.offline.verification import NOTHING, Comparison, Difference, counts_by_subject, missing, order_counts
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.state import definition_list
 from streams.state.contract import Identity
 from streams.state.definition_versions import DefinitionVersions

@@ -31,7 +31,6 @@ import msgspec
 from rules.definitions.segments_file import DefinitionsError
 from rules.engine import Engine
 from rules.published_ahead import PublishedChange
-from streams.definitions_file import load
 from streams.errors import ClaimRefused
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
@@ -39,6 +38,7 @@ from streams.kafka.partitioner import belonging
 from streams.offline.partition_snapshot import sequences_now
 from streams.offline.recompute import RecomputedPartition
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import changes, customer_codec

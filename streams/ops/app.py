@@ -24,7 +24,6 @@ from aiohttp import web
 
 from rules.engine import Engine
 from streams import credentials, logs
-from streams.definitions_file import load
 from streams.http.access import TokenGate
 from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
@@ -40,6 +39,7 @@ from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
 from streams.settings import Settings, host_of
 from streams.settings.addresses import is_loopback, networks
+from streams.settings.definitions_file import load
 from streams.state.redis import RedisStore
 from streams.stop import Stop
 from streams.wire.topics import CHANGES

@@ -18,7 +18,7 @@ from msgspec import UNSET
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from streams.sink.records import Erasure, Refusal, SinkRecord
+from streams.sink.records import Erasure, RefusedRecord, SinkRecord
 from streams.sink.stays import CustomerStays, Stay
 from streams.triggers.decision_log import Decision
 from streams.wire.changes import SegmentChange
@@ -46,7 +46,7 @@ _REFUSALS = "topic text, kafka_partition integer, kafka_offset bigint, why text"
 _NUL, _INSTEAD = "\0", "\ufffd"
 
 
-class Batch:
+class BatchWriter:
     """The records of a batch, with what the tables hold of their customers."""
 
     def __init__(self, cursor: psycopg.Cursor[TupleRow], records: Sequence[SinkRecord]) -> None:
@@ -61,7 +61,7 @@ class Batch:
     def _load(self) -> None:
         """Load what the tables hold of the customers of the batch."""
         ids = sorted({
-            record.content.customer_id for record in self._records if not isinstance(record.content, Refusal)
+            record.content.customer_id for record in self._records if not isinstance(record.content, RefusedRecord)
         })  # fmt: skip
         by_hash = {_hash(customer_id): customer_id for customer_id in ids}
         self._cursor.execute(
@@ -89,7 +89,7 @@ class Batch:
         refusals: list[dict[str, object]] = []
         for record in self._records:
             content = record.content
-            if isinstance(content, Refusal):
+            if isinstance(content, RefusedRecord):
                 place = {"topic": record.topic, "kafka_partition": record.partition, "kafka_offset": record.offset}
                 refusals.append({**place, "why": content.why})
             elif isinstance(content, Erasure):
@@ -101,13 +101,13 @@ class Batch:
                     changes.append(content)
                 self._read(content, record)
         erase(self._cursor, self._erased_now)
-        self._insert_changes(change for change in changes if self._is_kept(change))
-        self._insert_decisions(decision for decision in decisions if self._is_kept(decision))
+        self._insert_changes(change for change in changes if self._is_after_erasure(change))
+        self._insert_decisions(decision for decision in decisions if self._is_after_erasure(decision))
         self._save_stays()
         self._save_customers()
         self._insert("sink_refusals", _REFUSALS, refusals, "ON CONFLICT DO NOTHING")
 
-    def _is_kept(self, content: SegmentChange | Decision) -> bool:
+    def _is_after_erasure(self, content: SegmentChange | Decision) -> bool:
         return content.sequence > self._erased_to.get(content.customer_id, 0)
 
     def _read(self, content: SegmentChange | Membership, record: SinkRecord) -> None:

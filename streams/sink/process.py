@@ -25,7 +25,7 @@ from streams.kafka import admin
 from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.sink import database
-from streams.sink.reader import Batch, Reader, place_of
+from streams.sink.reader import ReadRecords, SinkReader, place_of
 from streams.sink.tables import Tables
 from streams.stop import Stop
 from streams.wire.topics import CHANGES, MEMBERSHIPS, TRIGGER_DECISIONS
@@ -76,9 +76,9 @@ def _connected(settings: Settings, topics: admin.ClusterTopics, *, is_first: boo
         raise _Away(f"Kafka: {type(error).__name__}") from None
 
 
-def _reader(settings: Settings, topics: admin.ClusterTopics, *, is_first: bool) -> Reader:
+def _reader(settings: Settings, topics: admin.ClusterTopics, *, is_first: bool) -> SinkReader:
     try:
-        return Reader(settings, topics.partitions)
+        return SinkReader(settings, topics.partitions)
     except Stop as error:
         if is_first:
             raise
@@ -98,7 +98,7 @@ def _topics(settings: Settings) -> admin.ClusterTopics:
 class _Writing:
     """The rounds of reading and writing, by one connection to each side."""
 
-    def __init__(self, reader: Reader, tables: Tables, cluster: str) -> None:
+    def __init__(self, reader: SinkReader, tables: Tables, cluster: str) -> None:
         self._reader = reader
         self._tables = tables
         self._cluster = cluster
@@ -110,8 +110,9 @@ class _Writing:
         reader = self._reader
         self._tables.create()
         unread = reader.unread()
-        reader.begin(unread, self._tables.begin(self._cluster, {place_of(at): each for at, each in unread.items()}))
-        ends = {at: progress.first_end or 0 for at, progress in unread.items()}
+        reader.begin(unread, self._tables.begin(self._cluster, {place_of(tp): each for tp, each in unread.items()}))
+        log.info("reads from Kafka and writes to PostgreSQL", extra={"schema": self._tables.schema})
+        ends = {tp: progress.first_end or 0 for tp, progress in unread.items()}
         yield from self._write_others(reader.first_ends(reader.others))
         self._end_first_readings(reader.others)
         while not (once and reader.has_written(ends)):
@@ -134,7 +135,7 @@ class _Writing:
             yield
         self._reader.pause_rows(paused=False)
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: ReadRecords) -> None:
         """Write a batch; if PostgreSQL refuses a record, all others. Raises `psycopg.Error`."""
         if not batch.moves:
             return
@@ -147,7 +148,7 @@ class _Writing:
         self._reader.written(batch)
         self._count += len(batch.records)
 
-    def _write_apart(self, batch: Batch) -> None:
+    def _write_apart(self, batch: ReadRecords) -> None:
         """Write the records of a batch one by one, and refuse those that PostgreSQL refuses."""
         for record in batch.records:
             try:
@@ -164,10 +165,10 @@ class _Writing:
         self._tables.write([], batch.moves)
 
     def _end_first_readings(self, places: list[TopicPartition]) -> None:
-        for at, end in self._reader.first_ends(places).items():
-            if self._reader.has_written({at: end}):
-                self._tables.end_first_reading(place_of(at), rows=self._reader.names[at.topic] == MEMBERSHIPS)
-                self._reader.end_first_reading(at)
+        for tp, end in self._reader.first_ends(places).items():
+            if self._reader.has_written({tp: end}):
+                self._tables.end_first_reading(place_of(tp), rows=self._reader.names[tp.topic] == MEMBERSHIPS)
+                self._reader.end_first_reading(tp)
 
     def _report(self) -> None:
         if time.monotonic() >= self._report_at:

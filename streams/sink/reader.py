@@ -18,7 +18,7 @@ from streams.kafka.client import connect
 from streams.kafka.log_batches import bound_log_batches
 from streams.settings import Settings
 from streams.sink.records import SinkRecord, content_of
-from streams.sink.tables import Place, Progress
+from streams.sink.tables import Place, ReadingProgress
 from streams.stop import Stop
 from streams.wire.topics import MEMBERSHIPS
 
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 RECORDS_MAX = 2_000
 
 
-class Batch(msgspec.Struct):
+class ReadRecords(msgspec.Struct):
     """Records that were read together, and how far each partition was read by them: from where, and to where."""
 
     records: list[SinkRecord]
     moves: dict[Place, tuple[int, int]]
 
 
-class Reader:
+class SinkReader:
     """Reads all partitions of these topics, which are named without prefix. Close it at the end."""
 
     def __init__(self, settings: Settings, partitions: Mapping[str, int]) -> None:
@@ -47,7 +47,7 @@ class Reader:
             for name, count in partitions.items()
         }
         self.rows = places.pop(MEMBERSHIPS)
-        self.others = [at for ats in places.values() for at in ats]
+        self.others = [tp for ats in places.values() for tp in ats]
         self._positions: dict[TopicPartition, int] = {}
         self._first_ends: dict[TopicPartition, int | None] = {}
         # It reads nothing: the ends that it sees include records of transactions that are still open.
@@ -66,24 +66,24 @@ class Reader:
         """The ends of these partitions by now."""
         return dict(self._looking.end_offsets(list(places)))
 
-    def unread(self) -> dict[TopicPartition, Progress]:
+    def unread(self) -> dict[TopicPartition, ReadingProgress]:
         """Each partition as it is for a sink that has read nothing."""
         firsts = self._looking.beginning_offsets([*self.others, *self.rows])
         # The ends of the changes come first: then each of their customers has a row before the end of the rows.
         ends = self.ends(self.others) | self.ends(self.rows)
-        return {at: Progress(firsts[at], end) for at, end in ends.items()}
+        return {tp: ReadingProgress(firsts[tp], end) for tp, end in ends.items()}
 
-    def begin(self, unread: Mapping[TopicPartition, Progress], saved: Mapping[Place, Progress]) -> None:
+    def begin(self, unread: Mapping[TopicPartition, ReadingProgress], saved: Mapping[Place, ReadingProgress]) -> None:
         """Go on as it was saved. Raises `Stop` if a partition is not the one that was read before."""
         self._consumer.assign([*self.others, *self.rows])
-        for at, fresh in unread.items():
-            progress = saved[place_of(at)]
-            self._check(at, progress.next_offset, fresh)
-            self._positions[at], self._first_ends[at] = progress.next_offset, progress.first_end
-            self._consumer.seek(at, max(progress.next_offset, fresh.next_offset))
+        for tp, fresh in unread.items():
+            progress = saved[place_of(tp)]
+            self._check(tp, progress.next_offset, fresh)
+            self._positions[tp], self._first_ends[tp] = progress.next_offset, progress.first_end
+            self._consumer.seek(tp, max(progress.next_offset, fresh.next_offset))
 
-    def _check(self, at: TopicPartition, position: int, fresh: Progress) -> None:
-        name = f"{at.topic}-{at.partition}"
+    def _check(self, tp: TopicPartition, position: int, fresh: ReadingProgress) -> None:
+        name = f"{tp.topic}-{tp.partition}"
         if self._checks_ends and position > (fresh.first_end or 0):
             raise Stop(
                 f"{name} ends at {fresh.first_end} but records up to {position} were already written; the topic was "
@@ -95,51 +95,51 @@ class Reader:
 
     def first_ends(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The ends to which the first reading of these partitions goes; without those where it is over."""
-        ends = {at: self._first_ends[at] for at in places}
-        return {at: end for at, end in ends.items() if end is not None}
+        ends = {tp: self._first_ends[tp] for tp in places}
+        return {tp: end for tp, end in ends.items() if end is not None}
 
-    def end_first_reading(self, at: TopicPartition) -> None:
+    def end_first_reading(self, tp: TopicPartition) -> None:
         """Note that a partition was read to the end that it had at first."""
-        self._first_ends[at] = None
+        self._first_ends[tp] = None
 
     def has_written(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Whether everything before these ends was written."""
-        return all(self._positions[at] >= end for at, end in ends.items())
+        return all(self._positions[tp] >= end for tp, end in ends.items())
 
     def behind(self) -> int:
         """How many records are not written yet."""
         ends = self.ends([*self.others, *self.rows])
-        return sum(max(end - self._positions[at], 0) for at, end in ends.items())
+        return sum(max(end - self._positions[tp], 0) for tp, end in ends.items())
 
     def pause_rows(self, *, paused: bool) -> None:
         """Read no rows of the membership table for now, or read them again."""
         (self._consumer.pause if paused else self._consumer.resume)(*self.rows)
 
-    def poll(self, timeout_ms: int) -> tuple[Batch, Batch]:
+    def poll(self, timeout_ms: int) -> tuple[ReadRecords, ReadRecords]:
         """Read the next records: those of all topics but the membership table, and its rows."""
         records = self._consumer.poll(timeout_ms=timeout_ms)
         return self._batch(records, self.others), self._batch(records, self.rows)
 
-    def _batch(self, records: Mapping[TopicPartition, Any], places: Collection[TopicPartition]) -> Batch:
-        batch = Batch([], {})
-        for at in places:
-            name, first_end = self.names[at.topic], self._first_ends[at] or 0
+    def _batch(self, records: Mapping[TopicPartition, Any], places: Collection[TopicPartition]) -> ReadRecords:
+        batch = ReadRecords([], {})
+        for tp in places:
+            name, first_end = self.names[tp.topic], self._first_ends[tp] or 0
             batch.records += [
-                SinkRecord(at.topic, at.partition, each.offset, content_of(name, each), each.offset < first_end)
-                for each in records.get(at, ())
+                SinkRecord(tp.topic, tp.partition, each.offset, content_of(name, each), each.offset < first_end)
+                for each in records.get(tp, ())
             ]
             # Positions also pass what is no record, such as the end of a transaction.
-            before, after = self._positions[at], self._consumer.position(at)
+            before, after = self._positions[tp], self._consumer.position(tp)
             if after > before:
-                batch.moves[place_of(at)] = (before, after)
+                batch.moves[place_of(tp)] = (before, after)
         return batch
 
-    def written(self, batch: Batch) -> None:
+    def written(self, batch: ReadRecords) -> None:
         """Note that a batch was written."""
         for (topic, partition), (_, after) in batch.moves.items():
             self._positions[TopicPartition(topic, partition)] = after
 
 
-def place_of(at: TopicPartition) -> Place:
+def place_of(tp: TopicPartition) -> Place:
     """A partition as the database names it."""
-    return at.topic, at.partition
+    return tp.topic, tp.partition

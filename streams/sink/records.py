@@ -34,7 +34,7 @@ class Erasure(msgspec.Struct, frozen=True):
     sequence: int
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedRecord(msgspec.Struct, frozen=True):
     """A record that is not taken, and why."""
 
     why: str
@@ -46,12 +46,12 @@ class SinkRecord(msgspec.Struct, frozen=True):
     topic: str
     partition: int
     offset: int
-    content: SegmentChange | Membership | Erasure | Decision | Refusal
+    content: SegmentChange | Membership | Erasure | Decision | RefusedRecord
     is_early: bool = False
 
     def refused(self, why: str) -> SinkRecord:
-        """The same place, with a refusal."""
-        return SinkRecord(self.topic, self.partition, self.offset, Refusal(why))
+        """A copy with this place, and with a record that is not taken."""
+        return SinkRecord(self.topic, self.partition, self.offset, RefusedRecord(why))
 
 
 class KafkaRecord(Protocol):
@@ -65,7 +65,7 @@ class KafkaRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
-def content_of(topic: str, record: KafkaRecord) -> SegmentChange | Membership | Erasure | Decision | Refusal:
+def content_of(topic: str, record: KafkaRecord) -> SegmentChange | Membership | Erasure | Decision | RefusedRecord:
     """The content of a record; ``topic``: its name without prefix."""
     try:
         if topic == MEMBERSHIPS:
@@ -74,7 +74,7 @@ def content_of(topic: str, record: KafkaRecord) -> SegmentChange | Membership | 
             return _change(record.value or b"")
         return _decision(record.value or b"")
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        return Refusal(str(error) if isinstance(error, _WrongField) else type(error).__name__)
+        return RefusedRecord(str(error) if isinstance(error, _WrongField) else type(error).__name__)
 
 
 class _WrongField(ValueError):

@@ -18,14 +18,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from streams.sink.batch import Batch, erase
+from streams.sink.batch import BatchWriter, erase
 from streams.sink.records import SinkRecord
 from streams.stop import Stop
 
 Place = tuple[str, int]  # a topic, and a partition
 
 
-class Progress(msgspec.Struct, frozen=True):
+class ReadingProgress(msgspec.Struct, frozen=True):
     """How far a partition was read. ``first_end``: its end at the first reading; ``None``: that is over."""
 
     next_offset: int
@@ -37,29 +37,29 @@ class Tables:
 
     def __init__(self, connection: psycopg.Connection[TupleRow], schema: str) -> None:
         self._connection = connection
-        self._schema = schema
+        self.schema = schema
 
     def create(self) -> None:
         """Create the tables that are missing."""
         with self._transaction() as cursor:
             # Two sinks that start at once must not both create a table.
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"segmenter sink {self._schema}"])
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"segmenter sink {self.schema}"])
             # No statement is run without need: a later start may be by a role which may create nothing.
-            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [self._schema])
+            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [self.schema])
             if cursor.fetchone() is None:
-                cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._schema)))
+                cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
             cursor.execute("SELECT to_regclass('sink_progress')")
             if cursor.fetchone() == (None,):
                 cursor.execute(files("streams.sink").joinpath("schema.sql").read_bytes())
 
-    def begin(self, cluster: str, places: Mapping[Place, Progress]) -> dict[Place, Progress]:
+    def begin(self, cluster: str, places: Mapping[Place, ReadingProgress]) -> dict[Place, ReadingProgress]:
         """The progress of these partitions; that of one which was never read is the one given. Raises `Stop`."""
         with self._transaction() as cursor:
             cursor.execute("INSERT INTO sink_source SELECT %s WHERE NOT EXISTS (SELECT FROM sink_source)", [cluster])
             cursor.execute("SELECT cluster FROM sink_source")
             if cursor.fetchone() != (cluster,):
                 raise Stop(
-                    f"the schema {self._schema} holds what was read from another Kafka cluster; give "
+                    f"the schema {self.schema} holds what was read from another Kafka cluster; give "
                     "SEGMENTER_POSTGRES_SCHEMA another name, and the sink reads all topics from their start"
                 )
             rows = [(*place, progress.next_offset, progress.first_end) for place, progress in places.items()]
@@ -69,7 +69,7 @@ class Tables:
                 rows,
             )
             cursor.execute("SELECT topic, kafka_partition, next_offset, first_end FROM sink_progress")
-            saved = {(topic, partition): Progress(*rest) for topic, partition, *rest in cursor.fetchall()}
+            saved = {(topic, partition): ReadingProgress(*rest) for topic, partition, *rest in cursor.fetchall()}
         return {place: saved[place] for place in places}
 
     def write(self, records: Sequence[SinkRecord], positions: Mapping[Place, tuple[int, int]]) -> None:
@@ -85,9 +85,9 @@ class Tables:
                     [after, topic, partition, before],
                 )
                 if cursor.rowcount != 1:
-                    raise Stop(f"another sink writes to the schema {self._schema}, too; end one of them")
+                    raise Stop(f"another sink writes to the schema {self.schema}, too; end one of them")
             if records:
-                Batch(cursor, records).write()
+                BatchWriter(cursor, records).write()
 
     def end_first_reading(self, place: Place, *, rows: bool) -> None:
         """Note that a partition was read to the end that it had at first.
@@ -113,5 +113,5 @@ class Tables:
         """A cursor within a transaction, in which names are those of the schema."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             # Of this transaction alone, so that a pooler may give each one to another connection.
-            cursor.execute("SELECT set_config('search_path', %s, true)", [self._schema])
+            cursor.execute("SELECT set_config('search_path', %s, true)", [self.schema])
             yield cursor

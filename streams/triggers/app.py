@@ -19,12 +19,11 @@ from typing import Any, NoReturn
 import faust
 
 from rules.definitions.segments_file import Definitions
-from streams import definitions_file
 from streams.kafka import admin
 from streams.kafka.partitioner import partition_of
 from streams.rights.process_rights import NEEDS, TRIGGERS_PROCESS
 from streams.runtime.faust_app import assemble, now_ms, pace
-from streams.settings import Settings, of_triggers
+from streams.settings import Settings, definitions_file, of_triggers
 from streams.state.redis import RedisStore
 from streams.stop import REBUILD, stop
 from streams.triggers import config_file as triggers_file

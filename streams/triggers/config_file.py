@@ -21,7 +21,7 @@ from rules.definitions.longest_stay import longest_stay
 from rules.definitions.segments_file import Definitions, DefinitionsError
 from rules.forms.problems import Problem, unknown_key
 from rules.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, words
-from streams.definitions_file import text_of
+from streams.settings.definitions_file import text_of
 from streams.triggers import channel_config, config
 from streams.triggers.channel_config import EmailWay, WebhookWay
 from streams.triggers.channels import factory

@@ -8,13 +8,13 @@ import faust
 
 from rules.engine import Engine
 from streams.defects import Pseudonyms
-from streams.definitions_file import load
 from streams.kafka import admin
 from streams.kafka.admin import ClusterTopics
 from streams.kafka.partitioner import belonging_of_each
 from streams.rights.process_rights import NEEDS, WORKER
 from streams.runtime.faust_app import assemble, now_ms, pace
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.stop import stop
 from streams.wire.topics import OUTPUTS, READ
 from streams.worker import step_size

@@ -73,9 +73,9 @@ class SinkHistory:
         kind = "exited" if segment in inside else "entered"
         inside ^= {segment}
         self._sequence[name] += 1
-        said = {"en": self._random.choice(TEXTS)}
+        sentences = {"en": self._random.choice(TEXTS)}
         made = segment_change(
-            name, segment, kind, self._now, self._sequence[name], sorted(inside), said=said,
+            name, segment, kind, self._now, self._sequence[name], sorted(inside), said=sentences,
             data={"cart": [{"name": self._random.choice(TEXTS)}]}, late=self._random.random() < 0.1,
             change_id=f"{name}-{self._sequence[name]}", emitted_at=format_instant(self._now + 5), **more,
         )  # fmt: skip

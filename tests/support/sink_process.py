@@ -23,7 +23,8 @@ class SinkProcess(Worker):
     """One ``segmenter sink``."""
 
     command = "sink"
-    options: tuple[str, ...] = ()
+    options = ()
+    ready = "reads from Kafka and writes to PostgreSQL"
 
 
 class SinkTopics:

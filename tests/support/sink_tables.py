@@ -21,19 +21,19 @@ def stays(connection: psycopg.Connection[Any], schema: str) -> list[Stay]:
 def assert_agrees(connection: psycopg.Connection[Any], schema: str, history: SinkHistory) -> None:
     """The tables hold what follows from a history, and nothing else."""
     assert stays(connection, schema) == history.stays_after()
-    kept = {change.change_id: change for change in history.changes_after()}
+    expected = {change.change_id: change for change in history.changes_after()}
     rows = connection.execute(
         f"SELECT change_id, customer_id, segment, change, sequence, segments, late, said, data "
         f"FROM {schema}.segment_changes"
     ).fetchall()
-    assert {row[0] for row in rows} == kept.keys()
-    for change_id, customer_id, segment, kind, sequence, segments, late, said, data in rows:
-        change = kept[change_id]
+    assert {row[0] for row in rows} == expected.keys()
+    for change_id, customer_id, segment, kind, sequence, segments, late, sentences, data in rows:
+        change = expected[change_id]
         assert (customer_id, segment, kind, sequence, tuple(segments), late) == (
             change.customer_id, change.segment, change.change, change.sequence, change.segments, change.late,
         )  # fmt: skip
         assert isinstance(change.data, dict)
-        assert said == {"en": change.said["en"].replace("\0", "\ufffd")}
+        assert sentences == {"en": change.said["en"].replace("\0", "\ufffd")}
         assert data == {"cart": [{"name": change.data["cart"][0]["name"].replace("\0", "\ufffd")}]}
     decisions = connection.execute(f"SELECT decision_id FROM {schema}.trigger_decisions").fetchall()
     assert {key for (key,) in decisions} == history.decisions_after()

@@ -33,12 +33,12 @@ from local.processes import Ops, Triggers, Worker
 from local.receivers import SECRET, Hook, Mailbox, now_ms
 from local.servers import Kafka, Redis
 from rules.event_names import INPUTS
-from streams.definitions_file import load
 from streams.kafka import admin, log_reader
 from streams.kafka.log_reader import Logs
 from streams.kafka.publisher import FencedPublisher
 from streams.runtime import preflight
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.state.definition_documents import compress
 from streams.stop import REBUILD, Stop
 from streams.wire import customer_codec

@@ -31,12 +31,13 @@ def instructions(name: str) -> list[str]:
 
 
 def test_all_is_found() -> None:
-    """The services are Kafka, Redis, the topics, a worker, and on demand triggers and monitoring."""
-    assert set(SERVICES) - set(BUILT_SERVICES) == {"kafka", "redis", "prometheus", "grafana"}
-    assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops"]
+    """The services are Kafka, Redis, the topics, a worker, and on demand triggers, monitoring and the sink."""
+    assert set(SERVICES) - set(BUILT_SERVICES) == {"kafka", "redis", "postgres", "prometheus", "grafana"}
+    assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops", "sink"]
     profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
     assert [name for name, of in profiles.items() if of == ["triggers"]] == ["trigger-topics", "triggers"]
     assert [name for name, of in profiles.items() if of == ["monitoring"]] == ["ops", "prometheus", "grafana"]
+    assert [name for name, of in profiles.items() if of == ["analysis"]] == ["sink", "postgres"]
 
 
 def test_what_is_mounted_is_there() -> None:
@@ -81,9 +82,10 @@ def test_every_image_is_one_version() -> None:
     """An image has an exact tag: `latest` and no tag are another image tomorrow."""
     named = [line.split()[0] for line in instructions("FROM")]
     named += [service["image"] for name, service in SERVICES.items() if name not in BUILT_SERVICES]
-    assert len(named) == 6
+    assert len(named) == 7
     for image in named:
-        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+[\w.-]*", image), image
+        # A version of PostgreSQL has two numbers.
+        assert re.fullmatch(r"(postgres:\d+|[a-z/]+:v?\d+\.\d+)\.\d+[\w.-]*", image), image
     assert len({image for image in named if image.startswith("python:")}) == 1
 
 

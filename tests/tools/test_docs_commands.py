@@ -17,11 +17,14 @@ from typing import Any
 
 import pytest
 
+from local.postgres import Postgres
 from local.processes import Ops, Triggers, Worker
+from local.server_process import HOST
 from streams.rights.process_rights import NEITHER
 from tests.support.commands import event, lines, moved_to_now
 from tests.support.patience import eventually
 from tests.support.servers_with_rights import TOKEN, Done, Servers, granted_servers, run, user_of
+from tests.support.sink_process import SinkProcess
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -34,9 +37,11 @@ NOT_RUN = {
     "scripts/check && scripts/test": "would run this test again",
     "scripts/bench": "measures for minutes to hours: tests/tools/test_demo_and_bench.py runs it small",
     "docker compose up --build": "needs a container engine: tests/tools/test_container.py reads its file",
+    "pip install": "needs a package index: scripts/setup has installed it",
+    "export SEGMENTER_POSTGRES=": "names a host that is not here",
     ".venv/bin/python docs/conformance/run.py": "takes minutes: tests/tools/test_conformance.py runs a part of it",
 }
-PROCESSES: dict[str, type[Worker]] = {"worker": Worker, "triggers": Triggers, "ops": Ops}
+PROCESSES: dict[str, type[Worker]] = {"worker": Worker, "triggers": Triggers, "ops": Ops, "sink": SinkProcess}
 # What an operations process gets beside its user's.
 MORE = {"ops": {"ops_http": "127.0.0.1:0", "ops_token": TOKEN}}
 NO_LOGIN = {"kafka_user": "", "kafka_password": ""}
@@ -155,6 +160,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         patch.chdir(folder)
         patch.setenv("BOT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         servers = stack.enter_context(granted_servers(folder))
+        database = stack.enter_context(Postgres())
+        patch.setenv("PGHOST", HOST)
+        patch.setenv("PGPORT", str(database.port))
+        patch.setenv("PGUSER", "postgres")
         assert servers.run("topics", "create", "--triggers").code == 0
         person = Reader(servers, folder)
         stack.callback(person.stop_all)

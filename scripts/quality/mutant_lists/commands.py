@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "a YAML file is not read beyond its bound",
-        "streams/definitions_file.py",
+        "streams/settings/definitions_file.py",
         "if len(encoded) > TEXT_MAX_BYTES:",
         "if False:",
         "tests/unit/rules/test_yaml_text.py::test_a_file_without_end_is_read_as_far_as_it_may_be_large",

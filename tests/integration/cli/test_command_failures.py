@@ -19,11 +19,11 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 from local.servers import Kafka, Redis
 from rules.engine import Engine
 from streams.cli import main, tail
-from streams.definitions_file import load
 from streams.kafka import admin as topics
 from streams.kafka.client import answering
 from streams.offline.replay import Replay
 from streams.settings import Settings
+from streams.settings.definitions_file import load
 from streams.stop import Stop
 from streams.wire import changes
 from streams.wire.event_decoder import RECORD_MAX_BYTES, decode_line

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,8 +14,9 @@ import psycopg
 import pytest
 
 from local.postgres import Postgres
-from streams.sink.records import Refusal, SinkRecord, content_of
-from streams.sink.tables import Progress, Tables
+from rules.times import format_instant
+from streams.sink.records import RefusedRecord, SinkRecord, content_of
+from streams.sink.tables import ReadingProgress, Tables
 from streams.stop import Stop
 from streams.wire import memberships
 from streams.wire.records import OutRecord
@@ -21,6 +25,7 @@ from tests.support.in_memory_triggers import change as segment_change
 from tests.support.sink_history import START, SinkHistory
 from tests.support.sink_tables import assert_agrees
 
+ROOT = Path(__file__).parents[3]
 PLACE = ("segment-changes", 0)
 
 
@@ -35,18 +40,22 @@ def reading(history: SinkHistory, draw: random.Random) -> Iterator[list[SinkReco
     for number, step in enumerate(history.steps):
         for record in step.records:
             logs.setdefault(record.topic, []).append((number, taken(record)))
-    at = dict.fromkeys(logs, 0)
-    while any(at[topic] < len(log) for topic, log in logs.items()):
-        topic = draw.choice([topic for topic in sorted(logs) if at[topic] < len(logs[topic])])
+    positions = dict.fromkeys(logs, 0)
+    while any(positions[topic] < len(log) for topic, log in logs.items()):
+        topic = draw.choice([topic for topic in sorted(logs) if positions[topic] < len(logs[topic])])
         size = draw.choice((1, 3, 50))
-        batch = logs[topic][at[topic] : at[topic] + size]
+        batch = logs[topic][positions[topic] : positions[topic] + size]
         if topic == MEMBERSHIPS:
             upto = min(
-                (log[at[other]][0] for other, log in logs.items() if other != MEMBERSHIPS and at[other] < len(log)),
+                (
+                    log[positions[other]][0]
+                    for other, log in logs.items()
+                    if other != MEMBERSHIPS and positions[other] < len(log)
+                ),
                 default=len(history.steps),
             )
             batch = [entry for entry in batch if entry[0] < upto]
-        at[topic] += len(batch)
+        positions[topic] += len(batch)
         if batch:
             yield [record for _, record in batch]
 
@@ -79,7 +88,7 @@ def test_what_the_tables_hold(seed: int, tables: Tables, connection: psycopg.Con
 
 def test_two_sinks_do_not_both_write(tables: Tables, postgres: Postgres, schema: str) -> None:
     """The second one to save is told so, and writes nothing."""
-    tables.begin("k", {PLACE: Progress(0, None)})
+    tables.begin("k", {PLACE: ReadingProgress(0, None)})
     step = SinkHistory(1, customers=3, steps=5).steps[0]
     records = [taken(record) for record in step.records]
     with psycopg.connect(postgres.url, autocommit=True) as other:
@@ -91,11 +100,11 @@ def test_two_sinks_do_not_both_write(tables: Tables, postgres: Postgres, schema:
 
 
 def test_another_cluster_is_refused(tables: Tables) -> None:
-    """Its sequences say nothing about what is stored."""
-    tables.begin("one", {PLACE: Progress(0, 10)})
-    assert tables.begin("one", {PLACE: Progress(3, 20)}) == {PLACE: Progress(0, 10)}
+    """The sequences of its changes say nothing about what is stored."""
+    tables.begin("one", {PLACE: ReadingProgress(0, 10)})
+    assert tables.begin("one", {PLACE: ReadingProgress(3, 20)}) == {PLACE: ReadingProgress(0, 10)}
     with pytest.raises(Stop, match="read from another Kafka cluster; give SEGMENTER_POSTGRES_SCHEMA another name"):
-        tables.begin("two", {PLACE: Progress(0, 10)})
+        tables.begin("two", {PLACE: ReadingProgress(0, 10)})
 
 
 def valid(topic: str) -> dict[str, Any]:
@@ -122,12 +131,12 @@ HOSTILE = {
 @pytest.mark.parametrize("topic", [CHANGES, MEMBERSHIPS, TRIGGER_DECISIONS])
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_another_program_wrote_is_refused(kind: str, topic: str) -> None:
-    """It is none of ours, and the reason does not repeat it."""
+    """Records of others are refused, and the reason does not repeat it."""
     hostile = HOSTILE[kind]
     value = msgspec.json.encode(valid(topic) | hostile) if isinstance(hostile, dict) else hostile
     key = b"" if hostile is None else b"u1"
     content = content_of(topic, OutRecord(topic, key, value, []))
-    assert isinstance(content, Refusal)
+    assert isinstance(content, RefusedRecord)
     assert "x" * 300 not in content.why
     assert len(content.why) < 100
 
@@ -147,8 +156,8 @@ def test_any_text_is_stored(text: str, tables: Tables, connection: psycopg.Conne
     stored = text.replace("\0", "\ufffd")
     row = connection.execute(f"SELECT event_id, said, data, reason FROM {schema}.segment_changes").fetchone()
     assert row is not None
-    event_id, said, data, reason = row
-    assert (event_id, said, data) == (stored, {"en": stored}, {"traits": {stored: [stored]}})
+    event_id, sentences, data, reason = row
+    assert (event_id, sentences, data) == (stored, {"en": stored}, {"traits": {stored: [stored]}})
     assert reason["condition"] == stored
     row = connection.execute(f"SELECT reason, variant FROM {schema}.trigger_decisions").fetchone()
     assert row == (stored, stored)
@@ -157,7 +166,7 @@ def test_any_text_is_stored(text: str, tables: Tables, connection: psycopg.Conne
 def test_who_has_no_row_was_erased_before(tables: Tables, connection: psycopg.Connection, schema: str) -> None:
     """Of three customers whose changes were on the topic, one has a row, and one comes only later."""
     changes = [segment_change(name, "vip", "entered", START, 1, ["vip"]) for name in ("stays", "gone", "later")]
-    tables.begin("k", {PLACE: Progress(0, 2)})
+    tables.begin("k", {PLACE: ReadingProgress(0, 2)})
     for offset, change in enumerate(changes):
         place = (CHANGES, 0, offset)
         tables.write([SinkRecord(*place, change, is_early=offset < 2)], {})
@@ -169,3 +178,26 @@ def test_who_has_no_row_was_erased_before(tables: Tables, connection: psycopg.Co
         assert rows == [("later",), ("stays",)], table
     tables.write([SinkRecord(CHANGES, 0, 3, segment_change("gone", "vip", "entered", START, 1, ["vip"]))], {})
     assert connection.execute(f"SELECT count(*) FROM {schema}.segment_changes").fetchone() == (2,)
+
+
+QUERIES = re.findall(r"^```sql\n(.*?)^```", (ROOT / "docs/guide/analysis.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_queries_of_the_page(tables: Tables, connection: psycopg.Connection, schema: str) -> None:
+    """Each gives rows, and who was in a segment at an instant is who the history says."""
+    history = SinkHistory(4, customers=30, steps=60)
+    for step in history.steps:
+        tables.write([taken(record) for record in step.records], {})
+    at = history.stays_after()[0].entered_at or 0
+    queries = [query for text in QUERIES for query in text.split(";") if query.strip()]
+    assert len(queries) == 3
+    given = {"segmenter.": f"{schema}.", "abandoned_cart": "vip", "2026-11-22 10:00Z": format_instant(at)}
+    answers = []
+    for query in queries:
+        text = reduce(lambda text, pair: text.replace(*pair), given.items(), query)
+        answers.append(connection.execute(text.encode()).fetchall())
+    assert all(answers)
+    assert sorted(customer_id for (customer_id,) in answers[0]) == sorted(
+        stay.customer_id for stay in history.stays_after()
+        if stay.segment == "vip" and (stay.entered_at or 0) <= at and (stay.left_at is None or at < stay.left_at)
+    )  # fmt: skip

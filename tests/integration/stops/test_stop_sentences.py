@@ -55,6 +55,21 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
         ("did not take a record", "when Kafka answers, delete the new topics, and copy again"),
         ("nothing was claimed for", "see that Kafka is up, and start again"),
     ],
+    "integration/sink/test_sink::test_what_stops_it": [
+        ("PostgreSQL does not answer ({}); see SEGMENTER_POSTGRES",),
+        ("SEGMENTER_POSTGRES cannot be read; write postgresql://USER@HOST/DATABASE",),
+        ("PostgreSQL refuses what the sink does: {}; see docs/guide/analysis.md",),
+        ("were already written; the topic was deleted and recreated", "give SEGMENTER_POSTGRES_SCHEMA another name"),
+    ],
+    "integration/sink/test_tables::test_two_sinks_do_not_both_write": [
+        ("another sink writes to the schema {}, too; end one of them",),
+    ],
+    "integration/sink/test_tables::test_another_cluster_is_refused": [
+        ("read from another Kafka cluster; give SEGMENTER_POSTGRES_SCHEMA another name",),
+    ],
+    "unit/cli/test_sink::test_without_psycopg": [
+        ("the package psycopg is missing; install it with pip install 'psycopg[binary]'",),
+    ],
     "integration/triggers/test_lift::test_lift_counts_both_arms_from_one_point": [
         ("there is no trigger {} in {}; it has",),
         ("no trigger here has a goal; write goal",),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from rules.definitions import yaml_text
 from rules.definitions.segments_file import SHOWN_MAX, DefinitionsError, built_in, parse
 from rules.definitions.yaml_text import NESTED_MAX, NODES_MAX, NUMBER_MAX_CHARS, TEXT_MAX_BYTES, NotYaml
-from streams.definitions_file import load
+from streams.settings.definitions_file import load
 from streams.triggers import config_file as triggers_file
 from tests.support.commands import segmenter
 
