@@ -153,7 +153,7 @@ def of_phases(deaths: Counter[str]) -> int:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("parts", ["kafka"], indirect=True)
-@pytest.mark.parametrize(("dying_s", "nights"), [(12.0, 2), pytest.param(95.0, 7, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("dying_s", "nights"), [(8.0, 2), pytest.param(95.0, 7, marks=pytest.mark.nightly)])
 def test_kill_9_while_a_backlog_drains(
     parts: dict[str, Any], history: list[dict[str, Any]], dying_s: float, nights: int
 ) -> None:
