@@ -18,7 +18,7 @@ _LASTING = frozenset({"0A", "3D", "3F", "42"})
 
 
 def connect(settings: Settings) -> psycopg.Connection[TupleRow]:
-    """Connect. Raises `Stop` for a setting that cannot be read, and `psycopg.OperationalError`."""
+    """Connect. Raises `Stop` for a setting that cannot be read, and what psycopg raises."""
     try:
         return psycopg.connect(
             credentials.postgres(settings), autocommit=True, connect_timeout=_CONNECT_S,

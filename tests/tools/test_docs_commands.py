@@ -37,8 +37,6 @@ NOT_RUN = {
     "scripts/check && scripts/test": "would run this test again",
     "scripts/bench": "measures for minutes to hours: tests/tools/test_demo_and_bench.py runs it small",
     "docker compose up --build": "needs a container engine: tests/tools/test_container.py reads its file",
-    "pip install": "needs a package index: scripts/setup has installed it",
-    "export SEGMENTER_POSTGRES=": "names a host that is not here",
     ".venv/bin/python docs/conformance/run.py": "takes minutes: tests/tools/test_conformance.py runs a part of it",
 }
 PROCESSES: dict[str, type[Worker]] = {"worker": Worker, "triggers": Triggers, "ops": Ops, "sink": SinkProcess}

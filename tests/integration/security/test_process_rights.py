@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
+from local.postgres import Postgres
 from local.processes import Ops, Triggers, Worker
 from local.server_process import free_port
 from streams.kafka import admin as topics
@@ -23,7 +24,7 @@ from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.stop import Stop
 from tests.support import user_rights
-from tests.support.commands import assert_one_line, event, line, moved_to_now
+from tests.support.commands import assert_one_line, event, line, moved_to_now, segmenter
 from tests.support.patience import eventually
 from tests.support.servers_with_rights import PARTITIONS, TOKEN, Servers, get, granted_servers
 from tests.support.user_rights import Granted
@@ -117,6 +118,9 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
         with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
             ops.wait_ready()
             assert_commands_run(servers)
+            with Postgres() as database:
+                done = segmenter("sink", "--once", **servers.settings("segmenter-sink", postgres=database.url))
+                assert done.code == 0, done.err
             assert_doctor_is_content(servers)
             assert_page_is_served(ops)
             assert ops.stop() == 0
