@@ -138,7 +138,9 @@ class BatchWriter:
         self._insert("segment_changes", _CHANGES, rows, "ON CONFLICT DO NOTHING")
 
     def _insert_decisions(self, decisions: Iterable[Decision]) -> None:
-        self._insert("trigger_decisions", _DECISIONS, list(decisions), "ON CONFLICT DO NOTHING")
+        # As a mapping: the encoded form of a decision leaves out what is as by default, such as no attempts.
+        rows = [msgspec.structs.asdict(decision) for decision in decisions]
+        self._insert("trigger_decisions", _DECISIONS, rows, "ON CONFLICT DO NOTHING")
 
     def _save_stays(self) -> None:
         rows = [
