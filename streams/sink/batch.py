@@ -24,23 +24,18 @@ from streams.triggers.decision_log import Decision
 from streams.wire.changes import SegmentChange
 from streams.wire.memberships import Membership
 
-# The columns of each table with their types, as PostgreSQL reads them from JSON.
+# The columns of each table that are written.
 _CHANGES = """
-    change_id text, customer_id text, segment text, change text, occurred_at timestamptz, sequence bigint,
-    segments text[], cause text, event_id text, reason jsonb, said jsonb, data jsonb, definition text, late boolean,
-    backfill boolean, emitted_at timestamptz
+    change_id, customer_id, segment, change, occurred_at, sequence, segments, cause, event_id, reason, said, data,
+    definition, late, backfill, emitted_at
 """
 _DECISIONS = """
-    decision_id text, trigger text, change_id text, customer_id text, sequence bigint, channel text, decision text,
-    at timestamptz, occurred_at timestamptz, reason text, attempts integer, until timestamptz, redelivery jsonb,
-    variant text, arm text, exposed_at timestamptz, hold_out text
+    decision_id, trigger, change_id, customer_id, sequence, channel, decision, at, occurred_at, reason, attempts, until,
+    redelivery, variant, arm, exposed_at, hold_out
 """
-_STAYS = """
-    customer_id text, segment text, entered_at timestamptz, entered_sequence bigint, left_at timestamptz,
-    left_sequence bigint
-"""
-_CUSTOMERS = "customer_id text, kafka_partition integer, sequence bigint, needs_row boolean"
-_REFUSALS = "topic text, kafka_partition integer, kafka_offset bigint, why text"
+_STAYS = "customer_id, segment, entered_at, entered_sequence, left_at, left_sequence"
+_CUSTOMERS = "customer_id, kafka_partition, sequence, needs_row"
+_REFUSALS = "topic, kafka_partition, kafka_offset, why"
 
 # PostgreSQL stores every character but this one.
 _NUL, _INSTEAD = "\0", "\ufffd"
@@ -175,14 +170,11 @@ class BatchWriter:
     def _insert(
         self, table: LiteralString, columns: LiteralString, rows: Sequence[object], on_conflict: LiteralString
     ) -> None:
-        """Insert rows, which PostgreSQL reads from one JSON document."""
+        """Insert rows, which PostgreSQL reads from one JSON document by the types of the table."""
         if not rows:
             return
-        names = ", ".join(column.split()[0] for column in columns.split(","))
-        statement = "INSERT INTO {0} ({1}) SELECT {1} FROM json_to_recordset(%s::json) AS given ({2}) {3}"
-        self._cursor.execute(
-            sql.SQL(statement).format(*map(sql.SQL, (table, names, columns, on_conflict))), [_document(rows)]
-        )
+        statement = "INSERT INTO {0} ({1}) SELECT {1} FROM json_populate_recordset(NULL::{0}, %s::json) {2}"
+        self._cursor.execute(sql.SQL(statement).format(*map(sql.SQL, (table, columns, on_conflict))), [_document(rows)])
 
 
 def erase(cursor: psycopg.Cursor[TupleRow], erased: Mapping[str, int]) -> None:

@@ -47,7 +47,7 @@ class SinkReader:
             for name, count in partitions.items()
         }
         self.rows = places.pop(MEMBERSHIPS)
-        self.others = [tp for ats in places.values() for tp in ats]
+        self.others = [tp for of_topic in places.values() for tp in of_topic]
         self._positions: dict[TopicPartition, int] = {}
         self._first_ends: dict[TopicPartition, int | None] = {}
         # It reads nothing: the ends that it sees include records of transactions that are still open.

@@ -8,12 +8,10 @@ See also: `streams.sink.batch`, which writes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import msgspec
 
 from rules.times import parse_instant
+from streams.kafka.fetch import PublishedRecord
 from streams.triggers import decision_log
 from streams.triggers.decision_log import Decision
 from streams.wire import changes, memberships
@@ -54,18 +52,7 @@ class SinkRecord(msgspec.Struct, frozen=True):
         return SinkRecord(self.topic, self.partition, self.offset, RefusedRecord(why))
 
 
-class KafkaRecord(Protocol):
-    """A record as kafka-python gives it."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
-
-
-def content_of(topic: str, record: KafkaRecord) -> SegmentChange | Membership | Erasure | Decision | RefusedRecord:
+def content_of(topic: str, record: PublishedRecord) -> SegmentChange | Membership | Erasure | Decision | RefusedRecord:
     """The content of a record; ``topic``: its name without prefix."""
     try:
         if topic == MEMBERSHIPS:
@@ -91,7 +78,7 @@ def _change(value: bytes) -> SegmentChange | Erasure:
     return change
 
 
-def _row(record: KafkaRecord) -> Membership | Erasure:
+def _row(record: PublishedRecord) -> Membership | Erasure:
     if record.value is None:
         customer_id = (record.key or b"").decode()
         _check_texts(customer_id)

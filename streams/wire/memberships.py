@@ -83,6 +83,13 @@ def tombstone(customer_id: str, sequence: int | None) -> OutRecord:
     return OutRecord(MEMBERSHIPS, customer_id.encode(), None, headers)
 
 
+def row_of(customer_id: str, newest: PublishedChange | None, sequence: int) -> OutRecord:
+    """A customer's row after its newest published change; ``None`` deletes it, as erased up to ``sequence``."""
+    if newest is None:
+        return tombstone(customer_id, sequence)
+    return membership_record(customer_id, of_published(customer_id, newest))
+
+
 def erased_to(headers: Sequence[Header]) -> int:
     """The sequence that a tombstone names, else 0."""
     text = next((value for name, value in headers if name == ERASED_TO), b"")

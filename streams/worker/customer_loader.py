@@ -20,7 +20,7 @@ from streams.state.contract import Claim
 from streams.state.definition_versions import DefinitionVersions
 from streams.stop import Stop
 from streams.wire import customer_codec
-from streams.wire.memberships import membership_record, of_published, tombstone
+from streams.wire.memberships import row_of
 from streams.wire.records import OutRecord
 from streams.worker.customer_migration import RowAction, migrate_customer
 from streams.worker.rebuild_handover import RebuildResult
@@ -132,7 +132,7 @@ class CustomerLoader:
         if migration.changes:
             self._migration_changes.append(DecidedChanges(migration.changes, 0))
         if migration.row is not RowAction.LEAVE:
-            self._rows[customer_id] = _row(customer_id, customer, migration.repeated)
+            self._rows[customer_id] = row_of(customer_id, migration.repeated, customer.sequence)
         return customer, due
 
     def take_migration_changes(self) -> list[DecidedChanges]:
@@ -156,9 +156,3 @@ class CustomerLoader:
                 f"{merge.definitions}; once they have caught up, change the file again"
             )
         return translated
-
-
-def _row(customer_id: str, customer: Customer, repeated: PublishedChange | None) -> OutRecord:
-    if repeated is None:
-        return tombstone(customer_id, customer.sequence)
-    return membership_record(customer_id, of_published(customer_id, repeated))

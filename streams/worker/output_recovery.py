@@ -60,7 +60,7 @@ from streams.runtime.outbox import Outbox
 from streams.runtime.read_back import Publication, ReadBack, ReadBackEntry
 from streams.wire import changes, dead_letters, memberships
 from streams.wire.changes import Header
-from streams.wire.memberships import membership_record, of_published, tombstone
+from streams.wire.memberships import row_of
 from streams.wire.records import BY_KEY, OutRecord, decode_entry
 from streams.wire.step_records import bounded
 from streams.wire.topics import CHANGES, DEAD_LETTERS, MEMBERSHIPS
@@ -250,9 +250,8 @@ def _row(customer_id: str, published: Sequence[PublishedChange], customer: Custo
     newest = max(published, key=lambda change: change.sequence)
     if newest.sequence < customer.sequence and not customer.is_gone:
         return None
-    if is_forgotten(customer, newest):
-        return tombstone(customer_id, max(newest.sequence, customer.sequence))
-    return membership_record(customer_id, of_published(customer_id, newest))
+    sequence = max(newest.sequence, customer.sequence)
+    return row_of(customer_id, None if is_forgotten(customer, newest) else newest, sequence)
 
 
 def _published_changes(chunk: OutputChunk) -> Iterable[tuple[str, PublishedChange]]:

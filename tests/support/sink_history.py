@@ -95,7 +95,8 @@ class SinkHistory:
             decision_id=f"d-{on.change_id}-{len(self.decisions)}", trigger="cart_mail", change_id=on.change_id,
             customer_id=on.customer_id, sequence=on.sequence, channel="shop",
             decision=self._random.choice(("sent", "skipped", "retried")), at=format_instant(self._now),
-            occurred_at=on.occurred_at, reason=self._random.choice((None, *TEXTS)), attempts=self._random.choice((0, 2)),
+            occurred_at=on.occurred_at, reason=self._random.choice((None, *TEXTS)),
+            attempts=self._random.choice((0, 2)),
         )  # fmt: skip
         self.decisions[decision.decision_id] = decision
         return decision_log.record(decision)
