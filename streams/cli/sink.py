@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import signal
 import sys
 
@@ -18,6 +19,8 @@ def run(settings: Settings, *, once: bool) -> int:
     from streams.sink import process  # noqa: PLC0415  # not where psycopg is missing
 
     logs.set_up(settings.log_format)
+    # kafka-python warns of each of its own tasks that takes 0.1 s, as unpacking a large batch does.
+    logging.getLogger("kafka.net").setLevel(logging.ERROR)
     # As Ctrl-C: a transaction that is under way is not committed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     process.run(settings, once=once)

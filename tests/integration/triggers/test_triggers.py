@@ -139,7 +139,7 @@ def test_what_failed_is_tried_again(parts: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("deaths", [2, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("deaths", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_deaths_and_an_endpoint_that_fails(parts: dict[str, Any], deaths: int) -> None:
     """Each due webhook of a series comes at least once, an e-mail at most once, neither to those who left in time."""
     seed = random.randrange(10_000)
