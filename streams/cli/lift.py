@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,14 +22,24 @@ from rules.definitions.segments_file import Definitions
 from rules.event_names import INPUTS, ORDER_CANCELLED, ORDER_REFUNDED
 from rules.events import Event
 from rules.placeholders import Placeholders
-from rules.times import words
 from streams.cli.diff import retained_events
 from streams.cli.input_files import with_progress
 from streams.cli.terminal import show
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
-from streams.offline.lift import MONEY_FROM, SHARES_FROM, Achievements, ArmComparison, ArmFigures, Lift, exposures, lift
+from streams.offline.lift import (
+    MESSAGE_CLICKED,
+    MONEY_FROM,
+    SHARES_FROM,
+    Achievements,
+    ArmComparison,
+    ArmFigures,
+    Clicks,
+    Lift,
+    exposures,
+    lift,
+)
 from streams.offline.lift_intervals import LiftInterval
 from streams.offline.person_ids import PersonIds
 from streams.rights.process_rights import NEEDS
@@ -38,7 +47,7 @@ from streams.settings import Settings, definitions_file
 from streams.state.readonly_store import opened
 from streams.stop import Stop
 from streams.triggers import config_file, decision_log
-from streams.triggers.config import Goal
+from streams.triggers.config import Goal, Step
 from streams.triggers.decision_log import Decision
 from streams.wire.topics import TRIGGER_DECISIONS
 
@@ -46,8 +55,11 @@ from streams.wire.topics import TRIGGER_DECISIONS
 _EVENTS_AT_ONCE = 5_000
 
 
-def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool) -> int:
-    """Print the lift of a trigger, or of each that has a goal. Raises `DefinitionsError` and `Stop`."""
+def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool, save: Path | None = None) -> int:
+    """Print the lift of a trigger, or of each that has a goal. Raises `DefinitionsError` and `Stop`.
+
+    ``save``: a file that gets the JSON, too, for the operations page.
+    """
     definitions = definitions_file.load(settings.definitions)
     loaded = config_file.load(file, definitions)
     triggers = loaded.triggers
@@ -56,19 +68,31 @@ def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool) -
     goals = {key: entry.goal for key, entry in triggers.items() if entry.goal is not None and trigger in (None, key)}
     if not goals:
         raise Stop(f"no trigger here has a goal; write goal: {{event: Order Completed, within: 7d}} in {file}")
-    hold_outs = {key: loaded.steps[key].divided_by for key in goals}
-    lifts = asyncio.run(_lifts(settings, goals, hold_outs, definitions, int(time.time() * 1000)))
+    lifts = asyncio.run(_lifts(settings, goals, loaded.steps, definitions, int(time.time() * 1000)))
+    document = msgspec.json.format(msgspec.json.encode(lifts)) + b"\n"
+    if save is not None:
+        _save(save, document)
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode([_document(each) for each in lifts])) + b"\n")
+        sys.stdout.buffer.write(document)
     else:
-        show(line for each in lifts for line in lines(each, goals[each.trigger]))
+        show(line for each in lifts for line in lines(each))
     return 0
+
+
+def _save(path: Path, document: bytes) -> None:
+    """Replace a file as a whole, so that who reads it meanwhile reads the former one."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(document)
+        part.replace(path)
+    except OSError as error:
+        raise Stop(f"{path} cannot be written ({error.strerror or error})") from None
 
 
 async def _lifts(
     settings: Settings,
     goals: Mapping[str, Goal],
-    hold_outs: Mapping[str, str | None],
+    steps: Mapping[str, Step],
     definitions: Definitions,
     now: int,
 ) -> list[Lift]:
@@ -79,16 +103,22 @@ async def _lifts(
             decisions = list(_decisions(logs, counts[TRIGGER_DECISIONS], goals))
             await persons.look_up(decision.customer_id for decision in decisions)
             person_of = {decision.customer_id: persons.of(decision.customer_id) for decision in decisions}
-            exposed = {key: exposures(decisions, key, hold_outs[key], person_of) for key in goals}
+            exposed = {key: exposures(decisions, key, steps[key].divided_by, person_of) for key in goals}
             achievements = {key: Achievements(goal, definitions.currency) for key, goal in goals.items()}
-            names = {name for goal in goals.values() for name in goal.event} | {ORDER_CANCELLED, ORDER_REFUNDED}
+            clicks = {key: Clicks([name for name, step in steps.items() if step.of == key]) for key in goals}
+            names = {name for goal in goals.values() for name in goal.event}
+            names |= {ORDER_CANCELLED, ORDER_REFUNDED, MESSAGE_CLICKED}
             for events in _batches(_events(settings, logs, counts[INPUTS[0]], names, definitions.placeholders)):
                 await persons.look_up(event.customer for event in events)
                 for event in events:
                     for key, achieved in achievements.items():
                         if (person := persons.of(event.customer)) in exposed[key][0]:
                             achieved.read(event, person)
-    return [lift(key, goals[key], *exposed[key], achievements[key].of_persons(), now) for key in goals]
+                            clicks[key].read(event, person)
+    return [
+        lift(key, goals[key], *exposed[key], achievements[key].of_persons(), clicks[key].of_persons, now)
+        for key in goals
+    ]
 
 
 def _decisions(logs: Logs, count: int, goals: Mapping[str, Goal]) -> Iterator[Decision]:
@@ -118,9 +148,9 @@ def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
         yield batch
 
 
-def lines(of_trigger: Lift, goal: Goal) -> Iterator[str]:
+def lines(of_trigger: Lift) -> Iterator[str]:
     """A lift as text."""
-    yield f"{of_trigger.trigger}: {' or '.join(goal.event)} within {words(goal.within)}"
+    yield f"{of_trigger.trigger}: {of_trigger.goal}"
     yield from _compared("", of_trigger.all)
     for name, comparison in of_trigger.variants.items():
         yield from _compared(f"variant {name}, ", comparison)
@@ -156,13 +186,5 @@ def _interval(interval: LiftInterval, texts: list[str], unit: str) -> str:
 
 def _figures(arm: ArmFigures) -> str:
     each = arm.revenue / arm.customers if arm.customers else 0.0
-    return f"{arm.customers:>9,} customers, {arm.conversions:,} reached it ({arm.share:.2%}), {each:,.2f} per customer"
-
-
-def _document(of_trigger: Lift) -> dict[str, Any]:
-    """A lift as JSON, without the amounts of single customers."""
-    document: dict[str, Any] = msgspec.to_builtins(of_trigger)
-    for comparison in (document["all"], *document["variants"].values()):
-        for arm in ("treated", "control"):
-            del comparison[arm]["spent"]
-    return document
+    text = f"{arm.customers:>9,} customers, {arm.conversions:,} reached it ({arm.share:.2%}), {each:,.2f} per customer"
+    return f"{text}, {arm.clicked:,} clicked" if arm.clicked else text

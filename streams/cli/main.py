@@ -95,7 +95,8 @@ def _preview(settings: Settings, arguments: argparse.Namespace) -> int:
 def _lift(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import lift  # noqa: PLC0415  # as above
 
-    return lift.run(settings, _triggers_file(settings, arguments), arguments.trigger, as_json=arguments.json)
+    file, save = _triggers_file(settings, arguments), None if arguments.save is None else Path(arguments.save)
+    return lift.run(settings, file, arguments.trigger, as_json=arguments.json, save=save)
 
 
 def _redeliver(settings: Settings, arguments: argparse.Namespace) -> int:

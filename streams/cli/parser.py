@@ -254,6 +254,7 @@ def _add_of_customers(commands: Any) -> None:
     lift.add_argument("--trigger", metavar="KEY", help="only this trigger (default: each that has a goal)")
     lift.add_argument("--file", metavar="F", help="triggers file (default: SEGMENTER_TRIGGERS)")
     lift.add_argument("--json", action="store_true", help="print JSON")
+    lift.add_argument("--save", metavar="PATH", help="save the JSON here, too; see SEGMENTER_OPS_LIFT")
 
     export = _add(commands, "export")
     export.add_argument("customer", type=_customer, help=_AFTER_DASHES)

@@ -14,20 +14,23 @@ See also: `streams.triggers.policy.exposes` (that point), and `streams.offline.l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from rules.event_names import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from rules.events import Event
 from rules.number_text import MICRO
-from rules.times import parse_instant
+from rules.times import format_instant, parse_instant, words
 from rules.value_tests import number_reader
 from rules.values import path_of, read_property
 from streams.offline.lift_intervals import LiftInterval, of_means, of_shares
 from streams.triggers.config import Goal
 from streams.triggers.decision_log import Arm, Decision
 
+# The event of a customer who followed a link in a message; its property ``trigger`` is the key of the message.
+MESSAGE_CLICKED = "Message Clicked"
 # The least customers in each arm before a difference of shares, or one of money, is told.
 SHARES_FROM, MONEY_FROM = 100, 2_000
 
@@ -48,12 +51,15 @@ class Achievement(msgspec.Struct, frozen=True):
 
 
 class ArmFigures(msgspec.Struct, frozen=True):
-    """The customers of an arm whose time is over, how many reached the goal, and what they spent in all."""
+    """The customers of an arm whose time is over, how many reached the goal, and what they spent in all.
+
+    ``clicked``: how many of them clicked in a message of the trigger within the time of the goal.
+    """
 
     customers: int
     conversions: int
     revenue: float
-    spent: Sequence[float] = ()
+    clicked: int = 0
 
     @property
     def share(self) -> float:
@@ -71,13 +77,15 @@ class ArmComparison(msgspec.Struct, frozen=True):
 
 
 class Lift(msgspec.Struct, frozen=True):
-    """The lift of a trigger.
+    """The lift of a trigger as of ``as_of`` (RFC 3339), by the goal that ``goal`` says in words.
 
     ``exposed``: persons so far. ``waiting``: those of them that have time left. ``mixed``: persons that are left out,
     as they were in both arms under two ids.
     """
 
     trigger: str
+    goal: str
+    as_of: str
     exposed: int
     waiting: int
     mixed: int
@@ -160,50 +168,88 @@ class Achievements:
         return achieved
 
 
+class Clicks:
+    """When (ms) each person clicked in a message of a trigger."""
+
+    def __init__(self, messages: Collection[str]) -> None:
+        """``messages``: the keys of the trigger's messages."""
+        self._messages = messages
+        self.of_persons: dict[str, list[int]] = {}
+
+    def read(self, event: Event, person: str) -> None:
+        """Take in an event of a person, in any order and however often it comes."""
+        if event.name == MESSAGE_CLICKED and event.properties.fields.get("trigger") in self._messages:
+            self.of_persons.setdefault(person, []).append(event.time)
+
+
 def lift(
     trigger: str, goal: Goal, exposed: Mapping[str, Exposure], mixed: int,
-    achieved: Mapping[str, Sequence[Achievement]], now: int,
+    achieved: Mapping[str, Sequence[Achievement]], clicks: Mapping[str, Sequence[int]], now: int,
 ) -> Lift:  # fmt: skip
     """Compare both arms of a trigger at ``now`` (ms), all together and for each variant."""
     over = {person: exposure for person, exposure in exposed.items() if exposure.at + goal.within <= now}
-    spent = {person: list(_in_time(exposure, achieved.get(person, ()), goal)) for person, exposure in over.items()}
-    control = _figures(spent[person] for person, exposure in over.items() if exposure.arm == "control")
+    results = {
+        person: _Result(
+            [event.micro for event in achieved.get(person, ()) if _is_in_time(exposure, event.at, goal)],
+            any(_is_in_time(exposure, at, goal) for at in clicks.get(person, ())),
+        )
+        for person, exposure in over.items()
+    }
+    control = _arm(results[person] for person, exposure in over.items() if exposure.arm == "control")
     treated = [person for person, exposure in over.items() if exposure.arm == "treated"]
     names = sorted({over[person].variant for person in treated} - {None}, key=str)
     return Lift(
         trigger=trigger,
+        goal=f"{' or '.join(goal.event)} within {words(goal.within)}",
+        as_of=format_instant(now),
         exposed=len(exposed),
         waiting=len(exposed) - len(over),
         mixed=mixed,
-        all=_compared(_figures(spent[person] for person in treated), control),
+        all=_compared(_arm(results[person] for person in treated), control),
         variants={
-            str(name): _compared(_figures(spent[person] for person in treated if over[person].variant == name), control)
+            str(name): _compared(_arm(results[person] for person in treated if over[person].variant == name), control)
             for name in names
         },
     )
 
 
-def _in_time(exposure: Exposure, achieved: Sequence[Achievement], goal: Goal) -> Iterator[int]:
-    """What was spent in the time of the goal; an event at the instant of the exposure came before it."""
-    return (event.micro for event in achieved if exposure.at < event.at <= exposure.at + goal.within)
+def _is_in_time(exposure: Exposure, at: int, goal: Goal) -> bool:
+    """Whether an event is in the time of the goal; one at the instant of the exposure came before it."""
+    return exposure.at < at <= exposure.at + goal.within
 
 
-def _figures(spent_by_person: Iterable[list[int]]) -> ArmFigures:
-    customers = conversions = 0
+class _Result(NamedTuple):
+    """What a person did in the time of the goal: the amount (10⁻⁶) of each achievement, and whether it clicked."""
+
+    micros: list[int]
+    has_clicked: bool
+
+
+class _Arm(NamedTuple):
+    """An arm: its figures, and the amounts of those who spent something."""
+
+    figures: ArmFigures
+    spent: list[float]
+
+
+def _arm(results: Iterable[_Result]) -> _Arm:
+    customers = conversions = clicked = 0
     spent: list[float] = []
-    for amounts in spent_by_person:
+    for result in results:
         customers += 1
-        conversions += bool(amounts)
-        if total := sum(amounts):
+        conversions += bool(result.micros)
+        clicked += result.has_clicked
+        if total := sum(result.micros):
             spent.append(total / MICRO)
-    return ArmFigures(customers, conversions, sum(spent), spent)
+    return _Arm(ArmFigures(customers, conversions, sum(spent), clicked), spent)
 
 
-def _compared(treated: ArmFigures, control: ArmFigures) -> ArmComparison:
+def _compared(treated_arm: _Arm, control_arm: _Arm) -> ArmComparison:
+    treated, control = treated_arm.figures, control_arm.figures
     least = min(treated.customers, control.customers)
     shares = money = None
     if least >= SHARES_FROM:
         shares = of_shares((treated.conversions, treated.customers), (control.conversions, control.customers))
     if least >= MONEY_FROM:
-        money = of_means(treated.spent, treated.customers, control.spent, control.customers)
+        money = of_means(treated_arm.spent, treated.customers, control_arm.spent, control.customers)
     return ArmComparison(treated, control, shares, money)

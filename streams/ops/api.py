@@ -28,6 +28,7 @@ from streams.http.access import refusal
 from streams.ops import change_feed, responses
 from streams.ops.change_feed import FeedLetter
 from streams.ops.routes import ROUTES
+from streams.ops.saved_lift import saved_lifts
 from streams.ops.status import OpsStatus
 from streams.stop import Stop
 from streams.wire.changes import SegmentChange
@@ -46,8 +47,11 @@ _TAKEN_WITHIN_S = 30.0
 class Api:
     """The handlers, each called as its route in the table."""
 
-    def __init__(self, status: OpsStatus, client: Mapping[str, Any], topic_prefix: str) -> None:
-        """``client``: the settings of a Kafka client: brokers and credentials."""
+    def __init__(
+        self, status: OpsStatus, client: Mapping[str, Any], topic_prefix: str, saved_lift: Path | None = None
+    ) -> None:
+        """``client``: the settings of a Kafka client: brokers and credentials. ``saved_lift``: see `saved_lifts`."""
+        self._saved_lift = saved_lift
         self._status = status
         self._client = client
         self._topic = topic_prefix + CHANGES
@@ -138,6 +142,10 @@ class Api:
         return _json(_membership_at(time, customer_id, changes))
 
     past_of_query = past
+
+    async def lift(self, _: web.Request) -> web.Response:
+        """Answer with the lift of each trigger."""
+        return _json(await asyncio.to_thread(saved_lifts, self._saved_lift))
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """Stream the changes as they come, until the reader goes."""

@@ -83,7 +83,7 @@ async def _serve(settings: Settings, engine: Engine, partitions: int, token: str
         addresses(settings.ops_workers), lambda: now_ms() / 1000, token=credentials.http_token(settings), tls=tls
     )
     status = OpsStatus(feed, poller, workers, engine.definitions.segments, settings.ready_behind_s, now_ms)
-    app = _application(settings, Api(status, client, settings.topic_prefix), token, metrics)
+    app = _application(settings, Api(status, client, settings.topic_prefix, settings.ops_lift), token, metrics)
     server = HttpServer(app, _LIMITS, metrics.refused)
     ending = _signalled()  # before the address is printed, as it may be stopped from then on
     await _start(settings, server)

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from streams.offline.lift import Lift
+
 StatusColour = Literal["green", "amber", "red"]
 
 
@@ -170,6 +172,13 @@ class LetterBytes(msgspec.Struct, frozen=True):
     key: str | None
     base64: str
     headers: dict[str, str]
+
+
+class Lifts(msgspec.Struct, frozen=True):
+    """The lift of each trigger, as `segmenter lift --save` saved it; ``problem``: why it is not known."""
+
+    problem: str | None
+    lifts: list[Lift]
 
 
 class Wrong(msgspec.Struct, frozen=True):

@@ -62,6 +62,7 @@ ROUTES = (
         "/api/dead-letters/{partition}/{offset}", "letter", "the bytes of a dead letter", responses.LetterBytes,
         (Parameter("partition", "of `dead-letters`"), Parameter("offset", "in it")),
     ),
+    Route("/api/lift", "lift", "what the messages of triggers brought about", responses.Lifts),
     Route("/metrics", "metrics", "metrics of this process, for Prometheus", content_type="text/plain"),
     Route("/health", "health", "200 while this process lives; without token"),
 )  # fmt: skip

@@ -178,6 +178,9 @@ class SettingFields(BaseSettings):
         description="trusted proxies of `ops`, addresses or networks separated by commas: their "
         "X-Forwarded-For is used",
     )
+    ops_lift: Path | None = Field(
+        None, description="file of `segmenter lift --save` which the page of `ops` shows; default: none"
+    )
     postgres: SecretStr | None = Field(
         None,
         description="PostgreSQL of `sink`, as a URL or key=value pairs; default: libpq's own variables, such as PGHOST "

@@ -229,7 +229,7 @@ class Step(Trigger):
 
 def _steps_of(key: str, trigger: Trigger, file: TriggersFile) -> dict[str, Step]:
     """The steps of a trigger by their keys: the first has that of the trigger, which no other trigger can have."""
-    parts = {name: getattr(trigger, name) for name in Trigger.model_fields}
+    parts = {name: getattr(trigger, name) for name in Trigger.model_fields} | {"unless": file.unless + trigger.unless}
     own = trigger.hold_out
     hold_outs = [file.hold_out, None if own is None else HoldOut(percent=own.percent, salt=own.salt or key)]
     parts |= {"of": key, "hold_outs": tuple(hold_out for hold_out in hold_outs if hold_out is not None)}
@@ -238,7 +238,7 @@ def _steps_of(key: str, trigger: Trigger, file: TriggersFile) -> dict[str, Step]
         return {key: _step(parts, file)}
     second_key = f"{key}-2"
     of_second = {
-        "delay": second.after, "unless": second.unless, "channel": second.channel or trigger.channel,
+        "delay": second.after, "unless": file.unless + second.unless, "channel": second.channel or trigger.channel,
         "template": second.template, "variants": second.variants, "then": None, "if_ended": second.if_ended,
         "is_second": True,
     }  # fmt: skip
@@ -258,7 +258,8 @@ class TriggersFile(Model):
     ``email`` and ``timezone`` among them are used by the channels and the quiet hours. ``locale``: how amounts and
     dates in messages are written, where a template does not say. ``suppress``: a
     customer with a trait that meets its test is sent nothing. ``consent``: by channel, tests of traits
-    all of which must be met. ``events``: what was sent, or failed for good, becomes an event of the customer on
+    all of which must be met. ``unless``: a customer who is in one of these segments, or not in it, is sent nothing.
+    ``events``: what was sent, or failed for good, becomes an event of the customer on
     ``visits``, so that segments can ask for it.
     """
 
@@ -268,6 +269,7 @@ class TriggersFile(Model):
     contact: dict[Annotated[str, Field(pattern=KEY)], Annotated[str, Field(min_length=1)]] = Field({})
     suppress: dict[str, TestedTrait] = Field({})
     consent: dict[str, dict[str, TestedTrait]] = Field({})
+    unless: MembershipTests = ()
     hold_out: HoldOut | None = None
     caps: Caps = Caps()
     window: Delay = 0

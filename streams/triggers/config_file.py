@@ -155,6 +155,7 @@ def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     for key, way in file.channels.items():
         yield from (problem.under(f"channels.{key}") for problem in _of_channel(way, file))
     keys = [segment.key for segment in definitions.segments]
+    yield from (problem.under("unless") for problem in _of_tests(file.unless, keys))
     for key, trigger in file.triggers.items():
         yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, keys))
     for step in file.steps.values():
@@ -197,10 +198,8 @@ def _of_trigger(trigger: Trigger, segments: list[str]) -> Iterator[Problem]:
 def _of_step(step: Step, file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
     """Problems of one message, by their whole path."""
     segments = [segment.key for segment in definitions.segments]
-    for test in step.unless:
-        if test.segment not in segments:
-            near = _nearest(segments, test.segment)
-            yield Problem(f"{step.place}.unless", f"there is no segment {test.segment!r}", near)
+    own = step.unless[len(file.unless) :]
+    yield from (problem.under(f"{step.place}.unless") for problem in _of_tests(own, segments))
     yield from _of_delay(step, file, definitions)
     channel = file.channels.get(step.channel)
     if channel is None:
@@ -209,6 +208,12 @@ def _of_step(step: Step, file: TriggersFile, definitions: Definitions) -> Iterat
         yield from dict.fromkeys(_of_template(step, variant, template, channel))
     if step.quiet is not None and step.send is not None and step.send.minutes <= step.quiet.minutes:
         yield Problem(f"{step.place}.send", "lies within the quiet hours, so nothing would ever be sent")
+
+
+def _of_tests(tests: Iterable[config.MembershipTest], segments: list[str]) -> Iterator[Problem]:
+    for test in tests:
+        if test.segment not in segments:
+            yield Problem("", f"there is no segment {test.segment!r}", _nearest(segments, test.segment))
 
 
 def _contradictions(step: Step) -> Iterator[Problem]:

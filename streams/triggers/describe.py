@@ -34,8 +34,9 @@ def _clauses(file: TriggersFile, key: str, step: Step) -> Iterator[str]:
     if key != step.of:
         stay = "in it" if step.on == "entered" else "out of it"
         yield f"if still {stay}" if step.if_ended != "send" else f"whether still {stay} or not"
-    if step.unless:
-        yield f"not to those {' or '.join(map(str, step.unless))}"
+    own = step.unless[len(file.unless) :]
+    if own:
+        yield f"not to those {' or '.join(map(str, own))}"
     if step.variants:
         whole = sum(variant.weight for variant in step.variants.values())
         shares = [f"{name} {variant.weight / whole:.0%}" for name, variant in step.variants.items()]
@@ -78,6 +79,8 @@ def _hours(quiet: Quiet | None, send: SendTimes | None) -> Iterator[str]:
 def _for_all(file: TriggersFile) -> Iterator[str]:
     for name, test in file.suppress.items():
         yield f"none to those with {name}: {_shown(test)}"
+    for membership in file.unless:
+        yield f"none to those {membership}"
     if file.hold_out is not None:
         yield f"none to a hold-out of {file.hold_out.percent:g} %"
     yield from _caps(file.caps, "to one customer")

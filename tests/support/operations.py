@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -35,12 +37,14 @@ class Parts(NamedTuple):
     redis: servers.Redis
     worker: Worker
     ops: Ops
+    saved_lift: Path
 
 
 @contextmanager
 def running() -> Iterator[Parts]:
     """A worker and the operations process on servers of their own."""
-    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis:
+    with servers.Kafka() as kafka, servers.Redis(aof=True) as redis, TemporaryDirectory() as folder:
+        saved_lift = Path(folder) / "lift.json"
         settings: dict[str, Any] = {
             "brokers": kafka.address, "redis": redis.url, "partitions": live.PARTITIONS, "http": "127.0.0.1:0",
             "ready_behind_s": BEHIND_S, "definitions": live.FOUR, "fetch_wait_ms": 50,
@@ -51,10 +55,16 @@ def running() -> Iterator[Parts]:
             eventually(
                 lambda: "serving metrics and health" in worker.log.read_text(), 10, "the worker serves its metrics"
             )
-            looking = {**settings, "ops_http": "127.0.0.1:0", "ops_token": TOKEN, "ops_workers": worker.http}
+            looking = {
+                **settings,
+                "ops_http": "127.0.0.1:0",
+                "ops_token": TOKEN,
+                "ops_workers": worker.http,
+                "ops_lift": saved_lift,
+            }
             with Ops(looking) as ops:
                 ops.wait_ready()
-                yield Parts(kafka, redis, worker, ops)
+                yield Parts(kafka, redis, worker, ops, saved_lift)
 
 
 def get(address: str, path: str, token: str = TOKEN, timeout_s: float = 2.0) -> tuple[int, Any]:

@@ -108,7 +108,7 @@ def say(to: Sender, customer_id: str, event: str, at_ms: int, **more: Any) -> No
         "type": kind, "event": event, "messageId": f"{customer_id}-{event}-{at_ms}", "userId": customer_id,
         "timestamp": format_instant(at_ms), **more,
     }  # fmt: skip
-    topic = {"identify": "profiles", "Product Added": "carts", "Order Completed": "purchases"}[event]
+    topic = {"identify": "profiles", "Product Added": "carts", "Order Completed": "purchases"}.get(event, "visits")
     to.send(topic, key=customer_id.encode(), value=json.dumps(body).encode())
 
 

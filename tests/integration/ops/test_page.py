@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from kafka import KafkaProducer
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from rules.number_text import MICRO
+from streams.offline.lift import Achievement, Exposure, lift
+from streams.triggers.config import Goal
 from tests.support.operations import TOKEN, Parts, running, send
 from tests.support.patience import eventually
 from tests.support.trigger_processes import say
@@ -142,6 +146,41 @@ def test_look_up_says_why_and_the_feed_shows_it(browser: Chrome, parts: Parts) -
     look_up(browser, "بهار")
     browser.execute_script("document.getElementById('look-up').scrollIntoView()")
     save_screenshot(browser, "look-up")
+
+
+def drawn_lift(buyers: int) -> bytes:
+    """The lift of a trigger with two variants, of which one brings so many more buyers in 100."""
+    exposed = {f"t{number}": Exposure("treated", 0, "ab"[number % 2]) for number in range(4_000)}
+    exposed |= {f"c{number}": Exposure("control", 0, None) for number in range(2_000)}
+    achieved = {
+        person: [Achievement(1, 20 * MICRO)]
+        for person in exposed
+        if int(person[1:]) % 100 < 10 + (buyers if exposed[person].variant == "a" else 0)
+    }
+    goal = Goal.model_validate({"event": "Order Completed", "within": "7d"})
+    now = time.time_ns() // 1_000_000
+    return msgspec.json.encode([lift("cart_mail", goal, exposed, 0, achieved, {"t2": [1]}, now)])
+
+
+def test_lift_is_drawn_with_its_intervals(browser: Chrome, parts: Parts) -> None:
+    """A file of `segmenter lift --save` is drawn: who bought more, and where chance alone may have been it."""
+    parts.saved_lift.write_bytes(drawn_lift(20))
+    opened(browser, parts)
+    eventually(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#lift tbody tr")) == 3, 10, "three rows")
+    verdicts = [
+        [picture.get_attribute("data-verdict") for picture in line.find_elements(By.CSS_SELECTOR, "svg.interval")]
+        for line in browser.find_elements(By.CSS_SELECTOR, "#lift tbody tr")
+    ]
+    assert verdicts == [["more", "more"], ["more", "more"], ["no difference beyond chance"] * 2]
+    assert "Order Completed within 7 days" in text(browser, "#lift tbody")
+    assert text(browser, "#lift tbody tr td:nth-child(4)") == "1"
+    assert "computed" in text(browser, "#lift-time")
+    browser.execute_script("document.getElementById('lift-section').scrollIntoView()")
+    save_screenshot(browser, "lift")
+    parts.saved_lift.write_bytes(b"[{}]")
+    browser.refresh()
+    eventually(lambda: "is no file of segmenter lift" in text(browser, "#lift-section"), 10, "what is wrong is said")
+    assert complaints(browser) == []
 
 
 def test_without_the_token_it_asks_for_it(browser: Chrome, parts: Parts) -> None:

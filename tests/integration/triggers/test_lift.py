@@ -8,11 +8,14 @@ import sys
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.processes import Worker
 from local.receivers import Hook, Mailbox, now_ms
 from rules.times import format_instant
+from streams.offline.lift import Lift
+from streams.ops.saved_lift import saved_lifts
 from tests.support.patience import eventually
 from tests.support.trigger_processes import Sender, buy, decided, environment, leave_a_cart, say, write
 
@@ -22,7 +25,7 @@ CUSTOMERS = 40
 
 
 def check_refusals(parts: dict[str, Any], command: list[str], environment: dict[str, str]) -> None:
-    """A trigger that is not there, and a file without a goal, are named with what would be right."""
+    """A trigger that is not there, a file without a goal, and a path that cannot be written are named."""
 
     def refused(*arguments: str) -> str:
         whole = [*command, *arguments]
@@ -31,6 +34,7 @@ def check_refusals(parts: dict[str, Any], command: list[str], environment: dict[
         return done.stderr
 
     assert "there is no trigger cal in " in refused("--trigger", "cal")
+    assert "/none/lift.json cannot be written (No such file or directory)" in refused("--save", "/none/lift.json")
     file = json.loads(parts["triggers"].read_text())
     del file["triggers"]["call"]["goal"]
     other = parts["triggers"].with_name("without.yaml")
@@ -71,12 +75,15 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
             for name in names[::3]:
                 buy(to, name, at)
                 buy(to, name, at)
+                say(to, name, "Message Clicked", at, properties={"trigger": "call"})
+                say(to, name, "Message Clicked", at, properties={"trigger": "another"})
             # c38 becomes c39, and buys under the former id, too.
             say(to, "c39", "identify", at)
             alias = {"type": "alias", "messageId": "a", "userId": "c39", "previousId": "c38"}
             to.send("profiles", b"c39", json.dumps(alias | {"timestamp": format_instant(at)}).encode())
             to.flush()
-            command = [sys.executable, "-m", "streams", "lift", "--json"]
+            saved = parts["triggers"].with_name("lift.json")
+            command = [sys.executable, "-m", "streams", "lift", "--json", "--save", str(saved)]
 
             check_refusals(parts, command, triggers.environment)
 
@@ -88,6 +95,8 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
             time.sleep(max(0.0, (at + 16_000 - now_ms()) / 1000))
             eventually(lambda: read_lift()["exposed"] < CUSTOMERS, 30, worker.tail(40))  # the two ids are one person
             lift = read_lift()
+    assert saved_lifts(saved).lifts == [msgspec.convert(lift, Lift)]
+    assert [path.name for path in saved.parent.glob("lift.json*")] == ["lift.json"]
     is_mixed = finals["c38"].arm != finals["c39"].arm
     persons = {name: finals[name].arm for name in names if name != "c38" and not (is_mixed and name == "c39")}
     assert lift["mixed"] == is_mixed
@@ -99,7 +108,7 @@ def test_lift_counts_both_arms_from_one_point(parts: dict[str, Any]) -> None:
         assert (figures["customers"], figures["conversions"], figures["revenue"]) == (
             len(own), len(buyers), 10.0 * len(buyers),
         )  # fmt: skip
-        assert "spent" not in figures
+        assert figures["clicked"] == len(buyers)
     by_variant = {name: comparison["treated"]["customers"] for name, comparison in lift["variants"].items()}
     assert sum(by_variant.values()) == lift["all"]["treated"]["customers"]
     assert len(hook.calls) == sum(each.arm == "treated" for each in finals.values())

@@ -17,7 +17,7 @@ from rules.number_text import MICRO
 from rules.times import DAY_MS, HOUR_MS, format_instant
 from rules.values import Document
 from streams.cli.lift import lines
-from streams.offline.lift import MONEY_FROM, SHARES_FROM, Achievements, Exposure, exposures, lift
+from streams.offline.lift import MONEY_FROM, SHARES_FROM, Achievements, Clicks, Exposure, exposures, lift
 from streams.offline.lift_intervals import of_means, of_shares
 from streams.triggers.config import Goal
 from streams.triggers.decision_log import Decision
@@ -193,7 +193,7 @@ def test_only_what_follows_within_the_time_counts_and_only_when_the_time_is_over
     achieved = Achievements(GOAL, None)
     for customer, at in (("before", START), ("last", START + 7 * DAY_MS), ("after", START + 7 * DAY_MS + 1)):
         achieved.read(order(customer, at, 10), customer)
-    result = lift("cart", GOAL, exposed, 0, achieved.of_persons(), START + 7 * DAY_MS)
+    result = lift("cart", GOAL, exposed, 0, achieved.of_persons(), {}, START + 7 * DAY_MS)
     treated, control = result.all.treated, result.all.control
     assert (treated.customers, treated.conversions, treated.revenue) == (2, 1, 10)
     assert (control.customers, control.conversions) == (1, 0)
@@ -209,14 +209,35 @@ def test_what_is_not_enough_is_said_to_be_not_enough(customers: int) -> None:
     achieved = Achievements(GOAL, None)
     for number in range(0, 2 * customers, 2):
         achieved.read(order(f"t{number}", START + 1, 10 + number % 5), f"t{number}")
-    result = lift("cart", GOAL, exposed, 0, achieved.of_persons(), START + 8 * DAY_MS)
+    result = lift("cart", GOAL, exposed, 0, achieved.of_persons(), {}, START + 8 * DAY_MS)
     assert set(result.variants) == {"a", "b"}
     assert result.variants["b"].treated.conversions == 0
     assert (result.all.conversions is not None) == (customers >= SHARES_FROM)
     assert (result.variants["a"].revenue is not None) == (customers >= MONEY_FROM)
-    text = "\n".join(lines(result, GOAL))
+    text = "\n".join(lines(result))
     assert ("not enough yet" in text) == (customers < MONEY_FROM)
     assert ("points (95 %: " in text) == (customers >= SHARES_FROM)
+
+
+def test_clicks_count_for_each_person_once_within_the_time() -> None:
+    """A click names the first message or the second; a click in another message, or too late, does not count."""
+
+    def click(at: int, trigger: str) -> Event:
+        text = msgspec.json.encode({"trigger": trigger})
+        return Event("u1", "Message Clicked", at, f"m{at}", properties=Document(text))
+
+    clicks = Clicks(["cart", "cart-2"])
+    for event, person in (
+        (click(START + 1, "cart"), "a"), (click(START + 2, "cart"), "a"), (click(START + 1, "cart-2"), "b"),
+        (click(START + 1, "other"), "c"), (click(START + 7 * DAY_MS + 1, "cart"), "d"), (click(START, "cart"), "e"),
+        (order("f", START + 1, 1), "f"),
+    ):  # fmt: skip
+        clicks.read(event, person)
+    exposed = {person: Exposure("treated", START, None) for person in "abcdef"}
+    result = lift("cart", GOAL, exposed, 0, {}, clicks.of_persons, START + 7 * DAY_MS)
+    assert (result.all.treated.clicked, result.all.control.clicked) == (2, 0)
+    assert "6 customers, 0 reached it (0.00%), 0.00 per customer, 2 clicked" in "\n".join(lines(result))
+    assert result.goal == "Order Completed within 7 days"
 
 
 # ---------------------------------------------------------------- the one point

@@ -173,6 +173,7 @@ WRONG: list[tuple[str, object, str]] = [
         {"segment": "abandoned_cart", "channel": "bot", "delay": "31d", "if_ended": "skip"},
         "triggers.greet.delay: abandoned_cart ends by itself about 30 days after it began",
     ),
+    ("unless", "in vips", "unless: there is no segment 'vips'; did you mean vip?"),
     ("triggers.greet.unless", "in returning_visitor", "triggers.greet.unless: each customer that it is sent to is in"),
     ("triggers.greet.unless", ["in vip", "not in vip"], "triggers.greet.unless: each customer is in vip or not in it"),
     (
@@ -292,6 +293,7 @@ def test_a_series_and_its_variants_are_said_in_words(tmp_path: Path) -> None:
         "triggers.greet.then",
         {"after": "2d", "unless": ["in recently_purchased", "not in guest"], "if_ended": "send", "channel": "bot"},
     )
+    document["unless"] = "in vip"
     document["triggers"]["greet"] |= {
         "variants": {"plain": {"weight": 3}, "bold": {"template": {"text": "!"}}},
         "send": {"weekdays": ["mon", "fri"], "from": "09:00", "to": "18:00"},
@@ -299,7 +301,9 @@ def test_a_series_and_its_variants_are_said_in_words(tmp_path: Path) -> None:
     document["channels"]["bot"]["caps"] = {"per_hour": 1, "per_month": 9}
     path = tmp_path / "triggers.yaml"
     path.write_text(yaml.safe_dump(document))
-    sentences = [line for line in describe.sentences(load(path, DEFINITIONS)) if line.startswith("greet")]
+    every = list(describe.sentences(load(path, DEFINITIONS)))
+    assert "all messages: none to those in vip" in every
+    sentences = [line for line in every if line.startswith("greet")]
     rest = (
         "not later than 1 day after its time, at most 1 an hour over bot, at most 9 in 30 days over bot, "
         "only on mon, fri from 09:00 to 18:00 (deferred)"

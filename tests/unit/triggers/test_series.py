@@ -111,6 +111,21 @@ async def test_unless_is_asked_at_the_last_look_of_the_first_message_too() -> No
     assert by_customer == {"a": "sent", "b": "not in vip", "c": "in guest"}
 
 
+async def test_unless_of_the_file_holds_for_every_message() -> None:
+    """First and second messages are tested by it, beside their own tests, and such a customer is in no arm."""
+    made = await world(series(unless="in guest", hold_out={"percent": 50, "salt": "s"}))
+    await enters(made, "a", segment="guest")
+    await enters(made, "a")
+    await enters(made, "b")
+    await made.until(START + HOUR_MS)
+    await enters(made, "b", segment="guest")
+    await made.until(START + 49 * HOUR_MS)
+    reasons = [(decision.customer_id, decision.trigger, decision.reason) for decision in made.decisions()]
+    assert ("a", "cart", "in guest") in reasons
+    assert ("b", "cart-2", "in guest") in reasons or ("b", "cart", "hold-out") in reasons
+    assert all(decision.arm is None for decision in made.decisions() if decision.customer_id == "a")
+
+
 async def test_a_first_message_that_may_have_arrived_is_followed() -> None:
     """`unknown, not sent` counts as sent, as it does for caps; a failed one does not."""
     for outcome, kinds in (
