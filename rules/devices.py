@@ -98,6 +98,20 @@ def kind_of_agent(agent: str) -> str | None:
     return _parsed(agent) if len(agent) <= AGENT_MAX_CHARS else None
 
 
+def is_crawler(agent: str) -> bool:
+    """Whether a user agent is that of a known crawler. A text that is too long is none."""
+    return len(agent) <= AGENT_MAX_CHARS and _is_crawler(agent)
+
+
+@lru_cache(maxsize=AGENTS_MAX)
+def _is_crawler(agent: str) -> bool:
+    try:
+        device = _resolver()(agent, Domain.DEVICE).device
+    except ValueError:  # as below
+        return False
+    return device is not None and device.family == _CRAWLER
+
+
 # Half a million browsers have some thousand user agents between them: most were parsed before.
 @lru_cache(maxsize=AGENTS_MAX)
 def _parsed(agent: str) -> str | None:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import structlog
 
-from streams import credentials, defects
+from streams import defects
+from streams.settings import credentials
 
 Format = Literal["text", "json"]
 # Client libraries, which log each connection at level INFO.

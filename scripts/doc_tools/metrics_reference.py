@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streams.gateway import metrics as gateway
 from streams.ops import metrics as ops_metrics
 from streams.runtime import metric_list as workers
 from streams.runtime.metric_list import Metric
@@ -27,6 +28,7 @@ def metrics() -> str:
     return _HEAD + "\n".join(
         [
             *_table("Of a worker, and of a process of triggers", {**workers.COUNTED, **workers.SCRAPED}),
+            *_table("Of `segmenter gateway`", {**gateway.COUNTERS, **gateway.HISTOGRAMS, **gateway.GAUGES}),
             *_table("Of `segmenter ops`, also while no worker lives", {**ops_metrics.GAUGES, **ops_metrics.COUNTERS}),
         ]
     )

@@ -159,3 +159,11 @@ class Ops(Worker):
     command = "ops"
     options = ()
     ready = "segmenter ops: http://"
+
+
+class Gateway(Worker):
+    """One ``segmenter gateway``; its file is the setting ``gateway``."""
+
+    command = "gateway"
+    options = ()
+    ready = "segmenter gateway: http://"

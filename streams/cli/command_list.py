@@ -12,6 +12,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "worker": "run a worker, which segments customers; further arguments go to Faust's worker",
         "triggers": "send messages when segments change; further arguments go to Faust's worker",
         "ops": "serve the operations page and its API",
+        "gateway": "take events of browsers, apps and servers over HTTP",
         "sink": "write changes, memberships and decisions to PostgreSQL",
     },
     "look": {

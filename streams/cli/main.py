@@ -79,6 +79,12 @@ def _ops(settings: Settings, _: argparse.Namespace) -> int:
     return serve(settings)
 
 
+def _gateway(settings: Settings, _: argparse.Namespace) -> int:
+    from streams.gateway.app import run  # noqa: PLC0415  # as above
+
+    return run(settings)
+
+
 def _sink(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.cli import sink  # noqa: PLC0415  # as above
 
@@ -229,6 +235,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
     "ops": _ops,
+    "gateway": _gateway,
     "sink": _sink,
     "preview": _preview,
     "lift": _lift,

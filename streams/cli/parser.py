@@ -132,6 +132,7 @@ def _add_processes(commands: Any) -> None:
     )
 
     _add(commands, "ops")
+    _add(commands, "gateway")
 
     sink = _add(commands, "sink")
     sink.add_argument("--once", action="store_true", help="end once everything is written that the topics hold now")
@@ -140,7 +141,7 @@ def _add_processes(commands: Any) -> None:
     tail.add_argument("--from-beginning", action="store_true", help="print all retained changes first")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N changes")
     tail.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the reasons (default: en)")
-    for name in ("worker", "triggers", "ops", "sink"):
+    for name in ("worker", "triggers", "ops", "gateway", "sink"):
         commands.choices[name].add_argument(
             "--log-format", choices=["text", "json"], help="log format (default: SEGMENTER_LOG_FORMAT, or text)"
         )

@@ -41,15 +41,15 @@ class RateLimit:
         self._now = now
         self._left: dict[str, tuple[float, float]] = {}
 
-    def take(self, address: str) -> bool:
-        """Whether the address may do it once more; if so, it counts."""
+    def take(self, address: str, count: int = 1) -> bool:
+        """Whether the address may do it once more; if so, it counts ``count`` times, also beyond what is left."""
         now = self._now()
         left, counted_at = self._left.pop(address, (self._burst, now))
         left = min(self._burst, left + (now - counted_at) * self._per_s)
         if len(self._left) >= _ADDRESSES_MAX:
             del self._left[next(iter(self._left))]  # the address that was quiet for the longest time
         is_allowed = left >= 1
-        self._left[address] = left - is_allowed, now
+        self._left[address] = left - count * is_allowed, now
         return is_allowed
 
 

@@ -17,8 +17,7 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from streams import credentials
-from streams.settings import Settings
+from streams.settings import Settings, credentials
 from streams.stop import Stop
 
 

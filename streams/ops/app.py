@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from rules.engine import Engine
-from streams import credentials, logs
+from streams import logs
 from streams.http.access import TokenGate
 from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
@@ -37,7 +37,7 @@ from streams.ops.worker_poller import WorkerPoller, addresses
 from streams.rights.process_rights import NEEDS
 from streams.runtime.faust_app import now_ms
 from streams.runtime.health_endpoint import where
-from streams.settings import Settings, host_of
+from streams.settings import Settings, credentials, host_of
 from streams.settings.addresses import is_loopback, networks
 from streams.settings.definitions_file import load
 from streams.state.redis import RedisStore

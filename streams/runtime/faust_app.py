@@ -19,7 +19,7 @@ import faust
 import msgspec
 from faust.types import TP
 
-from streams import credentials, defects, logs
+from streams import defects, logs
 from streams.kafka.answer_watch import AnswerWatch
 from streams.kafka.batch_schema import BatchPassthroughSchema
 from streams.kafka.faust_transport import Transport
@@ -32,8 +32,9 @@ from streams.runtime.metrics import Metrics, PartitionMeter
 from streams.runtime.partition_task import Pace
 from streams.runtime.readiness import Reachable, ReadinessSources
 from streams.runtime.rebalance_listener import PartitionOwner
+from streams.runtime.scraped_metrics import ScrapedMetrics
 from streams.runtime.watchdog import FetchWatchdog, LoopWatchdog
-from streams.settings import Settings
+from streams.settings import Settings, credentials
 from streams.state.redis import RedisStore
 from streams.stop import Stop, end_at_last, stop
 
@@ -209,6 +210,7 @@ def _look_after(app: faust.App, sources: ReadinessSources, settings: Settings) -
 
     async def tell(_app: Any = None) -> None:
         """Serve metrics and health until the end. Without them the process works on, so a failure is only logged."""
+        sources.metrics.registry.register(ScrapedMetrics(sources))
         try:
             server = await serve(sources, settings)
         except Exception as error:  # noqa: BLE001  # without metrics the worker still segments

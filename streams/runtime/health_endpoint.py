@@ -1,4 +1,4 @@
-"""The endpoint for operators of a process that owns partitions: ``/metrics``, ``/health``, ``/ready``, nothing else.
+"""The endpoint for operators of a process: ``/metrics``, ``/health``, ``/ready``, nothing else.
 
 The one rule: an answer needs no call to Kafka or Redis, so that it comes while those do not answer. ``/health`` answers
 while the event loop turns; ``/ready`` says what is not as it should be.
@@ -14,19 +14,20 @@ from __future__ import annotations
 import errno
 import logging
 from http import HTTPStatus
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from streams import credentials
 from streams.http.access import TokenGate, refusal
 from streams.http.client_addresses import is_loopback_host
 from streams.http.server import HttpServer, Limits
-from streams.runtime.readiness import ReadinessSources, Ready
-from streams.runtime.scraped_metrics import Exposition, ScrapedMetrics
-from streams.settings import Settings, host_of
+from streams.runtime.readiness import Ready
+from streams.runtime.scraped_metrics import Exposition
+from streams.settings import Settings, credentials, host_of
 from streams.settings.addresses import is_loopback
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,32 @@ _PORTS_TRIED = 9
 LIMITS = Limits(connections=32, idle_s=10.0, pause_s=0.02, one_request=True)
 
 
-def routes(sources: ReadinessSources, token: str | None = None, *, is_local: bool = False) -> web.Application:
+class ObservedProcess(Protocol):
+    """A process as its operator sees it."""
+
+    @property
+    def metrics(self) -> ObservedMetrics:
+        """The metrics of the process."""
+
+    def ready(self) -> Ready:
+        """Whether all is as it should be, and what is not."""
+
+
+class ObservedMetrics(Protocol):
+    """The metrics of a process, which counts the requests that its ports refuse."""
+
+    registry: CollectorRegistry
+
+    def refused(self, reason: str) -> None:
+        """Count a refused connection or request; ``reason``: one of `streams.runtime.metric_list.REFUSALS`."""
+
+
+def routes(sources: ObservedProcess, token: str | None = None, *, is_local: bool = False) -> web.Application:
     """The application with the three paths.
 
     ``token``: without it ``/metrics`` is refused, and ``/ready`` tells no reasons. ``is_local``: only this machine
     reaches the port.
     """
-    sources.metrics.registry.register(ScrapedMetrics(sources))
     exposition = Exposition(sources.metrics.registry)
     gate = None if token is None else TokenGate(token, sources.metrics.refused)
 
@@ -75,7 +95,7 @@ def routes(sources: ReadinessSources, token: str | None = None, *, is_local: boo
     return app
 
 
-async def serve(sources: ReadinessSources, settings: Settings) -> HttpServer:
+async def serve(sources: ObservedProcess, settings: Settings) -> HttpServer:
     """Serve at the configured address, or at one of the next ports if that is in use; the log says which.
 
     Raises `OSError` when none is free, and `Stop` for a certificate that cannot be used.

@@ -1,7 +1,7 @@
 """Every setting, with its default, its bounds and its description.
 
 A setting has its unit in its name and its default beside it. A secret is a `SecretStr`: it is never
-shown, and `streams.credentials` alone opens it.
+shown, and `streams.settings.credentials` alone opens it.
 
 See also: `streams.settings.conflicts` (what two settings must not be together), `streams.settings.model` (where the
 values come from).
@@ -181,6 +181,18 @@ class SettingFields(BaseSettings):
     ops_lift: Path | None = Field(
         None, description="file of `segmenter lift --save` which the page of `ops` shows; default: none"
     )
+    gateway: Path | None = Field(None, description="gateway file, for `gateway`: its write keys")
+    gateway_http: str = Field(
+        "127.0.0.1:8080", description="address where `gateway` takes events", pattern=rf"^{_ADDRESS}$"
+    )
+    gateway_proxies: str = Field(
+        "",
+        description="trusted proxies of `gateway`, addresses or networks separated by commas: their "
+        "X-Forwarded-For is used",
+    )
+    gateway_countries: Path | None = Field(
+        None, description="database of addresses (MMDB), by which `gateway` adds the country; default: none"
+    )
     postgres: SecretStr | None = Field(
         None,
         description="PostgreSQL of `sink`, as a URL or key=value pairs; default: libpq's own variables, such as PGHOST "
@@ -203,7 +215,7 @@ class SettingFields(BaseSettings):
             raise ValueError("tansu has no transactions; use Apache Kafka, or at_least_once")
         return guarantee
 
-    @field_validator("ops_proxies")
+    @field_validator("ops_proxies", "gateway_proxies")
     @classmethod
     def _are_networks(cls, proxies: str) -> str:
         try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg.rows import TupleRow
 
-from streams import credentials
-from streams.settings import Settings
+from streams.settings import Settings, credentials
 from streams.stop import Stop
 
 _CONNECT_S, _SILENT_MS = 10, 30_000

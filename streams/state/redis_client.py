@@ -3,7 +3,7 @@
 The one rule: the client waits for a Redis that is away, but not for one that refuses the login, or that must not be
 trusted. A refusal is recognised by its code and not by its text, which differs between Redis 6.2, Redis 7 and Valkey.
 
-See also: `streams.state.redis` (the store), `streams.credentials` (passwords and TLS files).
+See also: `streams.state.redis` (the store), `streams.settings.credentials` (passwords and TLS files).
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
-from streams import credentials
 from streams.errors import RightMissing, StoreFailed, StoreRefused
-from streams.settings import Settings, redis_urls
+from streams.settings import Settings, credentials, redis_urls
 from streams.stop import RIGHTS
 
 _REPLICA = "Redis is a replica, which takes no writes: name its primary in SEGMENTER_REDIS, then start again"

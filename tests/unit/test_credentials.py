@@ -13,11 +13,10 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from streams import credentials
 from streams.cli import main
 from streams.kafka import admin
 from streams.rights.process_rights import NEEDS
-from streams.settings import Settings, complaints
+from streams.settings import Settings, complaints, credentials
 from streams.state.redis import RedisStore
 from streams.stop import Stop
 from tests.support import commands

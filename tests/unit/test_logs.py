@@ -9,7 +9,8 @@ import sys
 CLIENTS = ("aiohttp.access", "aiokafka.conn", "faust.app", "kafka.net.manager", "mode.worker", "redis.retry")
 QUIET = """
 import logging, sys
-from streams import credentials, logs
+from streams import logs
+from streams.settings import credentials
 from streams.settings import Settings
 logs.set_up("text")
 credentials.kafka(Settings())

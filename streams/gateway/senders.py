@@ -1,0 +1,56 @@
+"""Who sent a request, as far as it is known and may be written: the address, the country, the user agent.
+
+See also: `streams.http.client_addresses` (the client's address behind proxies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from rules.devices import is_crawler
+from streams.gateway.messages import MessageSender
+from streams.gateway.write_keys import WriteKey
+from streams.http.client_addresses import client_address
+from streams.settings.addresses import Network
+
+
+class Senders:
+    """Makes the sender of a request."""
+
+    def __init__(
+        self, now_ms: Callable[[], int], proxies: Iterable[Network] = (),
+        country_of: Callable[[str], str | None] | None = None, *, keeps_ip: bool = False, writes_bots: bool = False,
+    ) -> None:  # fmt: skip
+        """``proxies``: whose X-Forwarded-For is believed. ``country_of``: the country of an address, where it is known.
+
+        ``keeps_ip``: whether the address becomes part of the events. ``writes_bots``: whether crawlers' events count.
+        """
+        self._now_ms = now_ms
+        self._proxies = list(proxies)
+        self._country_of = country_of
+        self._keeps_ip = keeps_ip
+        self._writes_bots = writes_bots
+
+    def address(self, request: web.Request) -> str:
+        """The address of the client."""
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        return client_address(request.remote or "", forwarded, self._proxies)
+
+    def is_bot(self, request: web.Request, key: WriteKey) -> bool:
+        """Whether a known crawler runs the page that sent a request, so that its events do not count."""
+        return key.is_browser and not self._writes_bots and is_crawler(request.headers.get("User-Agent", ""))
+
+    def of(self, request: web.Request, key: WriteKey) -> MessageSender:
+        """The sender of a request. That of a server's request is the shop itself, so nothing is said of it."""
+        if not key.is_browser:
+            return MessageSender(key, self._now_ms())
+        address = self.address(request)
+        return MessageSender(
+            key,
+            self._now_ms(),
+            request.headers.get("User-Agent", ""),
+            address if self._keeps_ip else None,
+            None if self._country_of is None else self._country_of(address),
+        )
