@@ -12,7 +12,7 @@ COPY pyproject.toml README.md ./
 COPY rules rules
 COPY streams streams
 RUN python -m venv --without-pip /opt/segmenter \
-    && pip --python /opt/segmenter/bin/python install --quiet --no-index --find-links wheels .
+    && pip --python /opt/segmenter/bin/python install --quiet --no-index --find-links wheels '.[sink]'
 
 FROM python:3.13.9-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin segmenter

@@ -65,6 +65,8 @@ def run(settings: Settings, file: Path, trigger: str | None, *, as_json: bool, s
     triggers = loaded.triggers
     if trigger is not None and trigger not in triggers:
         raise Stop(f"there is no trigger {trigger} in {file}; it has {', '.join(triggers)}")
+    if save is not None and (save.is_dir() or not save.parent.is_dir()):
+        raise Stop(f"{save} cannot be written (it is a folder, or its folder does not exist)")
     goals = {key: entry.goal for key, entry in triggers.items() if entry.goal is not None and trigger in (None, key)}
     if not goals:
         raise Stop(f"no trigger here has a goal; write goal: {{event: Order Completed, within: 7d}} in {file}")

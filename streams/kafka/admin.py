@@ -24,6 +24,7 @@ from kafka.errors import (
 )
 
 from rules.event_names import INPUTS
+from rules.times import DAY_MS
 from streams.kafka import producer
 from streams.kafka.client import answering, connect
 from streams.settings import Settings
@@ -36,8 +37,11 @@ log = logging.getLogger(__name__)
 
 # Topics to which only the owner of a partition publishes.
 _OWNED = frozenset({*OUTPUTS, *TRIGGER_OUTPUTS})
-# Settings of topics that are not Kafka's defaults: compaction keeps the newest record of each key for ever.
-CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: {"cleanup.policy": "compact"}}
+# Settings of topics that are not Kafka's defaults: compaction keeps the newest record of each key for ever. A consumer
+# that was stopped for less than 30 days still learns of each erasure.
+CONFIGS: Mapping[str, Mapping[str, str]] = {
+    MEMBERSHIPS: {"cleanup.policy": "compact", "delete.retention.ms": str(30 * DAY_MS)}
+}
 _RETENTION = ("cleanup.policy", "retention.ms")
 _COPIED = ("retention.ms", "retention.bytes", "max.message.bytes")
 BATCH_SIZE = "max.message.bytes"

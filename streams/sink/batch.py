@@ -91,6 +91,8 @@ class BatchWriter:
                 self._erase(content)
             elif isinstance(content, Decision):
                 decisions.append(content)
+                if record.is_early and self._is_after_erasure(content):
+                    self._customers.setdefault(content.customer_id, (record.partition, True))
             elif content.sequence > self._erased_to.get(content.customer_id, 0):
                 if isinstance(content, SegmentChange):
                     changes.append(content)
@@ -109,7 +111,8 @@ class BatchWriter:
         stays = self._stays[content.customer_id]
         is_row = isinstance(content, Membership)
         _, needs_row = self._customers.get(content.customer_id, (0, record.is_early))
-        self._customers[content.customer_id] = (record.partition, needs_row and not is_row)
+        # A change that came later shows that the customer was not erased before.
+        self._customers[content.customer_id] = (record.partition, needs_row and record.is_early and not is_row)
         if isinstance(content, Membership):
             stays.read_row(content)
         else:

@@ -12,7 +12,7 @@ _CONNECT_S, _SILENT_MS = 10, 30_000
 # Classes of SQLSTATE: those in which a record is at fault (data, integrity, a limit of the program), and those that
 # last until the operator changes something (a missing table, right or feature, the name of a schema).
 # See https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OF_DATA = frozenset({"22", "23", "54"})
+_OF_DATA = frozenset({"21", "22", "23", "54"})
 _LASTING = frozenset({"0A", "3D", "3F", "42"})
 
 
@@ -21,7 +21,8 @@ def connect(settings: Settings) -> psycopg.Connection[TupleRow]:
     try:
         return psycopg.connect(
             credentials.postgres(settings), autocommit=True, connect_timeout=_CONNECT_S,
-            application_name="segmenter sink", tcp_user_timeout=_SILENT_MS,
+            application_name="segmenter sink", tcp_user_timeout=_SILENT_MS, client_encoding="utf8",
+            prepare_threshold=None,  # a pooler may give the next transaction to a connection without the statement
         )  # fmt: skip
     except psycopg.ProgrammingError:  # its text repeats the setting
         raise Stop("SEGMENTER_POSTGRES cannot be read; write postgresql://USER@HOST/DATABASE") from None

@@ -26,7 +26,7 @@ from streams.rights.process_rights import NEEDS
 from streams.settings import Settings
 from streams.sink import database
 from streams.sink.reader import ReadRecords, SinkReader, place_of
-from streams.sink.tables import Tables
+from streams.sink.tables import Place, ReadingProgress, Tables
 from streams.stop import Stop
 from streams.wire.topics import CHANGES, MEMBERSHIPS, TRIGGER_DECISIONS
 
@@ -64,7 +64,8 @@ def _connected(settings: Settings, topics: admin.ClusterTopics, *, is_first: boo
     try:
         with database.connect(settings) as connection, closing(_reader(settings, topics, is_first=is_first)) as reader:
             is_first = False
-            yield _Writing(reader, Tables(connection, settings.postgres_schema), topics.cluster)
+            tables = Tables(connection, settings.postgres_schema)
+            yield _Writing(reader, tables, topics.cluster, settings.topic_prefix)
     except psycopg.Error as error:
         why = database.reason(error)
         if is_first:
@@ -98,10 +99,11 @@ def _topics(settings: Settings) -> admin.ClusterTopics:
 class _Writing:
     """The rounds of reading and writing, by one connection to each side."""
 
-    def __init__(self, reader: SinkReader, tables: Tables, cluster: str) -> None:
+    def __init__(self, reader: SinkReader, tables: Tables, cluster: str, prefix: str) -> None:
         self._reader = reader
         self._tables = tables
         self._cluster = cluster
+        self._prefix = prefix
         self._count = 0
         self._report_at = time.monotonic() + _REPORT_S
 
@@ -110,11 +112,11 @@ class _Writing:
         reader = self._reader
         self._tables.create()
         unread = reader.unread()
-        reader.begin(unread, self._tables.begin(self._cluster, {place_of(tp): each for tp, each in unread.items()}))
+        reader.begin(unread, self._begun(unread))
         log.info("reads from Kafka and writes to PostgreSQL", extra={"schema": self._tables.schema})
         ends = {tp: progress.first_end or 0 for tp, progress in unread.items()}
         yield from self._write_others(reader.first_ends(reader.others))
-        self._end_first_readings(reader.others)
+        self._end_first_readings([*reader.others, *reader.rows])
         while not (once and reader.has_written(ends)):
             others, rows = reader.poll(_POLL_MS)
             self._write(others)
@@ -124,6 +126,9 @@ class _Writing:
             self._end_first_readings(reader.rows)
             self._report()
             yield
+
+    def _begun(self, unread: Mapping[TopicPartition, ReadingProgress]) -> Mapping[Place, ReadingProgress]:
+        return self._tables.begin(self._cluster, self._prefix, {place_of(tp): each for tp, each in unread.items()})
 
     def _write_others(self, ends: Mapping[TopicPartition, int]) -> Iterator[None]:
         """Write everything but rows, up to these ends."""

@@ -8,6 +8,7 @@ See also: `streams.sink.process`, which decides what is read when.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from streams.kafka.client import connect
 from streams.kafka.log_batches import bound_log_batches
 from streams.settings import Settings
-from streams.sink.records import SinkRecord, content_of
+from streams.sink.records import TOMBSTONES_MS, SinkRecord, content_of
 from streams.sink.tables import Place, ReadingProgress
 from streams.stop import Stop
 from streams.wire.topics import MEMBERSHIPS
@@ -69,7 +70,6 @@ class SinkReader:
     def unread(self) -> dict[TopicPartition, ReadingProgress]:
         """Each partition as it is for a sink that has read nothing."""
         firsts = self._looking.beginning_offsets([*self.others, *self.rows])
-        # The ends of the changes come first: then each of their customers has a row before the end of the rows.
         ends = self.ends(self.others) | self.ends(self.rows)
         return {tp: ReadingProgress(firsts[tp], end) for tp, end in ends.items()}
 
@@ -124,10 +124,14 @@ class SinkReader:
         batch = ReadRecords([], {})
         for tp in places:
             name, first_end = self.names[tp.topic], self._first_ends[tp] or 0
+            old = time.time() * 1000 - TOMBSTONES_MS
             batch.records += [
-                SinkRecord(tp.topic, tp.partition, each.offset, content_of(name, each), each.offset < first_end)
+                SinkRecord(
+                    tp.topic, tp.partition, each.offset, content_of(name, each),
+                    each.offset < first_end and each.timestamp < old,
+                )
                 for each in records.get(tp, ())
-            ]
+            ]  # fmt: skip
             # Positions also pass what is no record, such as the end of a transaction.
             before, after = self._positions[tp], self._consumer.position(tp)
             if after > before:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.times import parse_instant
+from rules.times import DAY_MS, parse_instant
 from streams.kafka.fetch import PublishedRecord
 from streams.triggers import decision_log
 from streams.triggers.decision_log import Decision
@@ -23,6 +23,9 @@ from streams.wire.topics import CHANGES, MEMBERSHIPS
 # Bounds of what workers and triggers write: larger texts cannot be in an index of PostgreSQL, or are not theirs.
 _KEY_MAX_CHARS = 256
 _SEQUENCE_MAX = 2**62
+# How long Kafka keeps a tombstone after compaction, by default; `topics create` sets a longer time. A customer without
+# a row may just have none yet, where its newest change is younger.
+TOMBSTONES_MS = DAY_MS
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -39,7 +42,11 @@ class RefusedRecord(msgspec.Struct, frozen=True):
 
 
 class SinkRecord(msgspec.Struct, frozen=True):
-    """A record and its place. ``is_early``: its topic held it when the sink read that topic for the first time."""
+    """A record and its place.
+
+    ``is_early``: its topic held it for longer than `TOMBSTONES_MS` when the sink read that topic for the first time. So
+    if no row of its customer is found, the customer was erased, and the tombstone that said it is gone, too.
+    """
 
     topic: str
     partition: int
@@ -70,7 +77,7 @@ class _WrongField(ValueError):
 
 def _change(value: bytes) -> SegmentChange | Erasure:
     change = changes.decode(value)
-    _check_texts(change.customer_id, change.change_id, change.segment, change.definition)
+    _check_texts(change.customer_id, change.change_id, change.segment, change.definition, *change.segments)
     _check_sequence(change.sequence)
     _check_instants(change.occurred_at, change.emitted_at or None)
     if change.cause.kind == "erasure":

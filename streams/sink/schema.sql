@@ -66,8 +66,8 @@ CREATE INDEX IF NOT EXISTS trigger_decisions_of_a_customer ON trigger_decisions 
 CREATE INDEX IF NOT EXISTS trigger_decisions_of_a_trigger ON trigger_decisions (trigger, at);
 CREATE INDEX IF NOT EXISTS trigger_decisions_of_a_change ON trigger_decisions (change_id);
 
--- How far each customer's changes were read; `needs_row`: the changes were on the topic when the sink
--- began, and no row of `segment-memberships` was read yet.
+-- How far each customer's changes were read; `needs_row`: something of the customer was on the topics for longer than
+-- a day when the sink began, and no row of `segment-memberships` was read yet.
 CREATE TABLE IF NOT EXISTS sink_customers (
     customer_id text PRIMARY KEY,
     kafka_partition integer NOT NULL,
@@ -79,8 +79,8 @@ CREATE TABLE IF NOT EXISTS sink_erasures (
     customer_hash bytea PRIMARY KEY,
     sequence bigint NOT NULL
 );
--- The Kafka cluster from which all of this was read.
-CREATE TABLE IF NOT EXISTS sink_source (cluster text PRIMARY KEY);
+-- The Kafka cluster from which all of this was read, and the prefix of its topics.
+CREATE TABLE IF NOT EXISTS sink_source (cluster text NOT NULL, topic_prefix text NOT NULL);
 -- How far each partition of a topic was read, in the transaction that wrote what was read.
 -- `first_end`: the end of the partition when the sink read it for the first time; NULL: that first reading is over.
 CREATE TABLE IF NOT EXISTS sink_progress (

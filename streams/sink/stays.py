@@ -78,8 +78,10 @@ class CustomerStays:
     def read_row(self, row: StatedMembership) -> None:
         """Take in a row, once all changes before it were read that are still on the topic."""
         if row.sequence > self.sequence:
+            # With one change missing between, which may still come, the row says when that was.
+            is_next = row.sequence == self.sequence + 1
             self.sequence = row.sequence
-            self._agree(row)
+            self._agree(row, row.occurred_at if is_next else None)
 
     def erase(self, upto: int) -> None:
         """Drop the stays that were known by changes up to a sequence."""
@@ -87,12 +89,15 @@ class CustomerStays:
         self._open = {segment: stay for segment, stay in self._open.items() if stay.entered_sequence > upto}
         self.sequence = max(self.sequence, upto)
 
-    def _agree(self, record: StatedMembership) -> None:
-        """Take over the membership that a record states, where changes before it are missing."""
+    def _agree(self, record: StatedMembership, entered_at: str | None = None) -> None:
+        """Take over the membership that a record states, where changes before it are missing.
+
+        ``entered_at``: the time of an entry among them; ``None``: it is not known.
+        """
         for segment in self._open.keys() - set(record.segments):
             self._end(segment, record)
         for segment in set(record.segments) - self._open.keys():
-            self._begin(segment, None, record.sequence)
+            self._begin(segment, entered_at, record.sequence)
 
     def _begin(self, segment: str, entered_at: str | None, sequence: int) -> None:
         stay = self._open[segment] = Stay(segment, entered_at, sequence)

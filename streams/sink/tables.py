@@ -48,19 +48,26 @@ class Tables:
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [self.schema])
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
+            cursor.execute("SHOW server_encoding")
+            if cursor.fetchone() != ("UTF8",):
+                raise Stop("the database of SEGMENTER_POSTGRES cannot hold every text; create one with ENCODING 'UTF8'")
             cursor.execute("SELECT to_regclass('sink_progress')")
             if cursor.fetchone() == (None,):
                 cursor.execute(files("streams.sink").joinpath("schema.sql").read_bytes())
 
-    def begin(self, cluster: str, places: Mapping[Place, ReadingProgress]) -> dict[Place, ReadingProgress]:
-        """The progress of these partitions; that of one which was never read is the one given. Raises `Stop`."""
+    def begin(self, cluster: str, prefix: str, places: Mapping[Place, ReadingProgress]) -> dict[Place, ReadingProgress]:
+        """The progress of these partitions; that of one which was never read is the one given. Raises `Stop`.
+
+        ``prefix``: of the topics' names.
+        """
+        source = (cluster, prefix)
         with self._transaction() as cursor:
-            cursor.execute("INSERT INTO sink_source SELECT %s WHERE NOT EXISTS (SELECT FROM sink_source)", [cluster])
-            cursor.execute("SELECT cluster FROM sink_source")
-            if cursor.fetchone() != (cluster,):
+            cursor.execute("INSERT INTO sink_source SELECT %s, %s WHERE NOT EXISTS (SELECT FROM sink_source)", source)
+            cursor.execute("SELECT cluster, topic_prefix FROM sink_source")
+            if cursor.fetchone() != source:
                 raise Stop(
-                    f"the schema {self.schema} holds what was read from another Kafka cluster; give "
-                    "SEGMENTER_POSTGRES_SCHEMA another name, and the sink reads all topics from their start"
+                    f"the schema {self.schema} holds what was read from another Kafka cluster, or with another topic "
+                    "prefix; give SEGMENTER_POSTGRES_SCHEMA another name, and the sink reads all from their start"
                 )
             rows = [(*place, progress.next_offset, progress.first_end) for place, progress in places.items()]
             cursor.executemany(
@@ -99,7 +106,9 @@ class Tables:
             topic, partition = place
             if rows:
                 cursor.execute(
-                    "SELECT customer_id, sequence FROM sink_customers WHERE kafka_partition = %s AND needs_row",
+                    "SELECT customer_id, greatest(sequence, (SELECT max(sequence) FROM trigger_decisions AS decision "
+                    "WHERE decision.customer_id = customer.customer_id)) FROM sink_customers AS customer "
+                    "WHERE kafka_partition = %s AND needs_row",
                     [partition],
                 )
                 erase(cursor, dict(cursor.fetchall()))

@@ -160,7 +160,7 @@ def misfits(file: TriggersFile, definitions: Definitions) -> Iterator[Problem]:
         yield from (problem.under(f"triggers.{key}") for problem in _of_trigger(trigger, keys))
     for step in file.steps.values():
         yield from _of_step(step, file, definitions)
-        yield from _contradictions(step)
+        yield from _contradictions(step, f"{step.place}.unless" if len(step.unless) > len(file.unless) else "unless")
     for key, trigger in file.triggers.items():
         if trigger.goal is not None and file.hold_out is None and trigger.hold_out is None:
             yield Problem(
@@ -216,9 +216,8 @@ def _of_tests(tests: Iterable[config.MembershipTest], segments: list[str]) -> It
             yield Problem("", f"there is no segment {test.segment!r}", _nearest(segments, test.segment))
 
 
-def _contradictions(step: Step) -> Iterator[Problem]:
-    """Tests of the last look that no customer passes."""
-    place = f"{step.place}.unless"
+def _contradictions(step: Step, place: str) -> Iterator[Problem]:
+    """Tests of the last look that no customer passes, which stand at this place of the file."""
     is_in = step.on == "entered"
     excluded = {(test.segment, test.is_in) for test in step.unless}
     if step.if_ended != "send" and (step.segment, is_in) in excluded:

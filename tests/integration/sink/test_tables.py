@@ -88,7 +88,7 @@ def test_what_the_tables_hold(seed: int, tables: Tables, connection: psycopg.Con
 
 def test_two_sinks_do_not_both_write(tables: Tables, postgres: Postgres, schema: str) -> None:
     """The second one to save is told so, and writes nothing."""
-    tables.begin("k", {PLACE: ReadingProgress(0, None)})
+    tables.begin("k", "", {PLACE: ReadingProgress(0, None)})
     step = SinkHistory(1, customers=3, steps=5).steps[0]
     records = [taken(record) for record in step.records]
     with psycopg.connect(postgres.url, autocommit=True) as other:
@@ -101,10 +101,12 @@ def test_two_sinks_do_not_both_write(tables: Tables, postgres: Postgres, schema:
 
 def test_another_cluster_is_refused(tables: Tables) -> None:
     """The sequences of its changes say nothing about what is stored."""
-    tables.begin("one", {PLACE: ReadingProgress(0, 10)})
-    assert tables.begin("one", {PLACE: ReadingProgress(3, 20)}) == {PLACE: ReadingProgress(0, 10)}
-    with pytest.raises(Stop, match="read from another Kafka cluster; give SEGMENTER_POSTGRES_SCHEMA another name"):
-        tables.begin("two", {PLACE: ReadingProgress(0, 10)})
+    tables.begin("one", "p.", {PLACE: ReadingProgress(0, 10)})
+    assert tables.begin("one", "p.", {PLACE: ReadingProgress(3, 20)}) == {PLACE: ReadingProgress(0, 10)}
+    with pytest.raises(Stop, match="read from another Kafka cluster, or with another topic prefix"):
+        tables.begin("two", "p.", {PLACE: ReadingProgress(0, 10)})
+    with pytest.raises(Stop, match="with another topic prefix; give SEGMENTER_POSTGRES_SCHEMA another name"):
+        tables.begin("one", "q.", {PLACE: ReadingProgress(0, 10)})
 
 
 def valid(topic: str) -> dict[str, Any]:
@@ -123,6 +125,7 @@ HOSTILE = {
     "no id": {"customer_id": ""},
     "a segment without end": {"segment": "s" * 10_000, "trigger": "s" * 10_000, "segments": ["s" * 10_000]},
     "a key with U+0000": {"segment": "a\0", "trigger": "a\0", "segments": ["a\0"]},
+    "a key with U+0000 among others": {"segments": ["b", "a\0"], "trigger": "a\0"},
     "a sequence beyond bigint": {"sequence": 2**63},
     "no time": {"occurred_at": "yesterday"},
 }  # fmt: skip
@@ -166,7 +169,7 @@ def test_any_text_is_stored(text: str, tables: Tables, connection: psycopg.Conne
 def test_who_has_no_row_was_erased_before(tables: Tables, connection: psycopg.Connection, schema: str) -> None:
     """Of three customers whose changes were on the topic, one has a row, and one comes only later."""
     changes = [segment_change(name, "vip", "entered", START, 1, ["vip"]) for name in ("stays", "gone", "later")]
-    tables.begin("k", {PLACE: ReadingProgress(0, 2)})
+    tables.begin("k", "", {PLACE: ReadingProgress(0, 2)})
     for offset, change in enumerate(changes):
         place = (CHANGES, 0, offset)
         tables.write([SinkRecord(*place, change, is_early=offset < 2)], {})
@@ -177,6 +180,35 @@ def test_who_has_no_row_was_erased_before(tables: Tables, connection: psycopg.Co
         rows = connection.execute(f"SELECT customer_id FROM {schema}.{table} ORDER BY 1").fetchall()
         assert rows == [("later",), ("stays",)], table
     tables.write([SinkRecord(CHANGES, 0, 3, segment_change("gone", "vip", "entered", START, 1, ["vip"]))], {})
+    assert connection.execute(f"SELECT count(*) FROM {schema}.segment_changes").fetchone() == (2,)
+
+
+def test_a_decision_alone_needs_a_row_too(tables: Tables, connection: psycopg.Connection, schema: str) -> None:
+    """Changes expire before decisions do, so a customer who was erased may have decisions alone."""
+    decision = valid(TRIGGER_DECISIONS) | {"sequence": 9}
+    for number, name in enumerate(("gone", "stays")):
+        value = msgspec.json.encode(decision | {"customer_id": name, "decision_id": name})
+        content = content_of(TRIGGER_DECISIONS, OutRecord(TRIGGER_DECISIONS, b"", value, []))
+        tables.write([SinkRecord(TRIGGER_DECISIONS, 0, number, content, is_early=True)], {})
+    row = memberships.of(segment_change("stays", "vip", "entered", START, 1, ["vip"]))
+    tables.write([SinkRecord(MEMBERSHIPS, 0, 0, row)], {})
+    tables.end_first_reading((MEMBERSHIPS, 0), rows=True)
+    rows = connection.execute(f"SELECT customer_id FROM {schema}.trigger_decisions").fetchall()
+    assert rows == [("stays",)]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_who_came_back_after_the_beginning_was_not_erased(
+    together: bool, tables: Tables, connection: psycopg.Connection, schema: str
+) -> None:
+    """An early change and a later one: the row of the early one was replaced before the sink read it."""
+    records = [
+        SinkRecord(CHANGES, 0, 0, segment_change("u1", "vip", "entered", START, 1, ["vip"]), is_early=True),
+        SinkRecord(CHANGES, 0, 1, segment_change("u1", "cart", "entered", START + 1, 2, ["cart", "vip"])),
+    ]
+    for batch in [records] if together else [[record] for record in records]:
+        tables.write(batch, {})
+    tables.end_first_reading((MEMBERSHIPS, 0), rows=True)
     assert connection.execute(f"SELECT count(*) FROM {schema}.segment_changes").fetchone() == (2,)
 
 

@@ -85,3 +85,14 @@ def stays_changes() -> list[SegmentChange]:
         if len(history.changes["c0"]) >= 8 and not history.erased_to:
             return history.changes["c0"]
     raise AssertionError("no such history was drawn")
+
+
+def test_a_row_before_its_change_says_when_it_was() -> None:
+    """Leaders of two topics may show a change after its row."""
+    for changes in (SinkHistory(seed, customers=1, steps=30).changes["c0"] for seed in range(20)):
+        by_rows, by_changes = CustomerStays(), CustomerStays()
+        for change in changes:
+            by_rows.read_row(memberships.of(change))
+            by_rows.read(change)
+            by_changes.read(change)
+        assert by_rows.changed == by_changes.changed
