@@ -14,6 +14,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -72,17 +73,10 @@ def _triggers(settings: Settings, arguments: argparse.Namespace) -> NoReturn:
     app.main()
 
 
-def _ops(settings: Settings, _: argparse.Namespace) -> int:
-    from streams.ops.app import run as serve  # noqa: PLC0415  # as above
-
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run a process that serves HTTP."""
     _set_loop(settings)
-    return serve(settings)
-
-
-def _gateway(settings: Settings, _: argparse.Namespace) -> int:
-    from streams.gateway.app import run  # noqa: PLC0415  # as above
-
-    return run(settings)
+    return int(import_module(f"streams.{arguments.command}.app").run(settings))  # as above
 
 
 def _sink(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -234,8 +228,8 @@ def _export(settings: Settings, arguments: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "worker": _worker,
     "triggers": _triggers,
-    "ops": _ops,
-    "gateway": _gateway,
+    "ops": _serve,
+    "gateway": _serve,
     "sink": _sink,
     "preview": _preview,
     "lift": _lift,

@@ -4,6 +4,8 @@ Only this module makes the process's parts, and hands each what it needs. The pr
 run side by side, behind a balancer.
 
     request → ingest → messages → event_producer → Kafka
+    Redis → customers → reads → pages, chatbots, servers
+    Kafka → change_streams → reads
     operator → the port of `SEGMENTER_HTTP`: metrics, health, readiness
 """
 
@@ -13,18 +15,24 @@ import asyncio
 import os
 import signal
 import sys
+from typing import NamedTuple
 
 from aiohttp import web
 
+from rules.definitions.segments_file import Definitions
+from rules.engine import Engine
 from streams import logs
 from streams.gateway import config
+from streams.gateway.change_streams import ChangeStreams
 from streams.gateway.countries import Countries
+from streams.gateway.customers import CustomerReader
 from streams.gateway.event_producer import EventProducer
 from streams.gateway.ingest import Ingest
 from streams.gateway.messages import BATCH_MAX_BYTES
 from streams.gateway.metrics import GatewayMetrics
+from streams.gateway.reads import Reads
 from streams.gateway.senders import Senders
-from streams.gateway.write_keys import WriteKeys
+from streams.gateway.write_keys import WriteKeys, opened
 from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
 from streams.rights.process_rights import NEEDS
@@ -33,7 +41,9 @@ from streams.runtime.health_endpoint import serve, where
 from streams.runtime.readiness import Ready
 from streams.settings import Settings, credentials, definitions_file, host_of
 from streams.settings.addresses import networks
+from streams.state.redis import RedisStore
 from streams.stop import Stop
+from streams.wire.topics import CHANGES
 
 # A phone keeps a connection open for a while; each takes a descriptor and some kilobytes.
 _LIMITS = Limits(connections=4_000, idle_s=60.0)
@@ -52,6 +62,18 @@ class GatewaySources:
         return Ready(True, []) if self._producer.is_answering else Ready(False, ["Kafka does not acknowledge events"])
 
 
+class GatewayParts(NamedTuple):
+    """The parts of the process that need no event loop to be made, and the number of partitions."""
+
+    ingest: Ingest
+    producer: EventProducer
+    keys: WriteKeys
+    token_secret: str | None
+    definitions: Definitions
+    partitions: int
+    metrics: GatewayMetrics
+
+
 def run(settings: Settings) -> int:
     """Serve until interrupted. Raises `DefinitionsError` and `Stop`."""
     logs.set_up(settings.log_format)
@@ -59,38 +81,49 @@ def run(settings: Settings) -> int:
         raise Stop("a gateway needs a file with its write keys; name it in SEGMENTER_GATEWAY")
     file = config.load(settings.gateway)
     keys = WriteKeys.of(file, os.environ, settings.gateway.parent)
-    placeholders = definitions_file.load(settings.definitions).placeholders
+    definitions = definitions_file.load(settings.definitions)
     countries = None if settings.gateway_countries is None else Countries(settings.gateway_countries)
-    admin.verify(settings, NEEDS["gateway"].topics)
+    partitions = admin.verify(settings, NEEDS["gateway"].topics).partitions[CHANGES]
     metrics = GatewayMetrics(file.keys)
     producer = EventProducer(credentials.kafka(settings), settings.topic_prefix)
     senders = Senders(
         now_ms, networks(settings.gateway_proxies), None if countries is None else countries.of, keeps_ip=file.keep_ip,
         writes_bots=file.bots == "write",
     )  # fmt: skip
-    ingest = Ingest(keys, senders, producer, metrics, placeholders)
-    asyncio.run(_serve(settings, ingest, producer, GatewaySources(metrics, producer)))
+    ingest = Ingest(keys, senders, producer, metrics, definitions.placeholders)
+    secret = file.read_tokens
+    token_secret = None if secret is None else opened(secret, "read_tokens", os.environ, settings.gateway.parent)
+    asyncio.run(_serve(settings, GatewayParts(ingest, producer, keys, token_secret, definitions, partitions, metrics)))
     return 0
 
 
-async def _serve(settings: Settings, ingest: Ingest, producer: EventProducer, sources: GatewaySources) -> None:
+async def _serve(settings: Settings, parts: GatewayParts) -> None:
     """Serve until a signal. Raises `Stop`."""
+    store = RedisStore.of(settings)
+    streams = ChangeStreams(credentials.kafka(settings), settings.topic_prefix, parts.partitions)
+    reader = CustomerReader(settings, store, Engine(parts.definitions), parts.partitions)
+    reads = Reads(parts.keys, parts.token_secret, reader, streams, parts.metrics)
     app = web.Application(client_max_size=BATCH_MAX_BYTES)
-    app.add_routes(ingest.routes())
-    server = HttpServer(app, _LIMITS, sources.metrics.refused)
+    app.add_routes([*reads.routes(), *parts.ingest.routes()])
+    server = HttpServer(app, _LIMITS, parts.metrics.refused)
+    producer = parts.producer
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     await producer.start()
     await _start(settings, server)
-    operator = await serve(sources, settings)
+    operator = await serve(GatewaySources(parts.metrics, producer), settings)
+    following = asyncio.create_task(streams.run())
     print(f"segmenter gateway: http://{where(*server.address)}", file=sys.stderr, flush=True)
     try:
         await ending.wait()
     finally:
         await server.close()
         await operator.close()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await producer.close()
+        await store.close()
 
 
 async def _start(settings: Settings, server: HttpServer) -> None:

@@ -27,6 +27,7 @@ from aiohttp import web
 
 from rules.placeholders import Placeholders
 from streams.gateway import cors, sdk_settings
+from streams.gateway.answers import Answer
 from streams.gateway.event_producer import EventProducer, Unavailable
 from streams.gateway.messages import (
     BATCH_MAX_BYTES,
@@ -55,16 +56,6 @@ MESSAGES_MAX = 2_500
 _ERRORS_SHOWN = 20
 # SDKs read a whole number of seconds; those that read none repeat by a plan of their own.
 _LATER = {"Retry-After": "2"}
-
-
-class Answer(Exception):
-    """The answer to a request that cannot be served."""
-
-    def __init__(self, status: HTTPStatus, document: object, **headers: str) -> None:
-        super().__init__(status)
-        self.response = web.Response(
-            status=status, body=msgspec.json.encode(document), content_type="application/json", headers=headers
-        )
 
 
 class Ingest:

@@ -37,11 +37,10 @@ log = logging.getLogger(__name__)
 
 # Topics to which only the owner of a partition publishes.
 _OWNED = frozenset({*OUTPUTS, *TRIGGER_OUTPUTS})
-# Settings of topics that are not Kafka's defaults: compaction keeps the newest record of each key for ever. A consumer
-# that was stopped for less than 30 days still learns of each erasure.
-CONFIGS: Mapping[str, Mapping[str, str]] = {
-    MEMBERSHIPS: {"cleanup.policy": "compact", "delete.retention.ms": str(30 * DAY_MS)}
-}
+# The newest record of each key stays for ever, a tombstone for 30 days: who stops for longer misses erasures.
+_COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(30 * DAY_MS)}
+# Settings of topics that are not Kafka's defaults.
+CONFIGS: Mapping[str, Mapping[str, str]] = {MEMBERSHIPS: _COMPACTED}
 _RETENTION = ("cleanup.policy", "retention.ms")
 _COPIED = ("retention.ms", "retention.bytes", "max.message.bytes")
 BATCH_SIZE = "max.message.bytes"
@@ -226,10 +225,8 @@ def create(
     with administration(settings) as admin:
         created = []
         for name in topics:
-            config = {**CONFIGS.get(name, {}), **(configs or {}).get(name, {})}
-            topic = NewTopic(
-                settings.topic_prefix + name, settings.partitions, settings.replication, topic_configs=config
-            )
+            own = {**CONFIGS.get(name, {}), **(configs or {}).get(name, {})}
+            topic = NewTopic(settings.topic_prefix + name, settings.partitions, settings.replication, topic_configs=own)
             if _create_topic(admin, topic):
                 created.append(topic.name)
         # The broker answers before a new topic can be found, so it is waited for.
@@ -295,10 +292,9 @@ def _check_batch_sizes(settings: Settings, configs: Mapping[str, Mapping[str, An
     A topic whose setting the broker does not give is accepted: publishing will show whether it fits.
     """
     limits = {name: (values.get(BATCH_SIZE) or {}).get("value") for name, values in configs.items()}
-    small = [
+    if small := [
         f"{limit} of {settings.topic_prefix}{name} (set it to {batch_size_needed(name)} or more)"
         for name, limit in sorted(limits.items())
         if limit is not None and int(limit) < batch_size_needed(name)
-    ]
-    if small:
+    ]:
         raise Stop(f"topics take only smaller batches than are published: max.message.bytes is {', '.join(small)}")

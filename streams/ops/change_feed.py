@@ -12,14 +12,14 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka import aiokafka_hooks
+from streams.kafka.groupless_consumer import groupless
 from streams.kafka.refusals import missing_right
 from streams.ops.segment_activity import SegmentActivity
 from streams.stop import stop
@@ -124,7 +124,7 @@ class ChangeFeed:
 
     async def _follow(self) -> None:
         """Read both topics, at first from `since_ms` on, and after an error from where the last poll was."""
-        async with _consumer(self._client) as consumer:
+        async with groupless(self._client) as consumer:
             topics = (self._prefix + CHANGES, self._prefix + DEAD_LETTERS)
             partitions = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions)]
             consumer.assign(partitions)
@@ -186,7 +186,7 @@ async def past(client: Mapping[str, Any], topic: str, partition: int, customer_i
     """Read all changes of a customer that the topic still holds, by their sequence. Raises `KafkaError`."""
     by_id: dict[str, SegmentChange] = {}
     tp, key = TopicPartition(topic, partition), customer_id.encode()
-    async with _consumer(client) as consumer:
+    async with groupless(client) as consumer:
         consumer.assign([tp])
         await consumer.seek_to_beginning(tp)
         end = (await consumer.end_offsets([tp]))[tp]
@@ -196,20 +196,6 @@ async def past(client: Mapping[str, Any], topic: str, partition: int, customer_i
             for change in _decoded(own):
                 by_id.setdefault(change.change_id, change)
     return sorted(by_id.values(), key=lambda change: change.sequence)
-
-
-@asynccontextmanager
-async def _consumer(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group, which reads committed records."""
-    consumer = AIOKafkaConsumer(
-        **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        await consumer.start()
-        aiokafka_hooks.absorb_cancellations(consumer)
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 def _decoded(records: Iterable[Any]) -> Iterator[SegmentChange]:

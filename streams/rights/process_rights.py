@@ -101,7 +101,9 @@ NEEDS: Mapping[str, Needs] = {
         looks_at=(WORKER,),
         commands=frozenset({"info", "ping", "multi", "exec", "hgetall", "hmget", "hscan"}),
     ),
-    "gateway": Needs(topics=TopicUse(written=INPUTS)),
+    "gateway": Needs(
+        topics=TopicUse(read=(CHANGES,), written=INPUTS), looks_at=(WORKER,), commands=_SNAPSHOT | {"ping"}
+    ),
     "sink": Needs(topics=TopicUse(read=(CHANGES, MEMBERSHIPS, TRIGGER_DECISIONS))),
     "tail": Needs(topics=TopicUse(read=(CHANGES,))),
     "explain": Needs(looks_at=(WORKER,), commands=_SNAPSHOT),
@@ -148,7 +150,7 @@ USERS = (
     User("segmenter-worker", (WORKER,), "workers, with `--rebuild` and without"),
     User("segmenter-triggers", (TRIGGERS_PROCESS,), "triggers"),
     User("segmenter-ops", ("ops",), "the operations page, which writes nothing"),
-    User("segmenter-gateway", ("gateway",), "gateways, which write events and read nothing"),
+    User("segmenter-gateway", ("gateway",), "gateways, which write events, and read memberships and changes"),
     User("segmenter-sink", ("sink",), "the sink, which writes to PostgreSQL alone"),
     User(
         "segmenter-reader",

@@ -112,7 +112,7 @@ class _Writing:
         reader = self._reader
         self._tables.create()
         unread = reader.unread()
-        reader.begin(unread, self._begun(unread))
+        reader.begin(unread, self._progress(unread))
         log.info("reads from Kafka and writes to PostgreSQL", extra={"schema": self._tables.schema})
         ends = {tp: progress.first_end or 0 for tp, progress in unread.items()}
         yield from self._write_others(reader.first_ends(reader.others))
@@ -127,7 +127,7 @@ class _Writing:
             self._report()
             yield
 
-    def _begun(self, unread: Mapping[TopicPartition, ReadingProgress]) -> Mapping[Place, ReadingProgress]:
+    def _progress(self, unread: Mapping[TopicPartition, ReadingProgress]) -> Mapping[Place, ReadingProgress]:
         return self._tables.begin(self._cluster, self._prefix, {place_of(tp): each for tp, each in unread.items()})
 
     def _write_others(self, ends: Mapping[TopicPartition, int]) -> Iterator[None]:

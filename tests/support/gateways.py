@@ -64,17 +64,15 @@ class GatewayParts(NamedTuple):
 
 
 @contextmanager
-def running(redis: str | None = None, **file: Any) -> Iterator[GatewayParts]:
-    """A gateway with a Kafka of its own; ``file``: further parts of its file."""
+def running(more: Mapping[str, Any] | None = None, **file: Any) -> Iterator[GatewayParts]:
+    """A gateway with a Kafka of its own; ``more``: further settings; ``file``: further parts of its file."""
     with servers.Kafka() as kafka, TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
         path.write_text(json.dumps({**FILE, **file}))
         settings: dict[str, Any] = {
             "brokers": kafka.address, "partitions": 4, "http": "127.0.0.1:0", "gateway": path,
-            "gateway_http": "127.0.0.1:0",
+            "gateway_http": "127.0.0.1:0", **(more or {}),
         }  # fmt: skip
-        if redis is not None:
-            settings["redis"] = redis
         admin.create(Settings(**settings))
         gateway = Gateway(settings, log=Path(folder) / "gateway.log").start(**ENVIRONMENT)
         try:
