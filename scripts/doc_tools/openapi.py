@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from doc_tools.schema_parts import described
 from streams.ops import responses
 from streams.ops.routes import ROUTES, Route
 
@@ -28,7 +29,10 @@ def document() -> dict[str, Any]:
         },
         "security": [{"token": []}],
         "paths": {route.path: {"get": _operation(route, by_type)} for route in ROUTES},
-        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": described(components),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
     titled: dict[str, Any] = _with_titles(drawn)
     return titled

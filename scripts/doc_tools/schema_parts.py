@@ -14,6 +14,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def definitions(*structs: type[msgspec.Struct]) -> Schema:
     """The schemas of these structs and of those that they name, by name."""
     _, defs = msgspec.json.schema_components(structs)
+    return described(defs)
+
+
+def described(defs: Schema) -> Schema:
+    """The schemas of structs, with the docstrings as descriptions."""
     for schema in defs.values():
         # Python 3.13 removes the indentation of a docstring, earlier versions do not.
         schema["description"] = cleandoc(schema["description"]).replace("``", "`")

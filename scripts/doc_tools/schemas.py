@@ -21,6 +21,7 @@ from doc_tools import (
     benchmark_tables,
     event_schema,
     fault_run_figures,
+    gateway_openapi,
     generated_blocks,
     metrics_reference,
     openapi,
@@ -32,6 +33,7 @@ from doc_tools import (
 )
 from doc_tools.generated_blocks import BlockError
 from rules.forms.json_schema import Schema
+from streams.gateway.config import GatewayFile
 from streams.rights.page import page
 from streams.settings import Settings
 
@@ -52,6 +54,8 @@ def files() -> dict[str, str]:
         "docs/reference/schemas/trigger-decision.json": triggers_schema.decision(),
         "docs/reference/asyncapi.json": asyncapi.document(),
         "docs/reference/openapi.json": openapi.document(),
+        "docs/reference/gateway.json": gateway_openapi.document(),
+        "docs/reference/schemas/gateway.json": GatewayFile.model_json_schema(by_alias=True),
     }
     options: Schema = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
     texts = {name: json.dumps(document, **options) + "\n" for name, document in documents.items()}

@@ -31,9 +31,9 @@ def instructions(name: str) -> list[str]:
 
 
 def test_all_is_found() -> None:
-    """The services are Kafka, Redis, the topics, a worker, and on demand triggers, monitoring and the sink."""
+    """The services are Kafka, Redis, the topics, a worker, and on demand what else there is."""
     assert set(SERVICES) - set(BUILT_SERVICES) == {"kafka", "redis", "postgres", "prometheus", "grafana"}
-    assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops", "sink"]
+    assert BUILT_SERVICES == ["topics", "worker", "trigger-topics", "triggers", "ops", "gateway", "sink"]
     profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
     assert [name for name, of in profiles.items() if of == ["triggers"]] == ["trigger-topics", "triggers"]
     assert [name for name, of in profiles.items() if of == ["monitoring"]] == ["ops", "prometheus", "grafana"]
@@ -43,7 +43,7 @@ def test_all_is_found() -> None:
 def test_what_is_mounted_is_there() -> None:
     """Each file that a service mounts is in the checkout."""
     mounted = [volume for service in SERVICES.values() for volume in service.get("volumes", []) if volume[0] == "."]
-    assert len(mounted) == 5
+    assert len(mounted) == 6
     for volume in mounted:
         assert (ROOT / volume.split(":")[0]).exists(), volume
         assert volume.endswith(":ro")
@@ -117,7 +117,7 @@ def test_what_is_started_is_a_command(name: str) -> None:
     given = SERVICES[name]["environment"]
     Settings(**{variable.removeprefix("SEGMENTER_").lower(): value for variable, value in given.items()})
     # BOT_SECRET is a variable of the example file.
-    variables = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET"}
+    variables = {f"SEGMENTER_{field.upper()}" for field in Settings.model_fields} | {"BOT_SECRET", "SHOP_KEY"}
     assert set(given) <= variables
     assert not any("PASSWORD" in variable for variable in given)
     assert instructions("ENTRYPOINT") == ['["segmenter"]']

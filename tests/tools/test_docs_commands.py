@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from local.postgres import Postgres
-from local.processes import Ops, Triggers, Worker
+from local.processes import Gateway, Ops, Triggers, Worker
 from local.server_process import HOST
 from streams.rights.process_rights import NEITHER
 from tests.support.commands import event, lines, moved_to_now
@@ -39,9 +39,18 @@ NOT_RUN = {
     "docker compose up --build": "needs a container engine: tests/tools/test_container.py reads its file",
     ".venv/bin/python docs/conformance/run.py": "takes minutes: tests/tools/test_conformance.py runs a part of it",
 }
-PROCESSES: dict[str, type[Worker]] = {"worker": Worker, "triggers": Triggers, "ops": Ops, "sink": SinkProcess}
+PROCESSES: dict[str, type[Worker]] = {
+    "worker": Worker, "triggers": Triggers, "ops": Ops, "gateway": Gateway, "sink": SinkProcess,
+}  # fmt: skip
 # What an operations process gets beside its user's.
-MORE = {"ops": {"ops_http": "127.0.0.1:0", "ops_token": TOKEN}}
+MORE: dict[str, dict[str, Any]] = {
+    "ops": {"ops_http": "127.0.0.1:0", "ops_token": TOKEN},
+    "gateway": {
+        "gateway": ROOT / "docs" / "examples" / "gateway.yaml",
+        "http": "127.0.0.1:0",
+        "gateway_http": "127.0.0.1:0",
+    },
+}  # fmt: skip
 NO_LOGIN = {"kafka_user": "", "kafka_password": ""}
 # The customers that the pages name.
 CUSTOMERS = ("CUSTOMER", "A", "B", "-x")
@@ -156,6 +165,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.chdir(folder)
+        patch.setenv("SHOP_KEY", "a-key-of-the-shop")
         patch.setenv("BOT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         servers = stack.enter_context(granted_servers(folder))
         database = stack.enter_context(Postgres())

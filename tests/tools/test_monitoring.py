@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from streams.gateway import metrics as gateway
 from streams.ops import metrics as ops_metrics
 from streams.runtime import metric_list
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "docs" / "operations" / "monitoring"
 METRICS = {**metric_list.COUNTED, **metric_list.SCRAPED, **ops_metrics.GAUGES, **ops_metrics.COUNTERS}
+METRICS |= {**gateway.COUNTERS, **gateway.HISTOGRAMS, **gateway.GAUGES}
 NAMES = frozenset(METRICS)
 # Labels that Prometheus gives to whatever it scrapes.
 SCRAPE_LABELS = frozenset({"instance", "job"})

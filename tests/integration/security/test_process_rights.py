@@ -16,7 +16,7 @@ import pytest
 from kafka import KafkaProducer
 
 from local.postgres import Postgres
-from local.processes import Ops, Triggers, Worker
+from local.processes import Gateway, Ops, Triggers, Worker
 from local.server_process import free_port
 from streams.kafka import admin as topics
 from streams.rights.process_rights import NEEDS, USERS, WORKER
@@ -25,6 +25,7 @@ from streams.state.redis_reader import key
 from streams.stop import Stop
 from tests.support import user_rights
 from tests.support.commands import assert_one_line, event, line, moved_to_now, segmenter
+from tests.support.gateways import SHOP_KEY, send
 from tests.support.patience import eventually
 from tests.support.servers_with_rights import PARTITIONS, TOKEN, Servers, get, granted_servers
 from tests.support.user_rights import Granted
@@ -118,6 +119,7 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
         with servers.process(Ops, "segmenter-ops", "ops", **looks) as ops:
             ops.wait_ready()
             assert_commands_run(servers)
+            assert_gateway_runs(servers, monkeypatch)
             with Postgres() as database:
                 done = segmenter("sink", "--once", **servers.settings("segmenter-sink", postgres=database.url))
                 assert done.code == 0, done.err
@@ -139,6 +141,23 @@ def test_everything_runs_as_its_user(servers: Servers, monkeypatch: pytest.Monke
     denied, allowed = servers.decided()
     assert denied == []
     assert {right for right in user_rights.kafka_rights() if right not in allowed} == set()
+
+
+def assert_gateway_runs(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send an event through a gateway, and ask of its customer."""
+    monkeypatch.setenv("SHOP_KEY", SHOP_KEY)
+    file = servers.folder / "gateway.yaml"
+    file.write_text('{"version": 1, "keys": {"shop": {"kind": "server", "key": {"env": "SHOP_KEY"}}}}')
+    settings = {"gateway": file, "gateway_http": "127.0.0.1:0", "http": "127.0.0.1:0"}
+    with servers.process(Gateway, "segmenter-gateway", "gateway", **settings) as gateway:
+        gateway.wait_ready()
+        address = gateway.log.read_text().rpartition("segmenter gateway: http://")[2].split()[0]
+        for kind in ("identify", "page"):
+            assert send(address, f"/v1/{kind}", {"userId": "gil", "traits": {"a": 1}}, SHOP_KEY).status == 200
+        for name in ("Order Completed", "Product Added"):
+            assert send(address, "/v1/track", {"userId": "gil", "event": name}, SHOP_KEY).status == 200
+        eventually(lambda: send(address, "/v1/customers/gil", key=SHOP_KEY).body["segments"] != [], 30)
+        assert gateway.stop() == 0
 
 
 def decisions_on(servers: Servers, customer: str) -> bool:
