@@ -15,6 +15,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import NamedTuple
 
 from aiohttp import web
@@ -28,6 +29,7 @@ from streams.gateway.countries import Countries
 from streams.gateway.customers import CustomerReader
 from streams.gateway.event_producer import EventProducer
 from streams.gateway.ingest import Ingest
+from streams.gateway.links import Links
 from streams.gateway.messages import BATCH_MAX_BYTES
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.reads import Reads
@@ -66,6 +68,7 @@ class GatewayParts(NamedTuple):
     """The parts of the process that need no event loop to be made, and the number of partitions."""
 
     ingest: Ingest
+    links: Links | None
     producer: EventProducer
     keys: WriteKeys
     token_secret: str | None
@@ -91,9 +94,14 @@ def run(settings: Settings) -> int:
         writes_bots=file.bots == "write",
     )  # fmt: skip
     ingest = Ingest(keys, senders, producer, metrics, definitions.placeholders)
-    secret = file.read_tokens
-    token_secret = None if secret is None else opened(secret, "read_tokens", os.environ, settings.gateway.parent)
-    asyncio.run(_serve(settings, GatewayParts(ingest, producer, keys, token_secret, definitions, partitions, metrics)))
+    read = partial(opened, environment=os.environ, folder=settings.gateway.parent)
+    token_secret = None if file.read_tokens is None else read(file.read_tokens, "read_tokens")
+    links = None
+    if file.links is not None:
+        links = Links(read(file.links.secret, "links.secret"), file.links.trait, producer, now_ms)
+    asyncio.run(
+        _serve(settings, GatewayParts(ingest, links, producer, keys, token_secret, definitions, partitions, metrics))
+    )
     return 0
 
 
@@ -104,7 +112,8 @@ async def _serve(settings: Settings, parts: GatewayParts) -> None:
     reader = CustomerReader(settings, store, Engine(parts.definitions), parts.partitions)
     reads = Reads(parts.keys, parts.token_secret, reader, streams, parts.metrics)
     app = web.Application(client_max_size=BATCH_MAX_BYTES)
-    app.add_routes([*reads.routes(), *parts.ingest.routes()])
+    links = [] if parts.links is None else parts.links.routes()
+    app.add_routes([*reads.routes(), *links, *parts.ingest.routes()])
     server = HttpServer(app, _LIMITS, parts.metrics.refused)
     producer = parts.producer
     ending = asyncio.Event()

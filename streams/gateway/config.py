@@ -73,11 +73,18 @@ class KeyConfig(Model):
         return self
 
 
+class LinkConfig(Model):
+    """Links of messages: the secret that triggers sign them with, and the trait which an unsubscription sets."""
+
+    secret: Secret
+    trait: str = Field("unsubscribed", min_length=1)
+
+
 class GatewayFile(Model):
     """The whole file. ``keep_ip``: whether the address of a sender becomes ``context.ip``.
 
     ``bots``: whether events of known crawlers are written, too. ``read_tokens``: the secret of the tokens with which a
-    browser reads its own customer.
+    browser reads its own customer. ``links``: of messages, see `LinkConfig`.
     """
 
     version: Literal[1]
@@ -85,6 +92,7 @@ class GatewayFile(Model):
     keep_ip: bool = False
     bots: Literal["drop", "write"] = "drop"
     read_tokens: Secret | None = None
+    links: LinkConfig | None = None
 
 
 def load(path: Path) -> GatewayFile:

@@ -20,8 +20,8 @@ import msgspec
 from rules.event_names import ERASE, IDENTIFY, UNNAMED, input_of
 from rules.placeholders import Placeholders
 from rules.times import format_instant
-from streams.gateway.visitor_tokens import subject_of
 from streams.gateway.write_keys import WriteKey
+from streams.http.signed_tokens import subject_of
 from streams.wire.customer_ids import Rejected
 from streams.wire.event_decoder import decode_line
 from streams.wire.records import OutRecord

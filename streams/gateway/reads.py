@@ -9,7 +9,7 @@ names one customer; it may write `me` for the id.
 
 The one rule: a page learns of its own visitor alone.
 
-See also: `streams.gateway.customers` (reading), and `streams.gateway.visitor_tokens` (the tokens).
+See also: `streams.gateway.customers` (reading), and `streams.http.signed_tokens` (the tokens).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from streams.gateway.answers import Answer
 from streams.gateway.change_streams import ChangeStreams, Follower
 from streams.gateway.customers import CustomerReader, Standing
 from streams.gateway.metrics import GatewayMetrics
-from streams.gateway.visitor_tokens import subject_of
 from streams.gateway.write_keys import WriteKeys, of_basic
 from streams.http.access import RateLimit
+from streams.http.signed_tokens import subject_of
 from streams.stop import Stop
 from streams.wire.changes import SegmentChange
 from streams.wire.customer_ids import is_id

@@ -16,6 +16,11 @@ from streams.http.client_addresses import client_address
 from streams.settings.addresses import Network
 
 
+def is_crawling(request: web.Request) -> bool:
+    """Whether a known crawler sent a request."""
+    return is_crawler(request.headers.get("User-Agent", ""))
+
+
 class Senders:
     """Makes the sender of a request."""
 
@@ -40,7 +45,7 @@ class Senders:
 
     def is_bot(self, request: web.Request, key: WriteKey) -> bool:
         """Whether a known crawler runs the page that sent a request, so that its events do not count."""
-        return key.is_browser and not self._writes_bots and is_crawler(request.headers.get("User-Agent", ""))
+        return key.is_browser and not self._writes_bots and is_crawling(request)
 
     def of(self, request: web.Request, key: WriteKey) -> MessageSender:
         """The sender of a request. That of a server's request is the shop itself, so nothing is said of it."""

@@ -16,14 +16,13 @@ from pathlib import Path
 
 from streams.gateway.config import ANY_ORIGIN, KEY_MIN_CHARS, GatewayFile
 from streams.http.access import RateLimit
+from streams.http.signed_tokens import SECRET_MIN_CHARS
 from streams.stop import Stop
 from streams.triggers import secrets
 from streams.triggers.request_parts import Secret
 
 # So many seconds of a key's rate may come at once.
 _BURST_S = 2.0
-# As long as the hash with which tokens are signed (RFC 7518, 3.2).
-SECRET_MIN_CHARS = 32
 
 
 class WriteKey:

@@ -119,3 +119,10 @@ class ConsoleWay(_ChannelKeys):
 
 # The classes are called ways, as their names are titles of the published schema.
 ChannelConfig: TypeAlias = Annotated[EmailWay | WebhookWay | ConsoleWay, Field(discriminator="kind")]
+
+
+class LinksConfig(Model):
+    """Links of messages that lead to the gateway: its ``base`` address, and the secret which it shares."""
+
+    base: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")]
+    secret: Secret

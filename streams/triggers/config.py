@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from rules.times import DAY_MS
 from streams.triggers import variants
-from streams.triggers.channel_config import Caps, ChannelConfig
+from streams.triggers.channel_config import Caps, ChannelConfig, LinksConfig
 from streams.triggers.file_values import (
     KEY,
     Delay,
@@ -260,7 +260,7 @@ class TriggersFile(Model):
     customer with a trait that meets its test is sent nothing. ``consent``: by channel, tests of traits
     all of which must be met. ``unless``: a customer who is in one of these segments, or not in it, is sent nothing.
     ``events``: what was sent, or failed for good, becomes an event of the customer on
-    ``visits``, so that segments can ask for it.
+    ``visits``, so that segments can ask for it. ``links``: gives templates ``unsubscribe_url`` and ``click(address)``.
     """
 
     version: Literal[1]
@@ -274,6 +274,7 @@ class TriggersFile(Model):
     caps: Caps = Caps()
     window: Delay = 0
     events: bool = False
+    links: LinksConfig | None = None
     channels: dict[Annotated[str, Field(pattern=KEY)], ChannelConfig] = Field(min_length=1)
     triggers: dict[Annotated[str, Field(pattern=KEY)], Trigger] = Field(min_length=1)
 

@@ -137,6 +137,7 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
         "hold_out": config.HoldOut, "caps": channel_config.Caps, "quiet": Quiet, "retry": channel_config.Retry,
         "where": config.Where, "template": config.Template, "password": Secret, "secrets": Secret,
         "send": SendTimes, "variants": config.Variant, "then": config.NextMessage, "goal": config.Goal,
+        "links": channel_config.LinksConfig,
         "email": EmailWay, "webhook": WebhookWay, "console": channel_config.ConsoleWay, "reentry": config.Again,
     }  # fmt: skip
     if len(loc) > 1 and loc[0] == "triggers":

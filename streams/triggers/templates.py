@@ -21,6 +21,7 @@ from jinja2.filters import FILTERS
 
 from rules.definitions import change_data
 from rules.definitions.change_data import NO_DATA, Include
+from streams.http.message_links import MessageLinks
 from streams.triggers import config
 from streams.triggers.body_templates import BodyTemplate
 from streams.triggers.messages import Message
@@ -31,6 +32,8 @@ NAMES = (
     "change", "key", "trigger", "variant", "customer", "contact", "segment", "said", "data", "unsubscribe", "locale",
     "currency", "timezone",
 )  # fmt: skip
+# Further names, where the file has `links`.
+NAMES_OF_LINKS = ("unsubscribe_url", "click")
 _LANGUAGES = ("en", "fa")
 
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -70,7 +73,7 @@ _NOTHING = RenderedMessage(None, None, None)
 class MessageSubject(msgspec.Struct, frozen=True):
     """What a message may say: what the segment includes, and how amounts and dates in it are written.
 
-    ``body``: that of the channel's requests, if the file says how it is written.
+    ``body``: that of the channel's requests, if the file says how it is written. ``links``: makes those to the gateway.
     """
 
     include: Include | None = None
@@ -78,6 +81,7 @@ class MessageSubject(msgspec.Struct, frozen=True):
     currency: str | None = None
     timezone: str = "UTC"
     body: OwnBody | None = None
+    links: MessageLinks | None = None
 
 
 class MessageTemplates:
@@ -124,9 +128,14 @@ class MessageTemplates:
             except NotAnAddress as error:
                 raise ValueError(f"{part}: {error}; each {{{{ }}}} in it is url-encoded, but for | safe") from None
             except TemplateFailed as failure:
-                names = f"; known are {', '.join(NAMES)}, and of contact {', '.join(sorted(self._names)) or 'nothing'}"
+                of_contact = ", ".join(sorted(self._names)) or "nothing"
+                names = f"; known are {', '.join(self._known_names)}, and of contact {of_contact}"
                 names += f"; data has what `include` of the segment asks for: {_included(include)}"
                 raise ValueError(f"{part}: {_reason(failure.__cause__)}{names}") from None
+
+    @property
+    def _known_names(self) -> tuple[str, ...]:
+        return NAMES if self._about.links is None else (*NAMES, *NAMES_OF_LINKS)
 
     def say(self, message: Message) -> tuple[RenderedMessage, str | None]:
         """Render a message, and the address to unsubscribe at. Raises `TemplateFailed` or `NotAnAddress`."""
@@ -140,6 +149,7 @@ class MessageTemplates:
 
     def _context(self, message: Message, unsubscribe: str | None) -> Mapping[str, Any]:
         change = message.change
+        links = {} if self._about.links is None else _links(self._about.links, message)
         sentences = {language: Sentence(text) for language, text in change.get("said", {}).items()}
         return {
             "change": change,
@@ -155,7 +165,18 @@ class MessageTemplates:
             "currency": self._about.currency,
             "timezone": self._about.timezone,
             "unsubscribe": unsubscribe or "",
+            **links,
         }
+
+
+def _links(links: MessageLinks, message: Message) -> Mapping[str, Any]:
+    """The links of a message, each made when a template asks for it."""
+    of = (message.customer, message.trigger, message.variant)
+
+    def click(address: object) -> str:
+        return UrlText(links.click(*of, str(address)))
+
+    return {"unsubscribe_url": UrlText(links.unsubscribe(*of)), "click": click}
 
 
 class Sentence(str):

@@ -22,9 +22,10 @@ from streams.settings import Settings
 
 WEB_KEY, SHOP_KEY, SIGNED_KEY = "webkey000001", "shop-secret-0001", "signedkey001"
 ID_SECRET, READ_SECRET = "an-id-secret-of-32-characters-or-more", "a-read-secret-of-32-characters-or-more"
+LINK_SECRET = "a-link-secret-of-32-characters-or-more"
 ORIGIN = "https://shop.example"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-ENVIRONMENT = {"SHOP_KEY": SHOP_KEY, "ID_SECRET": ID_SECRET, "READ_SECRET": READ_SECRET}
+ENVIRONMENT = {"SHOP_KEY": SHOP_KEY, "ID_SECRET": ID_SECRET, "READ_SECRET": READ_SECRET, "LINK_SECRET": LINK_SECRET}
 FILE: dict[str, Any] = {
     "version": 1,
     "keys": {
@@ -35,6 +36,7 @@ FILE: dict[str, Any] = {
         "shop": {"kind": "server", "key": {"env": "SHOP_KEY"}, "rate": 100_000},
     },
     "read_tokens": {"env": "READ_SECRET"},
+    "links": {"secret": {"env": "LINK_SECRET"}},
 }  # fmt: skip
 
 

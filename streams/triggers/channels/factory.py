@@ -11,6 +11,8 @@ from typing import TextIO
 
 from rules.definitions.segments_file import Definitions, DefinitionsError
 from rules.forms.problems import Problem
+from streams.http.message_links import MessageLinks
+from streams.http.signed_tokens import SECRET_MIN_CHARS
 from streams.triggers.channel_config import ChannelConfig, EmailWay, WebhookWay
 from streams.triggers.channels.console import Console
 from streams.triggers.channels.smtp import Smtp
@@ -26,7 +28,9 @@ def channels(
     file: TriggersFile, path: Path, definitions: Definitions, environment: Mapping[str, str], stream: TextIO
 ) -> dict[str, Channel]:
     """The channels by key. ``path``: of the file; paths in it are relative to it. Raises `DefinitionsError`."""
-    templates_of, problems = words(file, path, definitions)
+    links, problems = _links(file, environment, path.parent)
+    templates_of, of_words = words(file, path, definitions, links)
+    problems += of_words
     channels_by_key: dict[str, Channel] = {}
     for key, config in file.channels.items():
         try:
@@ -38,10 +42,30 @@ def channels(
     return channels_by_key
 
 
+def _links(
+    file: TriggersFile, environment: Mapping[str, str], folder: Path
+) -> tuple[MessageLinks | None, list[Problem]]:
+    """What makes the links of messages, and what is wrong with its secret."""
+    if file.links is None:
+        return None, []
+    try:
+        secret = opened(file.links.secret, environment, folder)
+    except ValueError as error:
+        return None, [Problem("links.secret", str(error))]
+    if len(secret) < SECRET_MIN_CHARS:
+        return None, [Problem("links.secret", f"write at least {SECRET_MIN_CHARS} characters")]
+    return MessageLinks(file.links.base, secret), []
+
+
 def words(
-    file: TriggersFile, path: Path, definitions: Definitions
+    file: TriggersFile, path: Path, definitions: Definitions, links: MessageLinks | None = None
 ) -> tuple[dict[str, MessageTemplates], list[Problem]]:
-    """The templates of each trigger, tried out, and the problems with any of them."""
+    """The templates of each trigger, tried out, and the problems with any of them.
+
+    ``links``: without them, those of a file that has links show what a link looks like, and are not valid.
+    """
+    if links is None and file.links is not None:
+        links = MessageLinks(file.links.base, "0" * 32)
     names = frozenset(file.contact)
     includes = {segment.key: segment.include for segment in definitions.segments}
     problems: list[Problem] = []
@@ -50,8 +74,10 @@ def words(
     for key, step, variant in messages:
         config = file.channels.get(step.channel)  # a missing channel is reported by `config_file`
         unsubscribe = config.list_unsubscribe if isinstance(config, EmailWay) else None
+        if isinstance(config, EmailWay) and unsubscribe is None and file.links is not None:
+            unsubscribe = "{{ unsubscribe_url }}"
         own = config.body if isinstance(config, WebhookWay) and isinstance(config.body, OwnBody) else None
-        about = MessageSubject(includes.get(step.segment), file.locale, definitions.currency, file.timezone, own)
+        about = MessageSubject(includes.get(step.segment), file.locale, definitions.currency, file.timezone, own, links)
         try:
             template = step.wordings[variant]
             templates_of[wording(key, variant)] = MessageTemplates(template, path.parent, names, unsubscribe, about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import gzip
+import http.client
 import json
 import socket
 import threading
@@ -16,10 +17,13 @@ from typing import Any
 import pytest
 
 from rules.times import format_instant
-from streams.gateway.visitor_tokens import signed
+from streams.http.message_links import MessageLinks
+from streams.http.signed_tokens import signed
 from tests.support.gateways import (
+    AGENT,
     ENVIRONMENT,
     ID_SECRET,
+    LINK_SECRET,
     ORIGIN,
     SHOP_KEY,
     SIGNED_KEY,
@@ -187,6 +191,69 @@ def test_metrics_say_what_became_of_events(parts: GatewayParts) -> None:
     assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [2, 1, 1, 1, 1]
 
 
+LINKS = MessageLinks("", LINK_SECRET)
+TARGET = "https://shop.example/cart?of=u9"
+
+
+def visited(parts: GatewayParts, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
+    """The status, the address that is led to, and the body; redirects are not followed."""
+    connection = http.client.HTTPConnection(parts.address, timeout=20)
+    connection.request(method, path, headers={"User-Agent": AGENT, **headers})
+    answer = connection.getresponse()
+    page = (answer.status, answer.headers.get("Location", ""), answer.read().decode())
+    connection.close()
+    return page
+
+
+def test_a_link_unsubscribes_only_who_confirms(parts: GatewayParts) -> None:
+    """Programs that open links to look at them unsubscribe no reader; a mail program's own button does."""
+    link = LINKS.unsubscribe("u8", "cart_mail", "b")
+
+    def of_customer() -> list[dict[str, Any]]:
+        records = [each for each in written(parts.kafka.address) if each.key == b"u8"]
+        return [json.loads(each.value) | {"topic": each.topic} for each in records]
+
+    status, _, page = visited(parts, link)
+    assert (status, "<button>No more messages</button>" in page) == (200, True)
+    assert 'dir="rtl"' in visited(parts, link, **{"Accept-Language": "fa-IR,fa"})[2]
+    assert of_customer() == []
+    assert visited(parts, link, "POST")[0] == 200
+    identify, event = sorted(of_customer(), key=lambda each: each["topic"])
+    assert (identify["topic"], identify["type"], identify["traits"]) == ("profiles", "identify", {"unsubscribed": True})
+    assert (event["topic"], event["event"]) == ("visits", "Unsubscribed")
+    assert event["properties"] == {"trigger": "cart_mail", "variant": "b"}
+
+
+def test_a_click_leads_on_and_counts_once(parts: GatewayParts) -> None:
+    """However often the link is opened; a crawler and a HEAD lead on without a count."""
+    link = LINKS.click("u9", "cart_mail", "", TARGET)
+    assert visited(parts, link, "HEAD")[:2] == (302, TARGET)
+    assert visited(parts, link, **{"User-Agent": "Googlebot/2.1"})[:2] == (302, TARGET)
+    assert [each for each in written(parts.kafka.address) if each.key == b"u9"] == []
+    for _ in range(2):
+        assert visited(parts, link)[:2] == (302, TARGET)
+    events = [json.loads(each.value) for each in written(parts.kafka.address) if each.key == b"u9"]
+    assert len({each["messageId"] for each in events}) == 1
+    assert (events[0]["event"], events[0]["properties"]) == (
+        "Message Clicked", {"trigger": "cart_mail", "url": TARGET},
+    )  # fmt: skip
+
+
+def test_a_link_that_was_not_signed_leads_nowhere(parts: GatewayParts) -> None:
+    """Another secret, another purpose, a token of a visitor, a token with another address."""
+    forged = MessageLinks("", "x" * 40)
+    wrong = [
+        forged.unsubscribe("u1", "t", ""), forged.click("u1", "t", "", TARGET),
+        LINKS.unsubscribe("u1", "t", "").replace("/u/", "/c/"),
+        LINKS.click("u1", "t", "", TARGET).replace("/c/", "/u/"),
+        "/c/" + signed("u1", LINK_SECRET), "/u/" + signed("u1", LINK_SECRET), "/c/x", "/u/x",
+        "/c/" + signed("u1", LINK_SECRET, use="click", to="javascript:alert(1)"),
+    ]  # fmt: skip
+    for path in wrong:
+        assert visited(parts, path)[0] == 404, path
+        assert visited(parts, path, "POST")[0] in (404, 405), path
+
+
 @pytest.mark.slow
 def test_nothing_that_was_answered_is_lost() -> None:
     """The gateway is killed three times and Kafka once, while four senders repeat what was not answered 200."""
@@ -242,8 +309,12 @@ def deliver_through(parts: GatewayParts, kills: int, kafka_away_s: float) -> Non
             time.sleep(2.0)
         parts.kafka.kill9()
         time.sleep(1.0)
+        clicked = time.monotonic()
+        assert visited(parts, LINKS.click("u1", "t", "", TARGET))[:2] == (302, TARGET)
+        assert time.monotonic() - clicked < 2.5
         assert send(address, "/v1/track", event("away"), SHOP_KEY).status == 503
-        time.sleep(max(0.0, kafka_away_s - 9.0))
+        assert visited(parts, LINKS.unsubscribe("u1", "t", ""), "POST")[0] == 503
+        time.sleep(max(0.0, kafka_away_s - 19.0))
         parts.kafka.restart()
         eventually(lambda: send(address, "/v1/track", event("back"), SHOP_KEY).status == 200, 60, parts.gateway.tail())
         time.sleep(3.0)

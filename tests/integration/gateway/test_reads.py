@@ -18,7 +18,7 @@ import pytest
 from local import servers
 from local.processes import Worker
 from rules.times import format_instant, parse_instant
-from streams.gateway.visitor_tokens import signed
+from streams.http.signed_tokens import signed
 from tests.support import live
 from tests.support.gateways import ORIGIN, READ_SECRET, SHOP_KEY, WEB_KEY, Answer, GatewayParts, running, send
 from tests.support.patience import eventually

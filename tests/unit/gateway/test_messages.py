@@ -10,8 +10,8 @@ import pytest
 from rules.placeholders import BUILT_IN
 from rules.times import format_instant
 from streams.gateway.messages import MESSAGE_MAX_BYTES, MessageSender, key_of_body, read_batch, record
-from streams.gateway.visitor_tokens import signed, subject_of
 from streams.gateway.write_keys import WriteKey
+from streams.http.signed_tokens import signed, subject_of
 from streams.wire.customer_ids import Rejected
 from streams.wire.event_decoder import decode
 
