@@ -8,8 +8,8 @@ See also: `streams.gateway.reads` (the requests), and `streams.offline.explain`,
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +19,7 @@ from rules.customer import Customer
 from rules.engine import Engine
 from rules.sentences.reason_sentence import embedded
 from rules.times import format_instant
+from streams.gateway.batched_looks import FIELDS, BatchedLooks
 from streams.kafka.partitioner import places
 from streams.settings import Settings
 from streams.state import definition_list
@@ -27,7 +28,6 @@ from streams.state.redis import RedisStore
 from streams.stop import Stop
 from streams.wire import customer_codec
 
-_FIELDS = ("definitions", "epoch", "epochs", "clock")
 # Ids of one person that lead to one another: in each step the customer is read whose id the former one leads to.
 _STEPS_MAX = 5
 
@@ -71,7 +71,7 @@ class CustomerReader:
         self._store = store
         self._engine = engine
         self._partitions = partitions
-        self._titles = {segment.key: segment.title for segment in engine.definitions.segments}
+        self._looks = [BatchedLooks(store, number) for number in range(partitions)]
 
     async def read(self, ids: Sequence[str], language: str | None = None) -> list[Standing]:
         """Read the standings of these customers, in their order. ``language``: that of the reasons; `None`: without.
@@ -93,22 +93,18 @@ class CustomerReader:
                 break
         return [await self._standing(name, leads_to[name], stored.get(leads_to[name]), language) for name in ids]
 
-    async def _stored(self, ids: Iterable[str]) -> dict[str, _Stored]:
+    async def _stored(self, ids: Sequence[str]) -> dict[str, _Stored]:
         """The stored customers of these ids.
 
         One that is not stored has the fields of the first partition that it may be in.
         """
-        by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for name in ids:
-            for partition in places(self._settings, name, self._partitions):
-                by_partition[partition].append(name)
+        looked_at = [(name, place) for name in ids for place in places(self._settings, name, self._partitions)]
+        looks = [self._looks[place].look(name) for name, place in looked_at]
+        answers = [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
         stored: dict[str, _Stored] = {}
-        for partition, names in by_partition.items():
-            snapshot = await self._store.snapshot(partition, names, _FIELDS)
-            for name, value in snapshot.values.items():
-                if value is not None or name not in stored:
-                    customer = None if value is None else customer_codec.decode(value)
-                    stored[name] = _Stored(partition, customer, snapshot.meta)
+        for (name, place), (value, meta) in zip(looked_at, answers, strict=True):
+            if value is not None or name not in stored:
+                stored[name] = _Stored(place, None if value is None else customer_codec.decode(value), meta)
         return stored
 
     async def _standing(self, name: str, current: str, stored: _Stored | None, language: str | None) -> Standing:
@@ -129,8 +125,8 @@ class CustomerReader:
             raise Stop("Redis was written under other definitions; give gateway and worker the same file")
         if definition_list.is_current(customer, stored.meta):
             return self._engine
-        documents = (await self._store.snapshot(stored.partition, [], _FIELDS, documents=True)).documents
-        return DefinitionVersions.read(stored.meta, documents, self._engine).engine_of(customer)
+        snapshot = await self._store.snapshot(stored.partition, [], FIELDS, documents=True)
+        return DefinitionVersions.read(snapshot.meta, snapshot.documents, self._engine).engine_of(customer)
 
     @staticmethod
     def _segments(engine: Engine, name: str, customer: Customer, language: str | None) -> list[StandingSegment]:

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 # An SDK waits for an answer for ten seconds or longer.
 ANSWER_MAX_S = 8.0
-# What waits for Kafka, over all requests; a request that would exceed it is refused at once.
-WAITING_MAX_BYTES = 64 * 1024 * 1024
+# What requests wait for, over all of them; one that would exceed it is refused at once. What timed out waits in Kafka's
+# client for another 12 s, so while Kafka is away the process holds up to three times as much.
+WAITING_MAX_BYTES = 32 * 1024 * 1024
 # Kafka's client gives a batch up after so long, which frees its memory.
 _DELIVERY_MAX_MS = 20_000
 
@@ -54,37 +55,39 @@ class EventProducer:
         self.is_answering = True
 
     async def write(self, records: Sequence[OutRecord]) -> None:
-        """Write records. Returns once all of them are acknowledged. Raises `Unavailable`."""
+        """Write records. Returns once all of them are acknowledged. Raises `Unavailable`.
+
+        A caller that is cancelled leaves its records on their way: aiokafka keeps what it has taken.
+        """
         size = sum(len(record.value or b"") for record in records)
         if self._waiting_bytes + size > WAITING_MAX_BYTES:
             raise Unavailable
         self._waiting_bytes += size
-        writing = asyncio.ensure_future(self._write(records))
-        writing.add_done_callback(lambda _: self._release(size))
         try:
             async with asyncio.timeout(ANSWER_MAX_S):
-                # Shielded: a client that goes away, or a time that is over, must not tear a batch.
-                await asyncio.shield(writing)
+                await self._write(records)
         except (KafkaError, TimeoutError) as error:
-            writing.add_done_callback(_take_exception)
             if self.is_answering:
-                log.warning(
-                    "Kafka does not acknowledge events; senders are asked to repeat", extra={"error": repr(error)}
-                )
+                log.warning("Kafka acknowledges no events; senders are asked to repeat", extra={"error": repr(error)})
             self.is_answering = False
             raise Unavailable from None
+        finally:
+            self._waiting_bytes -= size
         self.is_answering = True
-
-    def _release(self, size: int) -> None:
-        self._waiting_bytes -= size
 
     async def _write(self, records: Sequence[OutRecord]) -> None:
         started = self._producer()
-        producer = await asyncio.shield(started)
+        producer = started.result() if started.done() else await asyncio.shield(started)
+        sent: list[asyncio.Future[Any]] = []
         try:
-            sent = [await producer.send(self._prefix + record.topic, record.value, record.key) for record in records]
-            await asyncio.gather(*sent)
+            # No task and no shield for each request: they take as long as everything else here.
+            for record in records:
+                sent.append(await producer.send(self._prefix + record.topic, record.value, record.key))  # noqa: PERF401  # those before a failure are needed
+            for future in sent:
+                await future
         except KafkaError:
+            for future in sent:
+                future.add_done_callback(_take_exception)
             self._replace(started)
             raise
 
@@ -121,7 +124,7 @@ async def _close(started: asyncio.Task[AIOKafkaProducer]) -> None:
         await producers.close(await started)
 
 
-def _take_exception(task: asyncio.Future[None]) -> None:
-    """Take the exception of a task that nothing waits for any more, which asyncio would log."""
-    if not task.cancelled():
-        task.exception()
+def _take_exception(future: asyncio.Future[Any]) -> None:
+    """Take the exception of a record that nothing waits for any more, which asyncio would log."""
+    if not future.cancelled():
+        future.exception()

@@ -48,22 +48,19 @@ class GatewayMetrics:
             name: Counter(name, metric.about, metric.labels, registry=self.registry)
             for name, metric in COUNTERS.items()
         }
-        self.events = counters["segmenter_gateway_events_total"]
+        events = counters["segmenter_gateway_events_total"]
         self.reasons = counters["segmenter_gateway_refused_total"]
         self.wrong_keys = counters["segmenter_gateway_wrong_keys_total"]
         self._refusals = counters["segmenter_http_refusals_total"]
         (name, metric), *_ = HISTOGRAMS.items()
-        self.answers = Histogram(name, metric.about, metric.labels, buckets=_BUCKETS_S, registry=self.registry)
+        answers = Histogram(name, metric.about, metric.labels, buckets=_BUCKETS_S, registry=self.registry)
         (name, metric), *_ = GAUGES.items()
         self.ready = Gauge(name, metric.about, registry=self.registry)
         # Counters exist from the start, at 0: an alert on an increase needs a value before the first one.
-        for key in keys:
-            for outcome in OUTCOMES:
-                self.events.labels(key, outcome)
+        self.events = {(key, outcome): events.labels(key, outcome) for key in keys for outcome in OUTCOMES}
         for reason in REFUSALS:
             self._refusals.labels(reason)
-        for kind in KINDS:
-            self.answers.labels(kind)
+        self.answers = {kind: answers.labels(kind) for kind in KINDS}
 
     def refused(self, reason: str) -> None:
         """Count a refused connection or request; ``reason``: one of `streams.runtime.metric_list.REFUSALS`."""

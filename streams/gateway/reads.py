@@ -115,7 +115,7 @@ class Reads:
             response = answer.response
         if not response.prepared:
             self._allow(request, response)
-            self._metrics.answers.labels("read").observe(monotonic() - began)
+            self._metrics.answers["read"].observe(monotonic() - began)
         return response
 
     def _allow(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -5,15 +5,25 @@ See also: `streams.http.client_addresses` (the client's address behind proxies).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 
 from aiohttp import web
 
 from rules.devices import is_crawler
 from streams.gateway.messages import MessageSender
 from streams.gateway.write_keys import WriteKey
-from streams.http.client_addresses import client_address
+from streams.http.client_addresses import client_address, counted_as
 from streams.settings.addresses import Network
+
+_ADDRESSES_MAX = 4_096
+
+
+def _client(proxies: Sequence[Network], peer: str, forwarded: tuple[str, ...]) -> str:
+    return client_address(peer, forwarded, proxies)
+
+
+_counted = lru_cache(_ADDRESSES_MAX)(counted_as)
 
 
 def is_crawling(request: web.Request) -> bool:
@@ -33,15 +43,19 @@ class Senders:
         ``keeps_ip``: whether the address becomes part of the events. ``writes_bots``: whether crawlers' events count.
         """
         self._now_ms = now_ms
-        self._proxies = list(proxies)
+        # Addresses come again: parsing them takes as long as decoding a message.
+        self._address = lru_cache(_ADDRESSES_MAX)(partial(_client, list(proxies)))
         self._country_of = country_of
         self._keeps_ip = keeps_ip
         self._writes_bots = writes_bots
 
     def address(self, request: web.Request) -> str:
         """The address of the client."""
-        forwarded = request.headers.getall("X-Forwarded-For", [])
-        return client_address(request.remote or "", forwarded, self._proxies)
+        return self._address(request.remote or "", tuple(request.headers.getall("X-Forwarded-For", [])))
+
+    def counted_as(self, request: web.Request, key: WriteKey) -> str:
+        """The address by which the sender of a request is counted; "" for a server, whose address bounds nothing."""
+        return _counted(self.address(request)) if key.is_browser else ""
 
     def is_bot(self, request: web.Request, key: WriteKey) -> bool:
         """Whether a known crawler runs the page that sent a request, so that its events do not count."""
