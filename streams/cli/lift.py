@@ -88,7 +88,7 @@ def _save(path: Path, document: bytes) -> None:
         part.write_bytes(document)
         part.replace(path)
     except OSError as error:
-        raise Stop(f"{path} cannot be written ({error.strerror or error})") from None
+        raise Stop(f"{path} could not be written ({error.strerror or error}); see whether there is room") from None
 
 
 async def _lifts(

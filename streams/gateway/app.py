@@ -15,6 +15,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple
 
@@ -119,20 +120,20 @@ async def _serve(settings: Settings, parts: GatewayParts) -> None:
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    await producer.start()
-    await _start(settings, server)
-    operator = await serve(GatewaySources(parts.metrics, producer), settings)
-    following = asyncio.create_task(streams.run())
-    print(f"segmenter gateway: http://{where(*server.address)}", file=sys.stderr, flush=True)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        await _start(settings, server)
+        stack.push_async_callback(server.close)
+        await producer.start()
+        stack.push_async_callback(producer.close)
+        operator = await serve(GatewaySources(parts.metrics, producer), settings)
+        stack.push_async_callback(operator.close)
+        following = asyncio.create_task(streams.run())
+        print(f"segmenter gateway: http://{where(*server.address)}", file=sys.stderr, flush=True)
         await ending.wait()
-    finally:
-        await server.close()
-        await operator.close()
+        await server.close()  # first, so that no request is taken that nothing can serve
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await producer.close()
-        await store.close()
 
 
 async def _start(settings: Settings, server: HttpServer) -> None:

@@ -109,6 +109,18 @@ def test_another_cluster_is_refused(tables: Tables) -> None:
         tables.begin("one", "q.", {PLACE: ReadingProgress(0, 10)})
 
 
+def test_a_database_of_another_encoding_is_refused(postgres: Postgres, connection: psycopg.Connection) -> None:
+    """Reasons are in Persian, too; in a database of UTF-8 the tables are created."""
+    connection.execute("CREATE DATABASE narrow ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    for name, is_right in (("narrow", False), ("postgres", True)):
+        with psycopg.connect(postgres.url, dbname=name, autocommit=True) as other:
+            if is_right:
+                Tables(other, "of_utf8").create()
+                continue
+            with pytest.raises(Stop, match="cannot hold every text; create one with ENCODING 'UTF8'"):
+                Tables(other, "narrow").create()
+
+
 def valid(topic: str) -> dict[str, Any]:
     """The value of a record that is taken."""
     history = SinkHistory(2, customers=2, steps=40)

@@ -64,8 +64,22 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "integration/sink/test_tables::test_two_sinks_do_not_both_write": [
         ("another sink writes to the schema {}, too; end one of them",),
     ],
+    "integration/gateway/test_gateway_stops::test_what_keeps_a_gateway_from_its_start": [
+        ("a gateway needs a file with its write keys; name it in SEGMENTER_GATEWAY",),
+        ("{} of the gateway file: {}",),
+        ("{} of the gateway file has {} characters; write at least {}",),
+        ("two keys of the gateway file are the same text; give each its own",),
+        ("{} is no database of addresses ({}); see SEGMENTER_GATEWAY_COUNTRIES",),
+        ("nothing can be served on {} ({}); see SEGMENTER_GATEWAY_HTTP",),
+    ],
+    "integration/gateway/test_gateway_stops::test_a_gateway_with_other_definitions_says_so": [
+        ("Redis was written under other definitions; give gateway and worker the same file",),
+    ],
+    "integration/sink/test_tables::test_a_database_of_another_encoding_is_refused": [
+        ("the database of SEGMENTER_POSTGRES cannot hold every text; create one with ENCODING 'UTF8'",),
+    ],
     "integration/sink/test_tables::test_another_cluster_is_refused": [
-        ("read from another Kafka cluster; give SEGMENTER_POSTGRES_SCHEMA another name",),
+        ("read from another Kafka cluster, or with another topic prefix; give SEGMENTER_POSTGRES_SCHEMA another name",),
     ],
     "unit/cli/test_sink::test_without_psycopg": [
         ("the package psycopg is missing; install it with pip install 'psycopg[binary]'",),
@@ -73,7 +87,8 @@ TRIED_BY: dict[str, list[tuple[str, ...]]] = {
     "integration/triggers/test_lift::test_lift_counts_both_arms_from_one_point": [
         ("there is no trigger {} in {}; it has",),
         ("no trigger here has a goal; write goal",),
-        ("{} cannot be written ({})",),
+        ("{} cannot be written (it is a folder, or its folder does not exist)",),
+        ("{} could not be written ({}); see whether there is room",),
     ],
     "integration/triggers/test_triggers::test_a_message_is_previewed_without_being_sent": [
         ("there is no message {} in {}; it has",),

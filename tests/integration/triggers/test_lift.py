@@ -35,6 +35,9 @@ def check_refusals(parts: dict[str, Any], command: list[str], environment: dict[
 
     assert "there is no trigger cal in " in refused("--trigger", "cal")
     assert "/none/lift.json cannot be written (it is a folder" in refused("--save", "/none/lift.json")
+    path = parts["triggers"].with_name("full.json")
+    path.with_name("full.json.part").mkdir()
+    assert "full.json could not be written (Is a directory); see whether" in refused("--save", str(path))
     file = json.loads(parts["triggers"].read_text())
     del file["triggers"]["call"]["goal"]
     other = parts["triggers"].with_name("without.yaml")
