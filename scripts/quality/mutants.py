@@ -24,6 +24,7 @@ from typing import NamedTuple
 from quality.mutant import Mutant
 from quality.mutant_lists import (
     commands,
+    gateway,
     http,
     identity,
     kafka_input,
@@ -63,6 +64,7 @@ BY_TESTS = (
     *http.MUTANTS,
     *state.MUTANTS,
     *worker.MUTANTS,
+    *gateway.MUTANTS,
     *sink.MUTANTS,
     *wire.MUTANTS,
     *commands.MUTANTS,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -49,7 +50,12 @@ from streams.stop import Stop
 from streams.wire.topics import CHANGES
 
 # A phone keeps a connection open for a while; each takes a descriptor and some kilobytes.
-_LIMITS = Limits(connections=4_000, idle_s=60.0)
+_CONNECTIONS_MAX = 4_000
+# Descriptors that are left for Kafka, Redis, and the operator's port.
+_OTHER_DESCRIPTORS = 256
+_IDLE_S = 60.0
+# Strangers connect here: a flood of them must not have others wait for a second.
+_BACKLOG = 1_024
 
 
 class GatewaySources:
@@ -89,7 +95,9 @@ def run(settings: Settings) -> int:
     countries = None if settings.gateway_countries is None else Countries(settings.gateway_countries)
     partitions = admin.verify(settings, NEEDS["gateway"].topics).partitions[CHANGES]
     metrics = GatewayMetrics(file.keys)
-    producer = EventProducer(credentials.kafka(settings), settings.topic_prefix)
+    producer = EventProducer(
+        credentials.kafka(settings), settings.topic_prefix, is_idempotent=settings.broker == "kafka"
+    )
     senders = Senders(
         now_ms, networks(settings.gateway_proxies), None if countries is None else countries.of, keeps_ip=file.keep_ip,
         writes_bots=file.bots == "write",
@@ -115,7 +123,7 @@ async def _serve(settings: Settings, parts: GatewayParts) -> None:
     app = web.Application(client_max_size=BATCH_MAX_BYTES)
     links = [] if parts.links is None else parts.links.routes()
     app.add_routes([*reads.routes(), *links, *parts.ingest.routes()])
-    server = HttpServer(app, _LIMITS, parts.metrics.refused)
+    server = HttpServer(app, Limits(_connections(), _IDLE_S, backlog=_BACKLOG), parts.metrics.refused)
     producer = parts.producer
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -134,6 +142,16 @@ async def _serve(settings: Settings, parts: GatewayParts) -> None:
         await server.close()  # first, so that no request is taken that nothing can serve
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+def _connections() -> int:
+    """How many connections may be open, after the limit of descriptors is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS_MAX + _OTHER_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(_CONNECTIONS_MAX, max(soft - _OTHER_DESCRIPTORS, soft // 2))
 
 
 async def _start(settings: Settings, server: HttpServer) -> None:

@@ -43,10 +43,10 @@ class Unavailable(Exception):
 class EventProducer:
     """One idempotent producer for all requests, which is replaced when it is broken."""
 
-    def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
-        """``client``: options of the client, such as brokers and login."""
+    def __init__(self, client: Mapping[str, Any], prefix: str, *, is_idempotent: bool = True) -> None:
+        """``client``: options of the client, such as brokers and login. ``is_idempotent``: where the broker can be."""
         self._options = {
-            **producers.options(client), "enable_idempotence": True, "request_timeout_ms": _DELIVERY_MAX_MS,
+            **producers.options(client), "enable_idempotence": is_idempotent, "request_timeout_ms": _DELIVERY_MAX_MS,
         }  # fmt: skip
         self._prefix = prefix
         self._started: asyncio.Task[AIOKafkaProducer] | None = None

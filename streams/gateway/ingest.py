@@ -42,6 +42,7 @@ from streams.gateway.messages import (
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.senders import Senders
 from streams.gateway.write_keys import WriteKey, WriteKeys, of_basic
+from streams.http.server import ADMITTED
 from streams.wire.customer_ids import Rejected
 from streams.wire.records import OutRecord
 
@@ -177,6 +178,8 @@ class Ingest:
             error = "the write key is missing" if text is None else "there is no such write key"
             raise Answer(HTTPStatus.UNAUTHORIZED, {"error": error}, **{"WWW-Authenticate": "Basic"})
         self._check_origin(request, key)
+        if not key.is_browser:
+            request[ADMITTED] = True  # a flood of others does not take a server's connection
         return key
 
     @staticmethod

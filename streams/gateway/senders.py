@@ -5,6 +5,7 @@ See also: `streams.http.client_addresses` (the client's address behind proxies).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 
@@ -15,6 +16,8 @@ from streams.gateway.messages import MessageSender
 from streams.gateway.write_keys import WriteKey
 from streams.http.client_addresses import client_address, counted_as
 from streams.settings.addresses import Network
+
+log = logging.getLogger(__name__)
 
 _ADDRESSES_MAX = 4_096
 
@@ -46,12 +49,22 @@ class Senders:
         # Addresses come again: parsing them takes as long as decoding a message.
         self._address = lru_cache(_ADDRESSES_MAX)(partial(_client, list(proxies)))
         self._country_of = country_of
+        self._has_warned = False
         self._keeps_ip = keeps_ip
         self._writes_bots = writes_bots
 
     def address(self, request: web.Request) -> str:
         """The address of the client."""
-        return self._address(request.remote or "", tuple(request.headers.getall("X-Forwarded-For", [])))
+        peer, forwarded = request.remote or "", tuple(request.headers.getall("X-Forwarded-For", []))
+        address = self._address(peer, forwarded)
+        if forwarded and address == peer and not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "requests come through a proxy that SEGMENTER_GATEWAY_PROXIES does not name, and count as of one "
+                "address",
+                extra={"proxy": peer},
+            )
+        return address
 
     def counted_as(self, request: web.Request, key: WriteKey) -> str:
         """The address by which the sender of a request is counted; "" for a server, whose address bounds nothing."""

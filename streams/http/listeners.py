@@ -7,13 +7,16 @@ import errno
 import socket
 from typing import Any
 
-# The length of the kernel's queue. It is short: each connection in it will need a descriptor for a moment.
-_BACKLOG = 64
+# The length of the kernel's queue, where a server does not ask for more. It is short: each connection in it will need a
+# descriptor for a moment.
+BACKLOG = 64
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-async def listening_sockets(host: str, port: int) -> list[socket.socket]:
+async def listening_sockets(host: str, port: int, backlog: int = BACKLOG) -> list[socket.socket]:
     """A socket for each address of the host, all on one port; port 0: a free one.
+
+    ``backlog``: connections that wait to be accepted; a client beyond them tries again after a second.
 
     Raises `OSError`, also for a name or a port that is not valid.
     """
@@ -25,7 +28,7 @@ async def listening_sockets(host: str, port: int) -> list[socket.socket]:
             # Without a fixed port the first address chooses it for all.
             chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
             try:
-                listener = socket.create_server((name, chosen, *scope), family=family, backlog=_BACKLOG)
+                listener = socket.create_server((name, chosen, *scope), family=family, backlog=backlog)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise

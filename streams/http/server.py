@@ -2,8 +2,8 @@
 
 Each open connection takes a file descriptor. A process has a limited number of them, and the connections to Redis and
 Kafka need theirs. So connections are accepted one by one, and at most `Limits.connections` are open; a further one
-takes the place of another. A connection without a response for `Limits.idle_s` ends, whatever was sent or not read on
-it.
+takes the place of another, or of several. A connection without a response for `Limits.idle_s` ends, whatever was sent
+or not read on it.
 
 aiohttp reads requests and writes responses; this module only accepts and ends connections.
 
@@ -28,7 +28,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from streams import defects
 from streams.http.client_addresses import counted_as
-from streams.http.listeners import listening_sockets
+from streams.http.listeners import BACKLOG, listening_sockets
 
 log = logging.getLogger(__name__)
 _request_log = logging.getLogger(f"{__name__}.requests")
@@ -42,6 +42,8 @@ _SHUTDOWN_S = 1.0
 _TRY_AGAIN_S = 1.0
 _LOG_EVERY_S = 60.0
 _HEADERS_MAX = 64
+# If all places are taken, one in so many ends at once, if the address with the most has as many.
+_ENDED_SHARE = 50
 # No path takes a request body, so a body is not read before the connection closes.
 _LINGERING_S = 0.0
 
@@ -50,13 +52,15 @@ class Limits(NamedTuple):
     """The bounds of a server.
 
     ``connections``: how many may be open. ``idle_s``: how long a connection may have no response. ``pause_s``: the
-    time between two accepted connections. ``one_request``: a connection ends after its first response.
+    time between two accepted connections. ``one_request``: a connection ends after its first response. ``backlog``: see
+    `streams.http.listeners`.
     """
 
     connections: int
     idle_s: float
     pause_s: float = 0.0
     one_request: bool = False
+    backlog: int = BACKLOG
 
 
 class _Connection:
@@ -140,7 +144,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Serve on all addresses of the host. Raises `OSError`, also for a name or a port that is not valid."""
-        self._listeners = await listening_sockets(host, port)
+        self._listeners = await listening_sockets(host, port, self._limits.backlog)
         await self._runner.setup()
         self._tasks = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         self._tasks.append(asyncio.create_task(self._look()))
@@ -228,6 +232,8 @@ class HttpServer:
         Among those without the right token, it is the oldest of the address with the most: a client which opens many
         connections loses its own.
         """
+        if len(self._open) < self._limits.connections:
+            return True
         self._forget_ended()
         if len(self._open) < self._limits.connections:
             return True
@@ -235,8 +241,11 @@ class HttpServer:
         others = [connection for connection in self._open.values() if not connection.is_admitted]
         if not others:
             return False
-        counts = Counter(connection.peer for connection in others)
-        max(others, key=lambda connection: counts[connection.peer]).abort()
+        # Several at once: to look through all connections takes milliseconds, and a flood would have it done each time.
+        (peer, count), *_ = Counter(connection.peer for connection in others).most_common(1)
+        ended = [connection for connection in others if connection.peer == peer]
+        for connection in ended[: min(max(1, count // 2), max(1, self._limits.connections // _ENDED_SHARE))]:
+            connection.abort()
         return True
 
     async def _look(self) -> None:

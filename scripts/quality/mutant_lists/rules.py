@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "a user agent that the parser cannot read stops no worker",
         "rules/devices.py",
-        "except ValueError:",
-        "except KeyError:",
+        "except ValueError:  # half a surrogate",
+        "except KeyError:  # half a surrogate",
         "tests/unit/rules/test_devices.py",
     ),
     Mutant(

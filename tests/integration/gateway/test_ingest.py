@@ -6,6 +6,7 @@ import concurrent.futures
 import gzip
 import http.client
 import json
+import resource
 import socket
 import threading
 import time
@@ -323,3 +324,36 @@ def deliver_through(parts: GatewayParts, kills: int, kafka_away_s: float) -> Non
     assert len(answered) > 100
     records = written(parts.kafka.address, 4_000)
     assert answered <= {json.loads(record.value)["messageId"] for record in records}
+
+
+@pytest.mark.slow
+def test_idle_and_slow_clients_hold_up_nobody(parts: GatewayParts) -> None:
+    """Ten thousand connections that send nothing, or a byte of a body: others are answered as before."""
+
+    def p99_ms(count: int = 150) -> float:
+        times = []
+        for number in range(count):
+            began = time.monotonic()
+            assert parts.post("/v1/track", event(f"beside-{number}-{began}"), SHOP_KEY).status == 200
+            times.append(time.monotonic() - began)
+        return 1_000 * sorted(times)[int(0.99 * count) - 1]
+
+    address = "127.0.0.1", int(parts.address.rpartition(":")[2])
+    slow = b"POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n{"
+    alone = min(p99_ms(), p99_ms())
+    clients: list[socket.socket] = []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(12_000, limits[1]), limits[1]))
+    try:
+        for number in range(min(10_000, limits[1] - 1_000)):
+            client = socket.create_connection(address, timeout=10)
+            if number % 3 == 0:
+                client.sendall(slow)
+            clients.append(client)
+        beside = min(p99_ms(), p99_ms())
+    finally:
+        for client in clients:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(f"p99 alone {alone:.1f} ms, beside {len(clients)} connections {beside:.1f} ms")  # noqa: T201
+    assert beside < max(2 * alone, 50)

@@ -153,10 +153,10 @@ def assert_gateway_runs(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> No
         gateway.wait_ready()
         address = gateway.log.read_text().rpartition("segmenter gateway: http://")[2].split()[0]
         for kind in ("identify", "page"):
-            assert send(address, f"/v1/{kind}", {"userId": "gil", "traits": {"a": 1}}, SHOP_KEY).status == 200
+            assert send(address, f"/v1/{kind}", {"userId": "gwen", "traits": {"a": 1}}, SHOP_KEY).status == 200
         for name in ("Order Completed", "Product Added"):
-            assert send(address, "/v1/track", {"userId": "gil", "event": name}, SHOP_KEY).status == 200
-        eventually(lambda: send(address, "/v1/customers/gil", key=SHOP_KEY).body["segments"] != [], 30)
+            assert send(address, "/v1/track", {"userId": "gwen", "event": name}, SHOP_KEY).status == 200
+        eventually(lambda: send(address, "/v1/customers/gwen", key=SHOP_KEY).body["segments"] != [], 30)
         assert gateway.stop() == 0
 
 
