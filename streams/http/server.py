@@ -227,14 +227,13 @@ class HttpServer:
             connection.entering = None
 
     def _make_room(self) -> bool:
-        """Whether a connection may enter. If all places are taken, another connection ends for it.
+        """Whether a connection may enter. If all places are taken, another connection ends for it, or several.
 
-        Among those without the right token, it is the oldest of the address with the most: a client which opens many
+        Among those without the right token, they are the oldest of the address with the most: a client which opens many
         connections loses its own.
         """
-        if len(self._open) < self._limits.connections:
-            return True
-        self._forget_ended()
+        if len(self._open) >= self._limits.connections:
+            self._forget_ended()
         if len(self._open) < self._limits.connections:
             return True
         self._refused("connections")
