@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from streams.errors import StoreFailed
 from streams.state.redis import RedisStore
 
 FIELDS = ("definitions", "epoch", "epochs", "clock")
@@ -49,7 +48,7 @@ class BatchedLooks:
     async def _look(self, names: Sequence[str], futures: Sequence[asyncio.Future[Look]]) -> None:
         try:
             snapshot = await self._store.snapshot(self._partition, names, FIELDS)
-        except StoreFailed as error:
+        except Exception as error:  # noqa: BLE001  # of any kind: each request that waits gets it
             for future in futures:
                 future.set_exception(error)
                 future.exception()  # also where nothing waits for it any more

@@ -166,7 +166,13 @@ class Reads:
             while True:
                 # After a merge the changes are those of another id, so it is followed from there on.
                 standing = await self._follow(request, response, name, standing)
+        except Answer:
+            if not response.prepared:
+                raise
+            return response  # the stream ends, and its reader begins anew
         except OverflowError:
+            if response.prepared:
+                return response
             error = {"error": "too many follow changes already"}
             raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, error, **{"Retry-After": "5"}) from None
         except (ConnectionError, TimeoutError):
