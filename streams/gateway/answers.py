@@ -7,6 +7,9 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+# SDKs read a whole number of seconds; those that read none repeat by a plan of their own.
+LATER = {"Retry-After": "2"}
+
 
 class Answer(Exception):
     """The answer to a request that cannot be served."""

@@ -19,6 +19,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import defects
 from streams.kafka.groupless_consumer import groupless
 from streams.kafka.refusals import missing_right
 from streams.stop import stop
@@ -104,6 +105,8 @@ class ChangeStreams:
                 if sentence := missing_right(error, "READ"):
                     stop(sentence)
                 log.warning("cannot read the topic of changes; retrying", extra={"error": repr(error)})
+            except Exception as error:  # noqa: BLE001  # a defect, but streams go on
+                defects.report("the reading of changes", error)
             await asyncio.sleep(_AGAIN_S)
 
     async def _read(self) -> None:
@@ -127,7 +130,7 @@ class ChangeStreams:
         followers = self._followers.get(record.key)
         if not followers:
             return
-        with suppress(msgspec.DecodeError):  # another program wrote it
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # another program wrote it
             change = changes.decode(record.value or b"")
             for follower in followers:
                 follower.put(change)

@@ -32,7 +32,7 @@ def preflight(request: web.Request, *, is_allowed: bool) -> web.Response:
 def allow(request: web.Request, response: web.StreamResponse) -> None:
     """Let the page that sent a request read its answer."""
     origin = request.headers.get("Origin")
-    if origin is not None:
+    if origin is not None and origin.isascii():
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"  # as sendBeacon asks for them
         # analytics.js waits as long as it is asked to, where it may read how long.

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from rules.conditions.base import CustomerView
 from rules.customer import Customer
 from rules.engine import Engine
+from rules.identity.dispatch import HOPS_MAX
 from rules.sentences.reason_sentence import embedded
 from rules.times import format_instant
 from streams.gateway.batched_looks import FIELDS, BatchedLooks
@@ -29,7 +30,7 @@ from streams.stop import Stop
 from streams.wire import customer_codec
 
 # Ids of one person that lead to one another: in each step the customer is read whose id the former one leads to.
-_STEPS_MAX = 5
+_STEPS_MAX = HOPS_MAX + 1
 
 
 class StandingSegment(msgspec.Struct, frozen=True):

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +36,7 @@ ANSWER_MAX_S = 8.0
 WAITING_MAX_BYTES = 32 * 1024 * 1024
 # Kafka's client gives a batch up after so long, which frees its memory.
 _DELIVERY_MAX_MS = 20_000
+_FAILED_S = 15.0
 
 
 class Unavailable(Exception):
@@ -52,7 +55,13 @@ class EventProducer:
         self._started: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._waiting_bytes = 0
-        self.is_answering = True
+        self._failed_at = -math.inf
+        self._is_failing = False
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether nothing failed of late. A failure is forgotten, as a balancer sends nothing that would show more."""
+        return monotonic() - self._failed_at > _FAILED_S
 
     async def write(self, records: Sequence[OutRecord]) -> None:
         """Write records. Returns once all of them are acknowledged. Raises `Unavailable`.
@@ -67,13 +76,14 @@ class EventProducer:
             async with asyncio.timeout(ANSWER_MAX_S):
                 await self._write(records)
         except (KafkaError, TimeoutError) as error:
-            if self.is_answering:
+            if not self._is_failing:
                 log.warning("Kafka acknowledges no events; senders are asked to repeat", extra={"error": repr(error)})
-            self.is_answering = False
+            self._is_failing, self._failed_at = True, monotonic()
             raise Unavailable from None
         finally:
             self._waiting_bytes -= size
-        self.is_answering = True
+        if self._is_failing:
+            self._is_failing, self._failed_at = False, -math.inf
 
     async def _write(self, records: Sequence[OutRecord]) -> None:
         started = self._producer()
@@ -86,10 +96,11 @@ class EventProducer:
             for future in sent:
                 await future
         except KafkaError:
-            for future in sent:
-                future.add_done_callback(_take_exception)
             self._replace(started)
             raise
+        finally:
+            for future in sent:
+                future.add_done_callback(_take_exception)
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
         """The producer, or its start; after a start that failed, a new one."""

@@ -17,7 +17,6 @@ See also: `streams.gateway.messages` (what becomes of a message), `streams.gatew
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
@@ -28,7 +27,8 @@ from aiohttp import web
 
 from rules.placeholders import Placeholders
 from streams.gateway import cors, sdk_settings
-from streams.gateway.answers import Answer
+from streams.gateway.answers import LATER, Answer
+from streams.gateway.bodies import read_body
 from streams.gateway.event_producer import EventProducer, Unavailable
 from streams.gateway.messages import (
     BATCH_MAX_BYTES,
@@ -51,12 +51,10 @@ TYPES = {
     **{kind: kind for kind in ("track", "page", "screen", "identify", "alias", "group")},
     "t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group",
 }  # fmt: skip
-# A body that has not come by then is a client which holds a place without using it.
-_BODY_MAX_S = 15.0
 MESSAGES_MAX = 2_500
+# What a batch becomes, whose context goes into each of its messages.
+_WRITTEN_MAX_BYTES = 16 * BATCH_MAX_BYTES
 _ERRORS_SHOWN = 20
-# SDKs read a whole number of seconds; those that read none repeat by a plan of their own.
-_LATER = {"Retry-After": "2"}
 
 
 class Ingest:
@@ -100,13 +98,13 @@ class Ingest:
     async def segment_settings(self, request: web.Request) -> web.StreamResponse:
         """Answer with the settings that analytics.js loads."""
         key = self._browser_key(request, request.match_info["key"])
-        return self._settings(request, sdk_settings.of_segment(key.key, request.host, request.scheme))
+        return self._settings(request, sdk_settings.of_segment(key.key, request.host, self._senders.scheme(request)))
 
     async def rudderstack_settings(self, request: web.Request) -> web.StreamResponse:
         """Answer with the configuration that RudderStack's SDK loads."""
         text = request.query.get("writeKey") or of_basic(request.headers.get("Authorization", "")) or ""
         key = self._browser_key(request, text)
-        base = f"{request.scheme}://{request.host}"
+        base = f"{self._senders.scheme(request)}://{request.host}"
         return self._settings(request, sdk_settings.of_rudderstack(key.key, base))
 
     def _browser_key(self, request: web.Request, text: str) -> WriteKey:
@@ -134,7 +132,7 @@ class Ingest:
     async def _answered(self, request: web.Request, kind: str | None) -> web.StreamResponse:
         began = monotonic()
         try:
-            body = await self._body(request, MESSAGE_MAX_BYTES if kind else BATCH_MAX_BYTES)
+            body = await read_body(request, MESSAGE_MAX_BYTES if kind else BATCH_MAX_BYTES)
             key = self._key(request, body)
             response = await self._take(request, key, body, kind)
         except Answer as answer:
@@ -142,32 +140,6 @@ class Ingest:
         cors.allow(request, response)
         self._metrics.answers["message" if kind else "batch"].observe(monotonic() - began)
         return response
-
-    @staticmethod
-    async def _body(request: web.Request, most: int) -> bytes:
-        """The body, decompressed. It is refused as soon as it is larger than it may be."""
-        if request.content.is_eof() and request.content.total_bytes <= most:
-            return request.content.read_nowait(-1)  # the body came with the headers, as most do
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(_BODY_MAX_S):
-                async for part in request.content.iter_any():
-                    size += len(part)
-                    if size > most:
-                        raise Answer(
-                            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                            {"error": f"the body may have {most} bytes"},
-                            Connection="close",
-                        )
-                    parts.append(part)
-        except TimeoutError:
-            # Not 408: an SDK drops what is answered 4xx, and a browser repeats it at once.
-            error = {"error": f"the body did not come within {_BODY_MAX_S:.0f} s"}
-            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, error, Connection="close", **_LATER) from None
-        except web.RequestPayloadError:
-            raise Answer(HTTPStatus.BAD_REQUEST, {"error": "the body is not what its headers say"}) from None
-        return b"".join(parts)
 
     def _key(self, request: web.Request, body: bytes) -> WriteKey:
         """The key of a request. SDKs write it as the user name of basic authentication, in the query or in the body."""
@@ -186,7 +158,7 @@ class Ingest:
     def _check_origin(request: web.Request, key: WriteKey) -> None:
         origin = request.headers.get("Origin")
         if not key.admits(origin):
-            error = f"pages of {origin} may not send with this key"
+            error = "pages of this origin may not send with this key"
             if not key.is_browser:
                 error = "this is the key of a server, and a page sent it: everybody can read it there, so replace it"
             raise Answer(HTTPStatus.FORBIDDEN, {"error": error})
@@ -207,7 +179,7 @@ class Ingest:
         if not key.take(self._senders.counted_as(request, key), len(messages)):
             self._count(key, "limited", len(messages))
             error = {"error": "too many events; send them again later"}
-            raise Answer(HTTPStatus.TOO_MANY_REQUESTS, error, **_LATER)
+            raise Answer(HTTPStatus.TOO_MANY_REQUESTS, error, **LATER)
         sender = self._senders.of(request, key)
         records, errors = self._records(messages, kind, batch, sender)
         await self._write(key, records)
@@ -236,6 +208,9 @@ class Ingest:
                 errors.append({"index": index, **_document(rejected)})
                 self._metrics.reasons.labels(sender.key.name, rejected.reason).inc()
         self._count(sender.key, "refused", len(errors))
+        if sum(len(each.value or b"") for each in records) > _WRITTEN_MAX_BYTES:
+            error = {"error": "the context of the batch makes its messages too large"}
+            raise Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)
         return records, errors
 
     async def _write(self, key: WriteKey, records: list[OutRecord]) -> None:
@@ -246,7 +221,7 @@ class Ingest:
         except Unavailable:
             self._count(key, "unavailable", len(records))
             error = {"error": "events cannot be written now; send them again"}
-            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, error, **_LATER) from None
+            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, error, **LATER) from None
         self._count(key, "written", len(records))
 
     def _count(self, key: WriteKey, outcome: str, events: int) -> None:

@@ -125,7 +125,7 @@ class Links:
             return _page(words, *words.wrong, status=404)
         if request.method == "GET" and not is_crawling(request):
             event = {"type": "track", "event": CLICKED, "properties": {**_properties(link), "url": link.address}}
-            message_id = f"click-{sha256(request.match_info['token'].encode()).hexdigest()[:32]}"
+            message_id = f"click-{sha256(request.match_info['token'].rpartition('.')[0].encode()).hexdigest()[:32]}"
             with suppress(Unavailable, TimeoutError):
                 async with asyncio.timeout(_CLICK_MAX_S):
                     await self._producer.write([self._record(VISITS, link, message_id, event)])

@@ -39,6 +39,8 @@ _LEFT_OUT = ("writeKey", "_metadata")
 # The form of the ids that SDKs draw for visitors.
 _DRAWN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AGENT_MAX_CHARS = 1_024
+# msgspec tells bytes that are no UTF-8 apart from what is no JSON.
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 RawFields = dict[str, msgspec.Raw]
 _fields = msgspec.json.Decoder(RawFields)
@@ -70,7 +72,6 @@ class _BatchBody(msgspec.Struct):
     batch: list[msgspec.Raw]
     sentAt: msgspec.Raw = NOTHING  # noqa: N815  # as it stands in the JSON
     context: msgspec.Raw = NOTHING
-    writeKey: str | None = None  # noqa: N815
 
 
 _batch = msgspec.json.Decoder(_BatchBody)
@@ -89,8 +90,10 @@ def read_batch(body: bytes) -> MessageBatch:
         read = _batch.decode(body)
     except msgspec.ValidationError:
         raise Rejected("bad_batch", "batch") from None
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         raise Rejected("not_json") from None
+    if len(bytes(read.context)) > MESSAGE_MAX_BYTES:
+        raise Rejected("too_large")  # it goes into each message
     return MessageBatch(read.batch, read.sentAt, read.context)
 
 
@@ -100,7 +103,7 @@ def key_of_body(body: bytes) -> str | None:
         return None
     try:
         return _key.decode(body).writeKey
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         return None
 
 
@@ -119,6 +122,8 @@ def record(
     if context or "context" in fields:
         fields["context"] = _encoded(context)
     value = msgspec.json.encode(fields)
+    if len(value) > 2 * MESSAGE_MAX_BYTES:
+        raise Rejected("too_large")
     event = decode_line(value, sender.received, placeholders=placeholders)
     if event.name in (ERASE, UNNAMED) and sender.key.is_browser:
         raise Rejected("bad_type", "type")  # whoever knows the key of a shop's pages must not erase its customers
@@ -131,7 +136,7 @@ def _read(raw: bytes) -> RawFields:
         return _fields.decode(raw)
     except msgspec.ValidationError:
         raise Rejected("not_object") from None
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         raise Rejected("not_json") from None
 
 
@@ -209,6 +214,6 @@ def _text(raw: msgspec.Raw) -> str | None:
     """The text of a value, the digits of an integer; ``None`` for anything else."""
     try:
         value = msgspec.json.decode(raw, type=str | int)
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         return None
     return None if isinstance(value, bool) else str(value)

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from http import HTTPStatus
-from time import monotonic
+from time import monotonic, time
 
 import msgspec
 from aiohttp import web
@@ -27,13 +27,15 @@ from msgspec import UNSET
 from rules.sentences.reason_sentence import LANGUAGES
 from streams.errors import StoreFailed
 from streams.gateway import cors
-from streams.gateway.answers import Answer
+from streams.gateway.answers import LATER, Answer
+from streams.gateway.bodies import read_body
 from streams.gateway.change_streams import ChangeStreams, Follower
 from streams.gateway.customers import CustomerReader, Standing
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.write_keys import WriteKeys, of_basic
 from streams.http.access import RateLimit
-from streams.http.signed_tokens import subject_of
+from streams.http.server import ADMITTED
+from streams.http.signed_tokens import expiry_of, subject_of
 from streams.stop import Stop
 from streams.wire.changes import SegmentChange
 from streams.wire.customer_ids import is_id
@@ -46,6 +48,8 @@ _BEAT_S = 15.0
 # A reader that takes nothing for so long is disconnected: it occupies a place and buffers.
 _TAKEN_WITHIN_S = 30.0
 _LOOKUP_MAX_BYTES = 64 * 1024
+# How long (s) the token of a request is valid yet.
+_LASTS_S = web.RequestKey("lasts_s", float)
 
 
 class _LookupBody(msgspec.Struct):
@@ -92,8 +96,8 @@ class Reads:
         if not self._is_server(request):
             raise _forbidden()
         try:
-            body = msgspec.json.decode(await request.content.read(_LOOKUP_MAX_BYTES), type=_LookupBody)
-        except (msgspec.DecodeError, RecursionError):
+            body = msgspec.json.decode(await read_body(request, _LOOKUP_MAX_BYTES), type=_LookupBody)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             error = {"error": 'write {"ids": ["u1", "u2"]}'}
             raise Answer(HTTPStatus.BAD_REQUEST, error) from None
         if not 0 < len(body.ids) <= LOOKUP_MAX or not all(map(is_id, body.ids)):
@@ -127,12 +131,18 @@ class Reads:
             raise Answer(HTTPStatus.BAD_REQUEST, {"error": f"reasons is one of {', '.join(LANGUAGES)}"})
         try:
             return await self._reader.read(ids, language)
-        except (StoreFailed, Stop) as error:
-            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}, **{"Retry-After": "2"}) from None
+        except StoreFailed:
+            # Its text names the address of Redis, which is not for strangers.
+            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "Redis does not answer"}, **LATER) from None
+        except Stop as stopped:
+            raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(stopped)}, **LATER) from None
 
     def _is_server(self, request: web.Request) -> bool:
         key = self._keys.find(of_basic(request.headers.get("Authorization", "")) or "")
-        return key is not None and not key.is_browser and "Origin" not in request.headers
+        if key is None or key.is_browser or "Origin" in request.headers:
+            return False
+        request[ADMITTED] = True  # a flood of others does not take a server's connection
+        return True
 
     def _customer_of(self, request: web.Request) -> str:
         """The customer that a request may ask for. Raises `Answer`."""
@@ -153,6 +163,7 @@ class Reads:
             raise Answer(HTTPStatus.UNAUTHORIZED, {"error": error})
         if name not in (_OWN, subject):
             raise _forbidden()
+        request[_LASTS_S] = expiry_of(token.strip(), self._token_secret or "") - time()
         if not self._per_visitor.take(subject):
             raise Answer(HTTPStatus.TOO_MANY_REQUESTS, {"error": "too many requests"}, **{"Retry-After": "1"})
         return subject
@@ -163,9 +174,11 @@ class Reads:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         self._allow(request, response)
         try:
-            while True:
-                # After a merge the changes are those of another id, so it is followed from there on.
-                standing = await self._follow(request, response, name, standing)
+            lasts_s = request.get(_LASTS_S)
+            async with asyncio.timeout(lasts_s):
+                while True:
+                    # After a merge the changes are those of another id, so it is followed from there on.
+                    standing = await self._follow(request, response, name, standing)
         except Answer:
             if not response.prepared:
                 raise

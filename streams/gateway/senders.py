@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 
@@ -20,6 +21,13 @@ from streams.settings.addresses import Network
 log = logging.getLogger(__name__)
 
 _ADDRESSES_MAX = 4_096
+
+
+def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def _client(proxies: Sequence[Network], peer: str, forwarded: tuple[str, ...]) -> str:
@@ -49,6 +57,7 @@ class Senders:
         # Addresses come again: parsing them takes as long as decoding a message.
         self._address = lru_cache(_ADDRESSES_MAX)(partial(_client, list(proxies)))
         self._country_of = country_of
+        self._proxies = list(proxies)
         self._has_warned = False
         self._keeps_ip = keeps_ip
         self._writes_bots = writes_bots
@@ -70,6 +79,14 @@ class Senders:
         """The address by which the sender of a request is counted; "" for a server, whose address bounds nothing."""
         return _counted(self.address(request)) if key.is_browser else ""
 
+    def scheme(self, request: web.Request) -> str:
+        """The scheme under which pages reach this process: https, where a proxy or the page says so."""
+        is_https = request.headers.get("Origin", "").startswith("https:")
+        peer = _parsed_address(request.remote or "")
+        if peer is not None and any(peer in network for network in self._proxies):
+            is_https = is_https or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        return "https" if is_https else request.scheme
+
     def is_bot(self, request: web.Request, key: WriteKey) -> bool:
         """Whether a known crawler runs the page that sent a request, so that its events do not count."""
         return key.is_browser and not self._writes_bots and is_crawling(request)
@@ -82,7 +99,7 @@ class Senders:
         return MessageSender(
             key,
             self._now_ms(),
-            request.headers.get("User-Agent", ""),
+            request.headers.get("User-Agent", "").encode(errors="replace").decode(),  # aiohttp takes any bytes
             address if self._keeps_ip else None,
             None if self._country_of is None else self._country_of(address),
         )

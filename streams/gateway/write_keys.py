@@ -38,8 +38,8 @@ class WriteKey:
         self.is_browser = is_browser
         self.id_secret = id_secret
         self._origins = origins
-        self._all = RateLimit(rate, _BURST_S * rate)
-        self._of_address = RateLimit(address_rate, _BURST_S * address_rate) if is_browser else None
+        self._all = RateLimit(rate, max(1.0, _BURST_S * rate))
+        self._of_address = RateLimit(address_rate, max(1.0, _BURST_S * address_rate)) if is_browser else None
 
     def admits(self, origin: str | None) -> bool:
         """Whether a page of this origin may send with the key; ``None``: no browser sent the request."""
@@ -49,9 +49,12 @@ class WriteKey:
 
     def take(self, address: str, events: int) -> bool:
         """Whether so many events may come from an address now; if so, they count."""
-        if self._of_address is not None and not self._of_address.take(address, events):
+        if self._of_address is not None and not self._of_address.has_left(address):
             return False
-        return self._all.take("", events)
+        if not self._all.take("", events):
+            return False
+        # Last: events that are asked to come later cost their sender nothing.
+        return self._of_address is None or self._of_address.take(address, events)
 
 
 class WriteKeys:

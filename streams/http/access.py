@@ -41,6 +41,11 @@ class RateLimit:
         self._now = now
         self._left: dict[str, tuple[float, float]] = {}
 
+    def has_left(self, address: str) -> bool:
+        """Whether the address may do it once more; it does not count."""
+        left, counted_at = self._left.get(address, (self._burst, self._now()))
+        return min(self._burst, left + (self._now() - counted_at) * self._per_s) >= 1
+
     def take(self, address: str, count: int = 1) -> bool:
         """Whether the address may do it once more; if so, it counts ``count`` times, also beyond what is left."""
         now = self._now()

@@ -38,9 +38,15 @@ def claims_of(token: str, secret: str) -> dict[str, Any] | None:
     options: Any = {"require": ["sub"], "verify_aud": False}
     try:
         claims: dict[str, Any] = jwt.decode(token, secret, algorithms=[_ALGORITHM], options=options)
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, UnicodeError):
         return None
     return claims if isinstance(claims["sub"], str) else None
+
+
+def expiry_of(token: str, secret: str) -> float:
+    """When a valid token expires (seconds since 1970); 0: it is not valid, or never does."""
+    claims = claims_of(token, secret)
+    return 0.0 if claims is None else float(claims.get("exp", 0))
 
 
 def signed(subject: str, secret: str, expires_s: int | None = None, **claims: object) -> str:

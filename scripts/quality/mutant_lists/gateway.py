@@ -88,8 +88,8 @@ MUTANTS = (
     Mutant(
         "one address does not use up a key",
         "streams/gateway/write_keys.py",
-        "if self._of_address is not None and not self._of_address.take(address, events):",
-        "if self._of_address is not None and not self._of_address.take(address, 0):",
+        "return self._of_address is None or self._of_address.take(address, events)",
+        "return self._of_address is None or self._of_address.take(address, 0)",
         "tests/unit/gateway/test_config.py",
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -136,6 +138,27 @@ def test_a_due_time_that_the_clock_has_passed_is_decided(parts: ReadParts) -> No
             break
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_look_up_may_come_in_parts(parts: ReadParts) -> None:
+    """A body in two pieces is read to its end."""
+    body = json.dumps({"ids": ["nobody"]}).encode()
+    basic = base64.b64encode(f"{SHOP_KEY}:".encode())
+    head = b"POST /v1/customers/lookup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic %s\r\n" % basic
+    with socket.create_connection(("127.0.0.1", int(parts.gateway.address.rpartition(":")[2]))) as client:
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        time.sleep(0.2)
+        client.sendall(body[5:])
+        assert client.recv(4_096).startswith(b"HTTP/1.1 200")
+
+
+def test_a_stream_ends_with_its_token(parts: ReadParts) -> None:
+    """The page comes back with a new one."""
+    began = time.monotonic()
+    path = f"/v1/customers/me/changes?token={token('brief', 2)}"
+    with urllib.request.urlopen(f"http://{parts.gateway.address}{path}", timeout=20) as answer:
+        answer.read()
+    assert time.monotonic() - began < 4
 
 
 class Events:

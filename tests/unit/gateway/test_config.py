@@ -100,7 +100,13 @@ def test_the_rate_of_a_key_bounds_events(tmp_path: Path) -> None:
     assert key.take("a", 100)
     assert not key.take("a", 1)
     assert key.take("b", 100)
-    assert not key.take("c", 1)
+    # Of "c" nothing is taken, so nothing counts: it is not in debt once the key has room again.
+    assert not key.take("c", 100)
+    assert key._of_address is not None
+    assert key._of_address.has_left("c")
+    slow = WriteKeys.of(loaded(tmp_path, web={**BROWSER, "rate": 0.1}), {}, tmp_path).find("abcdef123456")
+    assert slow is not None
+    assert slow.take("a", 1)
 
 
 def test_the_key_of_a_header(tmp_path: Path) -> None:

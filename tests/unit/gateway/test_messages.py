@@ -180,6 +180,27 @@ def test_a_token_names_a_customer_only_where_it_is_valid() -> None:
     assert subject_of("x" * 10_000, SECRET) is None
 
 
+def test_bytes_that_are_no_text_are_told() -> None:
+    """In a name, in a value that is read, in the context: of one message, and of a batch."""
+    wrong = (b'{"a\xff":1}', b'{"userId":"\xff","event":"x"}', b'{"userId":"u1","event":"x","context":{"\xff":1}}')
+    for raw in wrong:
+        for of in (key(), key(id_secret=SECRET)):
+            with pytest.raises(Rejected) as caught:
+                taken(raw, of=of)
+            assert caught.value.reason in ("not_json", "not_signed", "no_customer")
+    assert key_of_body(b'{"writeKey":"\xff"}') is None
+
+
+def test_the_context_of_a_batch_is_bounded() -> None:
+    """What goes into each message must not make 2,500 large ones of a small request."""
+    context = b'{"x":"' + b"c" * MESSAGE_MAX_BYTES + b'"}'
+    with pytest.raises(Rejected, match="too_large"):
+        read_batch(b'{"batch":[{}],"context":' + context + b"}")
+    batch = read_batch(b'{"batch":[{}],"writeKey":5,"context":{"locale":"de"}}')
+    made = record(b'{"type":"page","userId":"u1"}', None, batch, MessageSender(key(), NOW), BUILT_IN)
+    assert json.loads(made.value or b"")["context"] == {"locale": "de"}
+
+
 def test_the_key_of_a_body_is_read_of_anything() -> None:
     """The body of analytics.js has the key, as its requests have no header."""
     assert key_of_body(b'{"writeKey":"k","x":[1,{}]}') == "k"
