@@ -167,3 +167,8 @@ class Gateway(Worker):
     command = "gateway"
     options = ()
     ready = "segmenter gateway: http://"
+
+    @property
+    def address(self) -> str:
+        """host:port where it takes events; of the newest start."""
+        return self.log.read_text().rpartition(self.ready)[2].split()[0]

@@ -25,11 +25,11 @@ from rules.placeholders import Placeholders
 from streams.cli.diff import retained_events
 from streams.cli.input_files import with_progress
 from streams.cli.terminal import show
+from streams.http.message_links import MESSAGE_CLICKED
 from streams.kafka import admin
 from streams.kafka.client import answering
 from streams.kafka.log_reader import Logs
 from streams.offline.lift import (
-    MESSAGE_CLICKED,
     MONEY_FROM,
     SHARES_FROM,
     Achievements,

@@ -130,7 +130,7 @@ class ChangeStreams:
         followers = self._followers.get(record.key)
         if not followers:
             return
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # another program wrote it
+        with suppress(msgspec.DecodeError):  # another program wrote it
             change = changes.decode(record.value or b"")
             for follower in followers:
                 follower.put(change)

@@ -95,12 +95,12 @@ class EventProducer:
                 sent.append(await producer.send(self._prefix + record.topic, record.value, record.key))  # noqa: PERF401  # those before a failure are needed
             for future in sent:
                 await future
-        except KafkaError:
-            self._replace(started)
-            raise
-        finally:
+        except BaseException as error:
             for future in sent:
                 future.add_done_callback(_take_exception)
+            if isinstance(error, KafkaError):
+                self._replace(started)
+            raise
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
         """The producer, or its start; after a start that failed, a new one."""

@@ -29,11 +29,10 @@ from rules.event_names import INPUTS
 from rules.times import format_instant
 from streams.gateway.event_producer import EventProducer, Unavailable
 from streams.gateway.senders import is_crawling
-from streams.http.message_links import CLICK, UNSUBSCRIBE, FollowedLink, followed
+from streams.http.message_links import CLICK, MESSAGE_CLICKED, UNSUBSCRIBE, UNSUBSCRIBED, FollowedLink, followed
 from streams.wire.records import OutRecord
 from streams.wire.topics import VISITS
 
-UNSUBSCRIBED, CLICKED = "Unsubscribed", "Message Clicked"
 _PROFILES = INPUTS[0]
 # How long a click waits for its event to be written before it leads on.
 _CLICK_MAX_S = 1.0
@@ -124,7 +123,11 @@ class Links:
             words = _words(request)
             return _page(words, *words.wrong, status=404)
         if request.method == "GET" and not is_crawling(request):
-            event = {"type": "track", "event": CLICKED, "properties": {**_properties(link), "url": link.address}}
+            event = {
+                "type": "track",
+                "event": MESSAGE_CLICKED,
+                "properties": {**_properties(link), "url": link.address},
+            }
             message_id = f"click-{sha256(request.match_info['token'].rpartition('.')[0].encode()).hexdigest()[:32]}"
             with suppress(Unavailable, TimeoutError):
                 async with asyncio.timeout(_CLICK_MAX_S):

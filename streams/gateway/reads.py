@@ -35,7 +35,7 @@ from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.write_keys import WriteKeys, of_basic
 from streams.http.access import RateLimit
 from streams.http.server import ADMITTED
-from streams.http.signed_tokens import expiry_of, subject_of
+from streams.http.signed_tokens import visitor_claims
 from streams.stop import Stop
 from streams.wire.changes import SegmentChange
 from streams.wire.customer_ids import is_id
@@ -154,16 +154,16 @@ class Reads:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = request.query.get("token", "")  # an EventSource sends no headers
-        subject = (
-            None if self._token_secret is None else subject_of(token.strip(), self._token_secret, must_expire=True)
-        )
-        if subject is None:
+        secret = self._token_secret
+        claims = None if secret is None else visitor_claims(token.strip(), secret, must_expire=True)
+        if claims is None:
             self._metrics.wrong_keys.inc()
             error = "a server's key or a visitor's token is needed, which may have expired"
             raise Answer(HTTPStatus.UNAUTHORIZED, {"error": error})
+        subject = str(claims["sub"])
         if name not in (_OWN, subject):
             raise _forbidden()
-        request[_LASTS_S] = expiry_of(token.strip(), self._token_secret or "") - time()
+        request[_LASTS_S] = float(claims["exp"]) - time()
         if not self._per_visitor.take(subject):
             raise Answer(HTTPStatus.TOO_MANY_REQUESTS, {"error": "too many requests"}, **{"Retry-After": "1"})
         return subject
@@ -174,8 +174,7 @@ class Reads:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         self._allow(request, response)
         try:
-            lasts_s = request.get(_LASTS_S)
-            async with asyncio.timeout(lasts_s):
+            async with asyncio.timeout(request.get(_LASTS_S)):
                 while True:
                     # After a merge the changes are those of another id, so it is followed from there on.
                     standing = await self._follow(request, response, name, standing)

@@ -8,26 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 
 from rules.devices import is_crawler
 from streams.gateway.messages import MessageSender
 from streams.gateway.write_keys import WriteKey
-from streams.http.client_addresses import client_address, counted_as
+from streams.http.client_addresses import client_address, counted_as, parsed
 from streams.settings.addresses import Network
 
 log = logging.getLogger(__name__)
 
 _ADDRESSES_MAX = 4_096
-
-
-def _parsed_address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
 
 
 def _client(proxies: Sequence[Network], peer: str, forwarded: tuple[str, ...]) -> str:
@@ -82,7 +74,7 @@ class Senders:
     def scheme(self, request: web.Request) -> str:
         """The scheme under which pages reach this process: https, where a proxy or the page says so."""
         is_https = request.headers.get("Origin", "").startswith("https:")
-        peer = _parsed_address(request.remote or "")
+        peer = parsed(request.remote or "")
         if peer is not None and any(peer in network for network in self._proxies):
             is_https = is_https or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
         return "https" if is_https else request.scheme

@@ -43,14 +43,17 @@ class RateLimit:
 
     def has_left(self, address: str) -> bool:
         """Whether the address may do it once more; it does not count."""
-        left, counted_at = self._left.get(address, (self._burst, self._now()))
-        return min(self._burst, left + (self._now() - counted_at) * self._per_s) >= 1
+        return self._left_of(address, self._now()) >= 1
+
+    def _left_of(self, address: str, now: float) -> float:
+        left, counted_at = self._left.get(address, (self._burst, now))
+        return min(self._burst, left + (now - counted_at) * self._per_s)
 
     def take(self, address: str, count: int = 1) -> bool:
         """Whether the address may do it once more; if so, it counts ``count`` times, also beyond what is left."""
         now = self._now()
-        left, counted_at = self._left.pop(address, (self._burst, now))
-        left = min(self._burst, left + (now - counted_at) * self._per_s)
+        left = self._left_of(address, now)
+        self._left.pop(address, None)
         if len(self._left) >= _ADDRESSES_MAX:
             del self._left[next(iter(self._left))]  # the address that was quiet for the longest time
         is_allowed = left >= 1

@@ -25,10 +25,10 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Networ
     """
     address = peer
     for hop in reversed([hop for header in forwarded for hop in header.split(",")]):
-        parsed = _parsed(address)
-        if parsed is None or not any(parsed in network for network in proxies):
+        parsed_address = parsed(address)
+        if parsed_address is None or not any(parsed_address in network for network in proxies):
             break
-        client = _parsed(hop)
+        client = parsed(hop)
         if client is None:
             break
         address = str(client)
@@ -37,10 +37,10 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Networ
 
 def counted_as(address: str) -> str:
     """The address by which a client is counted: for IPv6 its network, as a host has all addresses of it."""
-    parsed = _parsed(address)
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((parsed, _IPV6_HOST_PREFIX), strict=False))
-    return address if parsed is None else str(parsed)
+    parsed_address = parsed(address)
+    if isinstance(parsed_address, IPv6Address):
+        return str(IPv6Network((parsed_address, _IPV6_HOST_PREFIX), strict=False))
+    return address if parsed_address is None else str(parsed_address)
 
 
 def is_loopback_host(header: str | None) -> bool:
@@ -51,7 +51,7 @@ def is_loopback_host(header: str | None) -> bool:
         return False
 
 
-def _parsed(text: str) -> Address | None:
+def parsed(text: str) -> Address | None:
     """Parse an address as peers and proxies write it: with or without port, zone or brackets, or IPv4 within IPv6."""
     text = text.strip()
     if text.startswith("["):

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from streams.http.signed_tokens import PURPOSE, claims_of, signed
 
 UNSUBSCRIBE, CLICK = "unsubscribe", "click"
+# The events of a customer who followed one; the property ``trigger`` is the key of the message.
+UNSUBSCRIBED, MESSAGE_CLICKED = "Unsubscribed", "Message Clicked"
 _PATHS = {UNSUBSCRIBE: "u", CLICK: "c"}
 # Mail programs and browsers take at least so long an address.
 ADDRESS_MAX_CHARS = 2_000

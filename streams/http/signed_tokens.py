@@ -21,16 +21,22 @@ _TOKEN_MAX_CHARS = 2_048
 
 
 def subject_of(token: str, secret: str, *, must_expire: bool = False) -> str | None:
-    """The customer that a valid token names; ``None``: it is not valid, or was made for another purpose.
+    """The customer that a valid token of a visitor names; see `visitor_claims`."""
+    claims = visitor_claims(token, secret, must_expire=must_expire)
+    return None if claims is None else str(claims["sub"])
 
-    ``must_expire``: a token without ``exp`` is not valid.
+
+def visitor_claims(token: str, secret: str, *, must_expire: bool = False) -> dict[str, Any] | None:
+    """What a valid token of a visitor says: ``sub``, and ``exp`` (seconds since 1970) if it expires.
+
+    ``None``: it is not valid, or was made for another purpose. ``must_expire``: a token without ``exp`` is not valid.
     """
     if len(token) > _TOKEN_MAX_CHARS:
         return None
     claims = claims_of(token, secret)
     if claims is None or PURPOSE in claims or (must_expire and "exp" not in claims):
         return None
-    return str(claims["sub"])
+    return claims
 
 
 def claims_of(token: str, secret: str) -> dict[str, Any] | None:
@@ -41,12 +47,6 @@ def claims_of(token: str, secret: str) -> dict[str, Any] | None:
     except (jwt.InvalidTokenError, UnicodeError):
         return None
     return claims if isinstance(claims["sub"], str) else None
-
-
-def expiry_of(token: str, secret: str) -> float:
-    """When a valid token expires (seconds since 1970); 0: it is not valid, or never does."""
-    claims = claims_of(token, secret)
-    return 0.0 if claims is None else float(claims.get("exp", 0))
 
 
 def signed(subject: str, secret: str, expires_s: int | None = None, **claims: object) -> str:

@@ -25,12 +25,11 @@ from rules.number_text import MICRO
 from rules.times import format_instant, parse_instant, words
 from rules.value_tests import number_reader
 from rules.values import path_of, read_property
+from streams.http.message_links import MESSAGE_CLICKED
 from streams.offline.lift_intervals import LiftInterval, of_means, of_shares
 from streams.triggers.config import Goal
 from streams.triggers.decision_log import Arm, Decision
 
-# The event of a customer who followed a link in a message; its property ``trigger`` is the key of the message.
-MESSAGE_CLICKED = "Message Clicked"
 # The least customers in each arm before a difference of shares, or one of money, is told.
 SHARES_FROM, MONEY_FROM = 100, 2_000
 

@@ -32,5 +32,5 @@ def saved_lifts(path: Path | None) -> Lifts:
         return wrong
     try:
         return Lifts(None, msgspec.json.decode(document, type=list[Lift]))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return wrong

@@ -22,6 +22,7 @@ from rules.times import format_instant
 from streams.triggers.config import Step
 from streams.triggers.customer_state import HOLD_OUT_REASON, Action, Redelivery, round_key
 from streams.wire import changes
+from streams.wire.json_text import decoded
 from streams.wire.records import OutRecord
 from streams.wire.topics import TRIGGER_DEAD_LETTERS, TRIGGER_DECISIONS, VISITS
 
@@ -178,7 +179,7 @@ def bounded(record: OutRecord) -> OutRecord:
 
 def decode(value: bytes) -> Decision:
     """Decode a record's value. Raises `msgspec.DecodeError`."""
-    return _decoder.decode(value)
+    return decoded(_decoder, value)
 
 
 def identity(topic: str, headers: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:

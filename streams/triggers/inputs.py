@@ -22,6 +22,7 @@ from streams.triggers.customer_state import Redelivery
 from streams.wire import changes
 from streams.wire.dead_letters import Undecodable, undecodable
 from streams.wire.event_decoder import read
+from streams.wire.json_text import decoded
 from streams.wire.records import InputRecord
 from streams.wire.topics import CHANGES, TRIGGER_REPLAYS
 
@@ -76,7 +77,7 @@ def _change_input(record: InputRecord) -> Event | Undecodable:
         return undecodable("tombstone")
     try:
         if record.topic.endswith(TRIGGER_REPLAYS):
-            again = _replay.decode(value)
+            again = decoded(_replay, value)
             value, trigger = bytes(again.change), again.trigger
             redelivery = Redelivery(record.offset, format_instant(time))
         change = changes.decode(value)

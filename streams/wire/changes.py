@@ -29,6 +29,7 @@ from rules.reasons import Instant, Reason
 from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, sentence
 from rules.times import format_instant, parse_instant
 from rules.untrusted_texts import shortened
+from streams.wire.json_text import decoded
 
 SOURCE = "segmenter"
 TYPE_PREFIX = "segmenter.segment."
@@ -153,7 +154,7 @@ def bounded(value: bytes) -> bytes:
 
 def decode(value: bytes) -> SegmentChange:
     """Decode a record's value; raises `msgspec.DecodeError`."""
-    return _decoder.decode(value)
+    return decoded(_decoder, value)
 
 
 def published_change(value: bytes) -> tuple[str, PublishedChange]:
@@ -162,7 +163,7 @@ def published_change(value: bytes) -> tuple[str, PublishedChange]:
     It refuses a record whose ids and membership are too long for a row of the membership topic: other programs can
     write to the topic of changes, and a row is made of what is read back from it.
     """
-    head = _head_decoder.decode(value)
+    head = decoded(_head_decoder, value)
     if len(head.customer_id) + len(head.change_id) + sum(map(len, head.segments)) > _UNCUT_MAX_CHARS:
         raise msgspec.ValidationError("longer than any change that a worker writes")
     occurred_at = parse_instant(head.occurred_at)

@@ -20,6 +20,7 @@ from rules.published_ahead import PublishedChange
 from rules.reasons import Instant
 from rules.times import format_instant
 from streams.wire.changes import Header, SegmentChange, cloud_event
+from streams.wire.json_text import decoded
 from streams.wire.records import OutRecord
 from streams.wire.topics import MEMBERSHIPS
 
@@ -64,7 +65,7 @@ def encode(membership: Membership) -> bytes:
 
 def decode(value: bytes) -> Membership:
     """Decode a record's value; raises `msgspec.DecodeError`."""
-    return _decoder.decode(value)
+    return decoded(_decoder, value)
 
 
 def headers(membership: Membership) -> list[Header]:

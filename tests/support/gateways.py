@@ -58,7 +58,7 @@ class GatewayParts(NamedTuple):
     @property
     def address(self) -> str:
         """host:port where events are taken."""
-        return self.gateway.log.read_text().rpartition("segmenter gateway: http://")[2].split()[0]
+        return self.gateway.address
 
     def post(self, path: str, body: object, key: str | None = None, **headers: str) -> Answer:
         """Send a body, which is JSON unless it is bytes."""

@@ -23,7 +23,7 @@ def serves(parts: GatewayParts, tmp_path: Path, **settings: Any) -> None:
     """A gateway with these settings starts, and takes an event."""
     with Gateway({**parts.settings, **settings}, log=tmp_path / "log") as gateway:
         gateway.wait_ready()
-        address = gateway.log.read_text().rpartition("segmenter gateway: http://")[2].split()[0]
+        address = gateway.address
         assert send(address, "/v1/track", {"event": "Tea", "userId": "u1"}, SHOP_KEY).status == 200
 
 
@@ -83,5 +83,5 @@ def test_a_gateway_with_other_definitions_says_so(tmp_path: Path) -> None:
         assert error == "Redis was written under other definitions; give gateway and worker the same file"
         with same_file(parts, tmp_path) as other:
             other.wait_ready()
-            address = other.log.read_text().rpartition("segmenter gateway: http://")[2].split()[0]
+            address = other.address
             assert status_and_body(address)[0] == 200

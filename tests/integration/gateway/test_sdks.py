@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 
 from local import sdks
 from rules.times import parse_instant
 from tests.support import sdk_pages
+from tests.support.browsers import headless
 from tests.support.gateways import ENVIRONMENT, SHOP_KEY, WEB_KEY, GatewayParts, running, written
 from tests.support.patience import eventually
 
@@ -86,16 +85,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     """A headless browser."""
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no chromedriver: scripts/chromium", pytrace=False)
-        pytest.skip("there is no chromedriver: scripts/chromium")
-    options = ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options=options, service=Service(driver)) as chrome:
+    with headless() as chrome:
         yield chrome
 
 

@@ -5,8 +5,6 @@ The tests read what a person would see. Screenshots are kept in ``.cache/screens
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 from kafka import KafkaProducer
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from rules.number_text import MICRO
 from streams.offline.lift import Achievement, Exposure, lift
 from streams.triggers.config import Goal
+from tests.support.browsers import headless
 from tests.support.operations import TOKEN, Parts, running, send
 from tests.support.patience import eventually
 from tests.support.trigger_processes import say
@@ -54,16 +52,7 @@ def parts() -> Iterator[Parts]:
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     """A headless browser with a window of a desktop's size."""
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no chromedriver: scripts/chromium", pytrace=False)
-        pytest.skip("there is no chromedriver: scripts/chromium")
-    options = ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1600"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options=options, service=Service(driver)) as chrome:
+    with headless("--window-size=1280,1600") as chrome:
         yield chrome
 
 

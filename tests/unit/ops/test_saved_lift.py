@@ -24,7 +24,9 @@ def test_the_lifts_of_a_file_are_read(tmp_path: Path) -> None:
     assert saved_lifts(None) == Lifts(None, [])
 
 
-@pytest.mark.parametrize("document", [b"", b"{}", b"[1]", b"[{}]", b"\xff", b"[" * 10_000, b" " * (4 << 20) + b"[]"])
+@pytest.mark.parametrize(
+    "document", [b"", b"{}", b"[1]", b"[{}]", b"\xff", b'[{"trigger":"\xff"}]', b"[" * 10_000, b" " * (4 << 20) + b"[]"]
+)
 def test_another_file_is_said_to_be_one(document: bytes, tmp_path: Path) -> None:
     """Whatever lies there, the page gets a sentence."""
     path = tmp_path / "lift.json"
