@@ -148,15 +148,15 @@ MUTANTS = (
     Mutant(
         "the longest quiet address is forgotten first",
         "streams/http/access.py",
-        "self._left.pop(address, (self._burst, now))",
-        "self._left.get(address, (self._burst, now))",
+        "self._left.pop(address, None)",
+        "pass",
         "tests/unit/http/test_access.py::test_of_many_addresses_the_longest_quiet_one_is_forgotten",
     ),
     Mutant(
         "X-Forwarded-For is believed of trusted proxies alone",
         "streams/http/client_addresses.py",
-        "if parsed is None or not any(parsed in network for network in proxies):",
-        "if parsed is None:",
+        "if parsed_address is None or not any(parsed_address in network for network in proxies):",
+        "if parsed_address is None:",
         "tests/unit/http/test_access.py",
     ),
     Mutant(
@@ -169,7 +169,7 @@ MUTANTS = (
     Mutant(
         "an IPv6 host is counted as its network",
         "streams/http/client_addresses.py",
-        "if isinstance(parsed, IPv6Address):",
+        "if isinstance(parsed_address, IPv6Address):",
         "if False:",
         "tests/unit/http/test_access.py::test_an_ipv6_host_is_counted_as_its_network",
     ),
