@@ -22,6 +22,7 @@ from kafka import KafkaConsumer
 from rich.console import RenderableType
 from rich.table import Table
 
+from demos import shop
 from demos import triggers as demo_triggers
 from load import rees46
 from local import servers
@@ -193,6 +194,8 @@ def percentiles(delays: Sequence[float]) -> str:
 
 def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Publish the history, then the last minute at its own pace. The worker starts in between and has to catch up."""
+    say("[bold]rules/demo.yaml: four segments of the library with short windows[/], as the data covers three hours")
+    say("idle 5m, until 20m · gap 5m, returning 15m · recently 10m · repeat 15m")
     settings = Settings(**parts, definitions=DEFINITIONS)
     admin.create(settings)
     original = events()
@@ -230,6 +233,21 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
         watch.done.set()
 
 
+def show_shop(parts: dict[str, Any]) -> None:
+    """Run the shop until Ctrl-C."""
+    with shop.running(parts, say) as addresses:
+        say("\n[bold]a shop in your browser; Ctrl-C ends it[/]")
+        for name, address in (
+            ("the shop", addresses.shop), ("its mailbox", addresses.mailbox), ("why", addresses.operations),
+        ):  # fmt: skip
+            say_command(f"{name:<12} {address}")
+        say(
+            "Sign in, look at three products, put some into the cart and wait: the bubble speaks, and a mail comes.\n"
+            "Then fill a cart again, and buy in a private window under the same address: no mail comes."
+        )
+        threading.Event().wait()
+
+
 def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
     say("")
     say(table("this demo, under short windows", watch.counts))
@@ -265,13 +283,15 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--all", action="store_true", help="show every change of the history too")
     parser.add_argument("--triggers", action="store_true", help="and the messages that they start, received here")
+    parser.add_argument("--shop", action="store_true", help="a shop to click through, until Ctrl-C")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
     arguments = parser.parse_args()
-    say("[bold]rules/demo.yaml: four segments of the library with short windows[/], as the data covers three hours")
-    say("idle 5m, until 20m · gap 5m, returning 15m · recently 10m · repeat 15m")
     try:
         with compose(arguments.keep) if arguments.docker else embedded() as parts:
-            run(parts, arguments)
+            if arguments.shop:
+                show_shop(parts)
+            else:
+                run(parts, arguments)
     except KeyboardInterrupt:
         say("ended")
     except servers.StartError as error:

@@ -5,18 +5,18 @@ each signature with the published library.
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook
 
 from local.server_process import free_port
+from local.web_thread import WebThread
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # for tests, not secret
 
@@ -43,9 +43,9 @@ class Hook:
         self.forged = 0
         self.url = ""
         self._verifier = Webhook(SECRET)
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        app = web.Application()
+        app.router.add_post("/hook", self._receive)
+        self._web = WebThread(app)
 
     async def _receive(self, request: web.Request) -> web.Response:
         raw = await request.read()
@@ -60,29 +60,13 @@ class Hook:
             await asyncio.sleep(wait_s)
         return web.Response(status=status, headers={"Retry-After": "1"} if status == 429 else {})
 
-    async def _serve(self) -> None:
-        app = web.Application()
-        app.router.add_post("/hook", self._receive)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = cast(Any, site._server).sockets[0].getsockname()[1]  # noqa: SLF001  # 0: the system chose one
-        self.url = f"http://127.0.0.1:{port}/hook"
-        self._ready.set()
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.run_forever()
-
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait(10)
+        self._web.__enter__()
+        self.url = f"http://{self._web.address}/hook"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._web.__exit__()
 
 
 class Mailbox:
