@@ -41,6 +41,8 @@ PATHS: dict[str, tuple[str, ...]] = {
     "scale": _WORKER,
     "triggers": (*_WORKER, "streams/triggers"),
     "ops": (*_WORKER, "streams/http", "streams/ops"),
+    "gateway": ("rules", "streams/gateway", "streams/http", "streams/kafka", "streams/state", "streams/wire"),
+    "shop": (*_WORKER, "streams/gateway", "streams/http", "scripts/demos/shop.py", "scripts/demos/shop_pages"),
     "changed": (*_WORKER, "streams/offline"),
 }
 _LUA = re.compile(

@@ -7,17 +7,27 @@ the figures do not depend on the library.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import definition_change, latency, metrics_overhead, rules_cost, scale, throughput, triggers
+from benchmarks import (
+    definition_change,
+    gateway,
+    latency,
+    metrics_overhead,
+    rules_cost,
+    scale,
+    shop,
+    throughput,
+    triggers,
+)
 from benchmarks.plan import FULL, SMALL, Plan
 from benchmarks.recorder import Recorder, RecordingRefused
 from benchmarks.results import PATH, BenchmarkCase
 from local import servers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "ops", "changed")
+PARTS = ("rules", "throughput", "latency", "due", "crowd", "scale", "triggers", "gateway", "shop", "ops", "changed")
 USUAL = ("rules", "throughput", "latency")
 
 
@@ -64,6 +74,7 @@ def _add_amounts(parser: argparse.ArgumentParser) -> None:
     add("sizes", "customers, for scale (10000 100000)", type=int, nargs="+")
     add("crowd", f"customers that are due at one instant ({usual.crowd:,})", type=int)
     add("messages", f"webhooks that are due at once, for triggers ({usual.messages:,})", type=int)
+    add("visitors", f"of the shop, one after the other ({usual.visitors})", type=int)
     add("drains", f"with metrics on and off by turns, for ops ({usual.drains})", type=int)
 
 
@@ -81,27 +92,22 @@ def _run(part: str, plan: Plan, recorder: Recorder | None) -> None:
             print(f"recorded: {case.benchmark}, {case.case}", flush=True)
 
 
-def _cases(part: str, plan: Plan) -> Iterator[BenchmarkCase]:
+def _cases(part: str, plan: Plan) -> Iterable[BenchmarkCase]:
     """Measure the requested cases, one after the other."""
-    match part:
-        case "rules":
-            yield rules_cost.run(plan.rules_events)
-        case "throughput":
-            yield from (throughput.run(profile, plan) for profile in plan.profiles)
-        case "latency":
-            yield from (latency.run(rate, plan) for rate in plan.rates)
-        case "due":
-            yield from (latency.run_due(rate, plan) for rate in plan.rates)
-        case "crowd":
-            yield latency.run_crowd(plan)
-        case "scale":
-            yield from scale.run(plan)
-        case "triggers":
-            yield from triggers.run(plan)
-        case "ops":
-            yield from metrics_overhead.run(plan)
-        case "changed":
-            yield definition_change.run(plan)
+    run: dict[str, Callable[[], Iterable[BenchmarkCase]]] = {
+        "rules": lambda: [rules_cost.run(plan.rules_events)],
+        "throughput": lambda: (throughput.run(profile, plan) for profile in plan.profiles),
+        "latency": lambda: (latency.run(rate, plan) for rate in plan.rates),
+        "due": lambda: (latency.run_due(rate, plan) for rate in plan.rates),
+        "crowd": lambda: [latency.run_crowd(plan)],
+        "scale": lambda: scale.run(plan),
+        "triggers": lambda: triggers.run(plan),
+        "gateway": lambda: gateway.run(plan),
+        "shop": lambda: [shop.run(plan)],
+        "ops": lambda: metrics_overhead.run(plan),
+        "changed": lambda: [definition_change.run(plan)],
+    }
+    return run[part]()
 
 
 if __name__ == "__main__":

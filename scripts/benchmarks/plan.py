@@ -29,11 +29,12 @@ class Plan(NamedTuple):
     crowd: int = 50_000
     messages: int = 10_000
     drains: int = 6
+    visitors: int = 30
 
 
 _SMALL: Mapping[str, Any] = {
     "events": 5_000, "customers": 500, "rules_events": 5_000, "rates": (200,), "seconds": 2, "sizes": (200,),
-    "crowd": 1_000, "messages": 300, "drains": 1,
+    "crowd": 1_000, "messages": 300, "drains": 1, "visitors": 3,
 }  # fmt: skip
 # The amounts to see that a benchmark runs. With fewer events a worker has no two turns with metrics on and off.
 SMALL: Mapping[str, Mapping[str, Any]] = defaultdict(lambda: _SMALL, {"ops": {**_SMALL, "events": 300_000}})
@@ -49,6 +50,8 @@ FULL: Mapping[str, Mapping[str, Any]] = {
     "scale": {"sizes": (10_000, 100_000, 1_000_000), "rounds": 1},
     "triggers": {"messages": 30_000, "rounds": 3},
     "ops": {"events": 600_000, "drains": 9, "seconds": 60},
+    "gateway": {"seconds": 10, "rounds": 3},
+    "shop": {"visitors": 100, "rounds": 3},
     "changed": {"customers": 1_160_000, "rates": (1_000,), "seconds": 20},
 }  # fmt: skip
 # More of these give a more exact figure of the same case.

@@ -41,8 +41,7 @@ from streams.settings import Settings
 from streams.state.redis_reader import key
 from streams.wire.topics import TRIGGERS, WORKERS
 
-CONCURRENCY = 64  # of the bare loop: with more, it is no faster
-CONCURRENCY = 256  # of each of the two workers of ours
+CONCURRENCY = 256  # of the bare loop, and of each of the two processes of ours
 SAMPLE_S = 0.003
 LAST_S = 15.0
 # The rate of the steady load, in webhooks a second.

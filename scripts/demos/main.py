@@ -9,6 +9,7 @@ import contextlib
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -233,21 +234,6 @@ def run(parts: dict[str, Any], arguments: argparse.Namespace) -> None:
         watch.done.set()
 
 
-def show_shop(parts: dict[str, Any]) -> None:
-    """Run the shop until Ctrl-C."""
-    with shop.running(parts, say) as addresses:
-        say("\n[bold]a shop in your browser; Ctrl-C ends it[/]")
-        for name, address in (
-            ("the shop", addresses.shop), ("its mailbox", addresses.mailbox), ("why", addresses.operations),
-        ):  # fmt: skip
-            say_command(f"{name:<12} {address}")
-        say(
-            "Sign in, look at three products, put some into the cart and wait: the bubble speaks, and a mail comes.\n"
-            "Then fill a cart again, and buy in a private window under the same address: no mail comes."
-        )
-        threading.Event().wait()
-
-
 def summary(watch: Watch, original: Sequence[dict[str, Any]]) -> None:
     say("")
     say(table("this demo, under short windows", watch.counts))
@@ -286,10 +272,12 @@ def main() -> None:
     parser.add_argument("--shop", action="store_true", help="a shop to click through, until Ctrl-C")
     parser.add_argument("--docker", action="store_true", help="Kafka and Redis from docker-compose.yml")
     arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         with compose(arguments.keep) if arguments.docker else embedded() as parts:
             if arguments.shop:
-                show_shop(parts)
+                shop.show(parts, say, say_command)
             else:
                 run(parts, arguments)
     except KeyboardInterrupt:

@@ -9,12 +9,13 @@ See also: `demos.shop_server` (the shop's own server) and `demos/shop_pages` (it
 import json
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from demos.shop_server import FOLDER, Shop, ShopKeys
+from demos.shop_server import FOLDER, ShopKeys, ShopServer
 from local.processes import Gateway, Ops, Triggers, Worker
 from local.receivers import Mailbox
 from local.server_process import free_port
@@ -69,7 +70,7 @@ def trigger_file(shop: str, gateway: str, smtp_port: int) -> dict[str, Any]:
 
 
 def gateway_file(shop: str, browser_key: str) -> dict[str, Any]:
-    """Pages speak for who has signed in alone; the shop's server, for everybody."""
+    """Pages speak for who has signed in alone, and the shop's server for all customers."""
     return {
         "version": 1,
         "keys": {
@@ -117,9 +118,24 @@ def running(parts: Mapping[str, Any], say: Callable[[str], None]) -> Iterator[Sh
         ops = stack.enter_context(Ops({**settings, "ops_workers": processes["worker"].http}))
         ops.wait_ready()
         operations = f"http://{ops.http}/#token={ops_token}"
-        shop = Shop(
+        server = ShopServer(
             ShopKeys(gateway_at, browser_key, keys["SERVER_KEY"], keys["ID_SECRET"], keys["READ_SECRET"]),
             operations, mailbox,
         )  # fmt: skip
-        stack.enter_context(WebThread(shop.app(), shop_port))
+        stack.enter_context(WebThread(server.app(), shop_port))
         yield ShopAddresses(shop_at, f"{shop_at}/mailbox.html", operations, gateway_at)
+
+
+def show(parts: Mapping[str, Any], say: Callable[[str], None], say_command: Callable[[str], None]) -> None:
+    """Run the shop until Ctrl-C. ``say_command`` prints a line which is never broken."""
+    with running(parts, say) as addresses:
+        say("\n[bold]a shop in your browser; Ctrl-C ends it[/]")
+        for name, address in (
+            ("the shop", addresses.shop), ("its mailbox", addresses.mailbox), ("why", addresses.operations),
+        ):  # fmt: skip
+            say_command(f"{name:<12} {address}")
+        say(
+            "Sign in, look at three products, put some into the cart and wait: the bubble speaks, and a mail comes.\n"
+            "Then fill a cart again, and buy in a private window under the same address: no mail comes."
+        )
+        threading.Event().wait()

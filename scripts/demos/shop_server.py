@@ -48,7 +48,7 @@ class ShopKeys(NamedTuple):
 
 
 @dataclass
-class Cart:
+class BrowserCart:
     """An open cart: quantities by product."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -61,10 +61,10 @@ class Session:
 
     anonymous_id: str = ""
     email: str = ""
-    cart: Cart = field(default_factory=Cart)
+    cart: BrowserCart = field(default_factory=BrowserCart)
 
 
-class Shop:
+class ShopServer:
     """The handlers, and all state of the shop, which ends with the process."""
 
     def __init__(self, keys: ShopKeys, operations: str, mailbox: Mailbox) -> None:
@@ -75,7 +75,7 @@ class Shop:
         self._products = {each["product_id"]: each for each in json.loads((FOLDER / "products.json").read_text())}
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._persons: dict[str, str] = {}
-        self._carts: dict[str, Cart] = {}
+        self._carts: dict[str, BrowserCart] = {}
 
     def app(self) -> web.Application:
         """The application, with its pages."""
@@ -177,7 +177,7 @@ class Shop:
             if answer.status != 200:
                 raise web.HTTPServiceUnavailable(text=f"the gateway answered {answer.status}")
 
-    def _total(self, cart: Cart) -> float:
+    def _total(self, cart: BrowserCart) -> float:
         cents: int = sum(round(self._products[product]["price"] * 100) * count for product, count in cart.lines.items())
         return cents / 100
 

@@ -1,10 +1,13 @@
 """Worker processes for the demo, the tests and the benchmark.
 
-A process that is started here is ended here, by its own process id.
+A process that is started here is ended here, by its own process id, also when this one is killed.
 """
 
+import atexit
+import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +18,8 @@ from pathlib import Path
 from typing import IO, Protocol, Self
 
 from pydantic import SecretStr
+
+from local import reaper
 
 READY = "claimed partitions"
 _ADDRESS = re.compile(r"(?:serving metrics and health.*address=|segmenter ops: http://)([^\s/]+)")
@@ -52,7 +57,17 @@ def spawn(
 ) -> RunningProcess:
     """Start a program with these arguments in an interpreter of its own; it writes into the log."""
     command = [sys.executable, *program, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    reaper.SHARED.watch(process.pid, _logs())
+    return process
+
+
+@functools.cache
+def _logs() -> Path:
+    """The folder of the logs, which goes with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="segmenter-logs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 # How the processes of this module are started; the tests put another one here, which shares imports.
@@ -73,7 +88,7 @@ class Worker:
             **os.environ,
             **{f"SEGMENTER_{name.upper()}": _as_text(value) for name, value in settings.items()},
         }
-        self.log = log or Path(tempfile.mkstemp(prefix="segmenter-worker-", suffix=".log")[1])
+        self.log = log or Path(tempfile.mkstemp(prefix=f"{self.command}-", suffix=".log", dir=_logs())[1])
         self.process: RunningProcess | None = None
 
     def start(self, **environment: str) -> Self:
@@ -113,7 +128,12 @@ class Worker:
     @property
     def exit_code(self) -> int | None:
         """The exit code; ``None`` while it runs."""
-        return None if self.process is None else self.process.poll()
+        if self.process is None:
+            return None
+        code = self.process.poll()
+        if code is not None:
+            reaper.SHARED.forget(self.process.pid)
+        return code
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of its log."""
@@ -139,6 +159,7 @@ class Worker:
         if self.process is not None and self.process.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self.process.wait()
+            reaper.SHARED.forget(self.pid)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["Reaper"]
+__all__ = ["SHARED", "Reaper"]
 
 
 class Reaper:
@@ -48,6 +48,10 @@ class Reaper:
             assert self._helper.stdin is not None
             self._helper.stdin.write(line + "\n")
             self._helper.stdin.flush()
+
+
+# One helper serves all that a process starts.
+SHARED = Reaper()
 
 
 def reap_at_end(orders: TextIO) -> None:

@@ -21,15 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
-from local.reaper import Reaper
+from local.reaper import SHARED as REAPER
 
 __all__ = ["HOST", "Server", "StartError", "free_port"]
 
 HOST = "127.0.0.1"
 LOG_TAIL_LINES = 30
 STOP_S = 10.0  # an orderly end takes Kafka 1-3 s
-
-_reaper = Reaper()
 
 
 class StartError(Exception):
@@ -81,7 +79,7 @@ class Server(abc.ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own: ended as a whole, and not reached by a Ctrl-C
             )
-        _reaper.watch(self._process.pid, self.folder)
+        REAPER.watch(self._process.pid, self.folder)
         self._wait_until_it_answers()
         return self
 
@@ -154,7 +152,7 @@ class Server(abc.ABC):
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        _reaper.forget(self._process.pid)
+        REAPER.forget(self._process.pid)
         self._process = None
 
 

@@ -2,9 +2,9 @@
 export const $ = (id) => document.getElementById(id)
 
 export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties)
-  made.append(...children)
-  return made
+  const node = Object.assign(document.createElement(tag), properties)
+  node.append(...children)
+  return node
 }
 
 export const picture = (address) => element("img", { src: address, alt: "" })

@@ -218,9 +218,12 @@ def test_metrics_say_what_became_of_events(parts: GatewayParts) -> None:
 
     before = counts()
     batch = {"batch": [event("counted-1"), event("counted-2"), event("counted-3", type="erase")]}
-    parts.post("/v1/batch", batch, WEB_KEY)
-    parts.post("/v1/track", event("counted-4"), WEB_KEY, User_Agent="Googlebot/2.1")
-    parts.post("/v1/track", event("counted-5"), "webkey000002")
+    answers = [
+        parts.post("/v1/batch", batch, WEB_KEY),
+        parts.post("/v1/track", event("counted-4"), WEB_KEY, User_Agent="Googlebot/2.1"),
+        parts.post("/v1/track", event("counted-5"), "webkey000002"),
+    ]
+    assert [answer.status for answer in answers] == [400, 200, 401]
     assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [2, 1, 1, 1, 1]
 
 
