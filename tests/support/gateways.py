@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -40,6 +42,9 @@ FILE: dict[str, Any] = {
 }  # fmt: skip
 
 
+_numbers = itertools.count()
+
+
 class Answer(NamedTuple):
     """An answer of the gateway; ``status`` 0: none came."""
 
@@ -64,16 +69,36 @@ class GatewayParts(NamedTuple):
         """Send a body, which is JSON unless it is bytes."""
         return send(self.address, path, body, key, **headers)
 
+    def written(self, wait_ms: int = 1_500) -> list[Any]:
+        """All records of the input topics. Their topics have a prefix, `topic_of` says which they are."""
+        topics = [self.settings["topic_prefix"] + name for name in INPUTS]
+        consumer = KafkaConsumer(
+            *topics, bootstrap_servers=self.kafka.address, auto_offset_reset="earliest", consumer_timeout_ms=wait_ms
+        )
+        try:
+            return list(consumer)
+        finally:
+            consumer.close()
+
+    def topic_of(self, record: Any) -> str:
+        """The topic of a record, without the prefix."""
+        return str(record.topic).removeprefix(self.settings["topic_prefix"])
+
 
 @contextmanager
-def running(more: Mapping[str, Any] | None = None, **file: Any) -> Iterator[GatewayParts]:
-    """A gateway with a Kafka of its own; ``more``: further settings; ``file``: further parts of its file."""
-    with servers.Kafka() as kafka, TemporaryDirectory() as folder:
+def running(shared: servers.Kafka | None, more: Mapping[str, Any] | None = None, **file: Any) -> Iterator[GatewayParts]:
+    """A gateway on topics of its own.
+
+    ``shared``: the broker; `None`: one that the test may end. ``more``: further settings; ``file``: further parts of
+    the gateway's file.
+    """
+    broker = servers.Kafka() if shared is None else nullcontext(shared)
+    with broker as kafka, TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
         path.write_text(json.dumps({**FILE, **file}))
         settings: dict[str, Any] = {
             "brokers": kafka.address, "partitions": 4, "http": "127.0.0.1:0", "gateway": path,
-            "gateway_http": "127.0.0.1:0", **(more or {}),
+            "gateway_http": "127.0.0.1:0", "topic_prefix": f"gateway{next(_numbers)}-{os.getpid()}-", **(more or {}),
         }  # fmt: skip
         admin.create(Settings(**settings))
         gateway = Gateway(settings, log=Path(folder) / "gateway.log").start(**ENVIRONMENT)
@@ -106,14 +131,3 @@ def _document(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return body
-
-
-def written(brokers: str, wait_ms: int = 1_500) -> list[Any]:
-    """All records of the input topics."""
-    consumer = KafkaConsumer(
-        *INPUTS, bootstrap_servers=brokers, auto_offset_reset="earliest", consumer_timeout_ms=wait_ms
-    )
-    try:
-        return list(consumer)
-    finally:
-        consumer.close()

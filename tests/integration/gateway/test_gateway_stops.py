@@ -27,13 +27,15 @@ def serves(parts: GatewayParts, tmp_path: Path, **settings: Any) -> None:
         assert send(address, "/v1/track", {"event": "Tea", "userId": "u1"}, SHOP_KEY).status == 200
 
 
-def test_what_keeps_a_gateway_from_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_a_gateway_from_its_start(
+    kafka: servers.Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No file, a secret that is missing, short or used twice, a database of nothing, an address that is taken."""
     path = tmp_path / "gateway.yaml"
     path.write_text(json.dumps(FILE))
     for name, secret in ENVIRONMENT.items():
         monkeypatch.setenv(name, secret)
-    with running() as parts:
+    with running(kafka) as parts:
         settings = {**parts.settings, "gateway": path}
         assert_stopped(
             segmenter("gateway", **{**settings, "gateway": ""}), "a gateway needs a file with its write keys"
@@ -64,11 +66,11 @@ def same_file(parts: GatewayParts, tmp_path: Path) -> Gateway:
     return other
 
 
-def test_a_gateway_with_other_definitions_says_so(tmp_path: Path) -> None:
+def test_a_gateway_with_other_definitions_says_so(kafka: servers.Kafka, tmp_path: Path) -> None:
     """What it would answer is not what the worker decided; it still takes events."""
     with (
         servers.Redis() as redis,
-        running({"redis": redis.url}) as parts,
+        running(kafka, {"redis": redis.url}) as parts,
         Worker({**parts.settings, "definitions": live.FOUR, "fetch_wait_ms": 50}) as worker,
     ):
         worker.wait_ready()

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from local.servers import Kafka
 from rules.times import format_instant
 from streams.http.message_links import MessageLinks
 from streams.http.signed_tokens import signed
@@ -33,7 +34,6 @@ from tests.support.gateways import (
     GatewayParts,
     running,
     send,
-    written,
 )
 from tests.support.operations import exposed, total
 from tests.support.patience import eventually
@@ -44,9 +44,9 @@ VISITOR = "6f1c1f9e-0f4e-4a53-9c39-1c1d5f1f7a11"
 
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[GatewayParts]:
+def parts(kafka: Kafka) -> Iterator[GatewayParts]:
     """One gateway for all tests that leave it running."""
-    with running() as started:
+    with running(kafka) as started:
         yield started
 
 
@@ -58,7 +58,7 @@ def event(message_id: str, **more: Any) -> dict[str, Any]:
 
 
 def ids(parts: GatewayParts) -> Counter[str]:
-    return Counter(json.loads(record.value)["messageId"] for record in written(parts.kafka.address))
+    return Counter(json.loads(record.value)["messageId"] for record in parts.written())
 
 
 def test_what_is_right_is_written(parts: GatewayParts) -> None:
@@ -77,10 +77,10 @@ def test_what_is_right_is_written(parts: GatewayParts) -> None:
     }  # fmt: skip
     assert {name: answer.status for name, answer in sent.items()} == dict.fromkeys(sent, 200)
     assert sent["right-1"].headers["Access-Control-Allow-Origin"] == ORIGIN
-    records = {json.loads(record.value)["messageId"]: record for record in written(parts.kafka.address)}
+    records = {json.loads(record.value)["messageId"]: record for record in parts.written()}
     assert sent.keys() <= records.keys()
-    assert records["right-3"].topic == "profiles"
-    assert {records[name].topic for name in sent.keys() - {"right-3"}} == {"visits"}
+    assert parts.topic_of(records["right-3"]) == "profiles"
+    assert {parts.topic_of(records[name]) for name in sent.keys() - {"right-3"}} == {"visits"}
     assert {records[name].key for name in sent} == {b"u1"}
 
 
@@ -119,7 +119,7 @@ def test_a_signed_id_and_a_forged_one(parts: GatewayParts) -> None:
     for message_id, context in (("signed", token), ("forged", {})):
         body = event(message_id, userId="u7", anonymousId=VISITOR, context=context)
         assert parts.post("/v1/track", body, SIGNED_KEY, Origin="https://any.example").status == 200
-    keys = {json.loads(record.value)["messageId"]: record.key for record in written(parts.kafka.address)}
+    keys = {json.loads(record.value)["messageId"]: record.key for record in parts.written()}
     assert (keys["signed"], keys["forged"]) == (b"u7", VISITOR.encode())
 
 
@@ -246,8 +246,8 @@ def test_a_link_unsubscribes_only_who_confirms(parts: GatewayParts) -> None:
     link = LINKS.unsubscribe("u8", "cart_mail", "b")
 
     def of_customer() -> list[dict[str, Any]]:
-        records = [each for each in written(parts.kafka.address) if each.key == b"u8"]
-        return [json.loads(each.value) | {"topic": each.topic} for each in records]
+        records = [each for each in parts.written() if each.key == b"u8"]
+        return [json.loads(each.value) | {"topic": parts.topic_of(each)} for each in records]
 
     status, _, page = visited(parts, link)
     assert (status, "<button>No more messages</button>" in page) == (200, True)
@@ -265,10 +265,10 @@ def test_a_click_leads_on_and_counts_once(parts: GatewayParts) -> None:
     link = LINKS.click("u9", "cart_mail", "", TARGET)
     assert visited(parts, link, "HEAD")[:2] == (302, TARGET)
     assert visited(parts, link, **{"User-Agent": "Googlebot/2.1"})[:2] == (302, TARGET)
-    assert [each for each in written(parts.kafka.address) if each.key == b"u9"] == []
+    assert [each for each in parts.written() if each.key == b"u9"] == []
     for padding in ("", "", "="):  # which makes another text of the same signature
         assert visited(parts, link + padding)[:2] == (302, TARGET)
-    events = [json.loads(each.value) for each in written(parts.kafka.address) if each.key == b"u9"]
+    events = [json.loads(each.value) for each in parts.written() if each.key == b"u9"]
     assert len({each["messageId"] for each in events}) == 1
     assert (events[0]["event"], events[0]["properties"]) == (
         "Message Clicked", {"trigger": "cart_mail", "url": TARGET},
@@ -293,7 +293,7 @@ def test_a_link_that_was_not_signed_leads_nowhere(parts: GatewayParts) -> None:
 @pytest.mark.slow
 def test_nothing_that_was_answered_is_lost() -> None:
     """The gateway is killed three times and Kafka once, while four senders repeat what was not answered 200."""
-    with running() as parts:
+    with running(None) as parts:
         deliver_through(parts, kills=3, kafka_away_s=12.0)
 
 
@@ -301,7 +301,7 @@ def test_nothing_that_was_answered_is_lost() -> None:
 @pytest.mark.nightly
 def test_nothing_that_was_answered_is_lost_in_ten_deaths() -> None:
     """Ten kill -9 of the gateway, and a Kafka that is away for 30 s."""
-    with running() as parts:
+    with running(None) as parts:
         deliver_through(parts, kills=10, kafka_away_s=30.0)
 
 
@@ -359,7 +359,7 @@ def deliver_through(parts: GatewayParts, kills: int, kafka_away_s: float) -> Non
     assert len(answered) > 100
 
     def all_are_there() -> bool:
-        records = written(parts.kafka.address, 4_000)
+        records = parts.written(4_000)
         return answered <= {json.loads(record.value)["messageId"] for record in records}
 
     eventually(all_are_there, 30, parts.gateway.tail())  # Kafka has just come back

@@ -56,9 +56,9 @@ class ReadParts(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[ReadParts]:
+def parts(kafka: servers.Kafka) -> Iterator[ReadParts]:
     """A gateway and a worker."""
-    with servers.Redis() as redis, running({"redis": redis.url, "definitions": live.FOUR}) as gateway:
+    with servers.Redis() as redis, running(kafka, {"redis": redis.url, "definitions": live.FOUR}) as gateway:
         settings = {**gateway.settings, "fetch_wait_ms": 50, "grace_ms": 200}
         with Worker(settings) as worker:
             worker.wait_ready()

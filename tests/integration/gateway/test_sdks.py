@@ -10,17 +10,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from selenium.webdriver import Chrome
 
-from local import sdks
+from local import sdks, servers
 from rules.times import parse_instant
 from tests.support import sdk_pages
 from tests.support.browsers import headless
-from tests.support.gateways import ENVIRONMENT, SHOP_KEY, WEB_KEY, GatewayParts, running, written
+from tests.support.gateways import ENVIRONMENT, SHOP_KEY, WEB_KEY, GatewayParts, running
 from tests.support.patience import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -60,26 +61,40 @@ class Shop(NamedTuple):
 
     def all(self) -> list[dict[str, Any]]:
         """All events that were written, each with its topic."""
-        return [json.loads(each.value) | {"topic": each.topic} for each in written(self.parts.kafka.address, 1_000)]
+        return [json.loads(each.value) | {"topic": self.parts.topic_of(each)} for each in self.parts.written(1_000)]
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    """A gateway which takes events of the pages of a shop."""
+def shop(tmp_path: Path, kafka: servers.Kafka) -> Iterator[Shop]:
+    """A gateway which takes events of the pages of a shop, on the Kafka that all tests share."""
+    with shop_on(kafka, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def mortal_shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop with a Kafka of its own, which the test may end."""
+    with shop_on(None, tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def shop_on(kafka: servers.Kafka | None, folder: Path) -> Iterator[Shop]:
+    """A gateway and the pages of a shop. Where the SDKs cannot be fetched a test fails in CI, or is skipped."""
     sentence = sdks.missing()
     if sentence is not None:
         if os.environ.get("CI") == "true":
             pytest.fail(sentence, pytrace=False)
         pytest.skip(sentence)
-    with sdk_pages.served(tmp_path, sdks.packages()) as origin:
+    with sdk_pages.served(folder, sdks.packages()) as origin:
         keys = {
             "web": {"kind": "browser", "key": WEB_KEY, "origins": [origin]},
             "shop": {"kind": "server", "key": {"env": "SHOP_KEY"}},
         }
-        with running(keys=keys) as parts:
+        with running(kafka, keys=keys) as parts:
             port = parts.address.rpartition(":")[2]
             parts.gateway.environment["SEGMENTER_GATEWAY_HTTP"] = f"127.0.0.1:{port}"
-            yield Shop(parts, tmp_path, origin)
+            yield Shop(parts, folder, origin)
 
 
 @pytest.fixture
@@ -198,7 +213,7 @@ def test_a_server(name: str, shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("kills", "away_s"), [(2, 3.0), pytest.param(10, 30.0, marks=pytest.mark.nightly)], ids=["2", "10"]
 )
-def test_a_server_sdk_loses_nothing(name: str, kills: int, away_s: float, shop: Shop) -> None:
+def test_a_server_sdk_loses_nothing(name: str, kills: int, away_s: float, mortal_shop: Shop) -> None:
     """The gateway is killed and Kafka is away while the SDK sends; each event arrives, under its own message id."""
     count = 100 + 60 * kills
     failures: list[BaseException] = []
@@ -206,7 +221,7 @@ def test_a_server_sdk_loses_nothing(name: str, kills: int, away_s: float, shop: 
 
     def run() -> None:
         try:
-            received.append(sent_by(shop, name, count))
+            received.append(sent_by(mortal_shop, name, count))
         except BaseException as error:  # noqa: BLE001  # raised again below, in the test's own thread
             failures.append(error)
 
@@ -214,12 +229,12 @@ def test_a_server_sdk_loses_nothing(name: str, kills: int, away_s: float, shop: 
     thread.start()
     for _ in range(kills):
         time.sleep(1.0)
-        shop.parts.gateway.kill()
-        shop.parts.gateway.start(**ENVIRONMENT)
+        mortal_shop.parts.gateway.kill()
+        mortal_shop.parts.gateway.start(**ENVIRONMENT)
     time.sleep(1.0)
-    shop.parts.kafka.kill9()
+    mortal_shop.parts.kafka.kill9()
     time.sleep(away_s)
-    shop.parts.kafka.restart()
+    mortal_shop.parts.kafka.restart()
     thread.join()
     assert not failures, failures
     assert received[0].keys() == {f"{name}-{number}" for number in range(count)}
