@@ -207,15 +207,19 @@ def _loaded(kind: RequestKind, port: int, seconds: float, rate: float | None = N
 async def _load(kind: RequestKind, port: int, seconds: float, rate: float | None) -> list[float]:
     until = time.perf_counter() + seconds
     pace = None if rate is None else kind.connections / rate
-    each = (_connection(kind.make, port, until, pace) for _ in range(kind.connections))
+    # Connections that are in step would send all their requests at once.
+    steps = [0.0 if pace is None else pace * number / kind.connections for number in range(kind.connections)]
+    each = (_connection(kind.make, port, until, pace, after_s) for after_s in steps)
     return [delay for delays in await asyncio.gather(*each) for delay in delays]
 
 
-async def _connection(make: Callable[[], bytes], port: int, until: float, pace: float | None) -> list[float]:
+async def _connection(
+    make: Callable[[], bytes], port: int, until: float, pace: float | None, after_s: float
+) -> list[float]:
     """Send requests one after the other; with a pace (s) a delay counts from when its request was to be sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     delays = []
-    began = time.perf_counter()
+    began = time.perf_counter() + after_s
     while began < until:
         request = make()
         if pace is None:

@@ -41,6 +41,7 @@ from streams.http.server import HttpServer, Limits
 from streams.kafka import admin
 from streams.rights.process_rights import NEEDS
 from streams.runtime.faust_app import now_ms
+from streams.runtime.garbage import collect_seldom
 from streams.runtime.health_endpoint import serve, where
 from streams.runtime.readiness import Ready
 from streams.settings import Settings, credentials, definitions_file, host_of
@@ -137,6 +138,7 @@ async def _serve(settings: Settings, parts: GatewayParts) -> None:
         operator = await serve(GatewaySources(parts.metrics, producer), settings)
         stack.push_async_callback(operator.close)
         following = asyncio.create_task(streams.run())
+        collect_seldom()
         print(f"segmenter gateway: http://{where(*server.address)}", file=sys.stderr, flush=True)
         await ending.wait()
         await server.close()  # first, so that no request is taken that nothing can serve

@@ -8,7 +8,6 @@ See also `streams.worker.app` and `streams.triggers.app`, the composition roots 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import tempfile
 import time
@@ -27,6 +26,7 @@ from streams.kafka.fetch import Batch
 from streams.kafka.output_reader import KafkaOutputReader
 from streams.kafka.publisher import FencedPublisher, UnfencedPublisher
 from streams.runtime.assignment import ClaimPartitions, OwnerConfig
+from streams.runtime.garbage import collect_seldom
 from streams.runtime.health_endpoint import serve
 from streams.runtime.metrics import Metrics, PartitionMeter
 from streams.runtime.partition_task import Pace
@@ -41,7 +41,6 @@ from streams.stop import Stop, end_at_last, stop
 log = logging.getLogger(__name__)
 
 _ANSWERS_WITHIN_S = 0.15  # in addition to the time for which a broker holds an empty fetch
-_COLLECT_AFTER = 100_000
 _VERIFY_EVERY_S = 60.0
 _HEAL_EVERY_S = 1.0
 # Kafka's client was observed not to end after it had lost its connections again and again.
@@ -51,13 +50,6 @@ _ENDS_WITHIN_S = 10.0
 def now_ms() -> int:
     """The wall clock (ms, UTC)."""
     return time.time_ns() // 1_000_000
-
-
-def _quiet_collector() -> None:
-    """Collect garbage seldom: values here have no cycles, and scans of the young generation took 10 % of a step."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
 
 
 def assemble(
@@ -85,7 +77,7 @@ def assemble(
     app = _faust(settings, client)
     watch = AnswerWatch(settings.unread_s)
     app.transport = Transport(app.conf.broker_consumer, app, ownership, settings.fetch_wait_ms, watch)
-    _quiet_collector()
+    collect_seldom()
     loop = LoopWatchdog(settings.stuck_s, stop)
     fetches = FetchWatchdog(
         settings.unread_s, lambda: ownership.fetching().values(), lambda: ownership.without_since, stop
