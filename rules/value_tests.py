@@ -83,6 +83,8 @@ class ValueTest(msgspec.Struct, frozen=True):
     numbers: NumberTest | None = None
     exact: str | None = None
     not_contains: Scalar | None = None
+    starts_with: str | None = None
+    ends_with: str | None = None
 
     def meets(self, value: Json, read: NumberReader = number) -> bool:
         """Whether a value, `None` when it is absent, meets every part; ``read``: how it is read as a number."""
@@ -106,6 +108,8 @@ class ValueTest(msgspec.Struct, frozen=True):
             and (self.matches is None or _matches(self.matches, value))
             and (self.exact is None or text(value) == self.exact)
             and (self.numbers is None or _in_range(self.numbers, value, read))
+            and (self.starts_with is None or _has_end(self.starts_with, value, str.startswith))
+            and (self.ends_with is None or _has_end(self.ends_with, value, str.endswith))
         )
 
     def _is_excluded(self, value: Json, read: NumberReader, *, is_member: bool = False) -> bool:
@@ -123,16 +127,10 @@ class ValueTest(msgspec.Struct, frozen=True):
             parts["in"] = [shown(scalar) for scalar in self.in_]
         if self.not_in is not None:
             parts["not_in"] = [shown(scalar) for scalar in self.not_in]
-        if self.contains is not None:
-            parts["contains"] = shown(self.contains)
-        if self.not_contains is not None:
-            parts["not_contains"] = shown(self.not_contains)
-        if self.exists is not None:
-            parts["exists"] = self.exists
-        if self.matches is not None:
-            parts["matches"] = self.matches
-        if self.exact is not None:
-            parts["exact"] = self.exact
+        for name in ("contains", "not_contains", "starts_with", "ends_with", "exists", "matches", "exact"):
+            operand = getattr(self, name)
+            if operand is not None:
+                parts[name] = shown(operand)
         return parts
 
 
@@ -221,7 +219,9 @@ def _products(fields: dict[str, Json]) -> list[Json]:
 ANYWHERE = PropertyTests()
 ENDS = NumberTest.__struct_fields__  # the names of a range's ends, as a definition has them
 # The keys of a test.
-TEST_KEYS = ("in", "not_in", *ENDS, "contains", "not_contains", "exists", "matches", "exact")
+TEST_KEYS = (
+    "in", "not_in", *ENDS, "contains", "not_contains", "starts_with", "ends_with", "exists", "matches", "exact",
+)  # fmt: skip
 
 
 @cache
@@ -268,6 +268,11 @@ def _contains(scalar: Scalar, value: Json, read: NumberReader, *, is_member: boo
     if isinstance(scalar, str) and isinstance(value, str) and not isinstance(value, Real):
         return _folded_rule(scalar) in fold(value)
     return (is_member or not isinstance(scalar, str)) and _equal(scalar, value, read)
+
+
+def _has_end(part: str, value: Json, is_there: Callable[[str, str], bool]) -> bool:
+    """Whether a text begins (or ends) with another, compared as `_contains` compares."""
+    return isinstance(value, str) and not isinstance(value, Real) and is_there(fold(value), _folded_rule(part))
 
 
 def _matches(source: str, value: Json) -> bool:

@@ -55,6 +55,8 @@ def _part(name: str, operand: object) -> str:
         "not_in": "known and none of",
         "contains": "something that contains",
         "not_contains": "nothing that contains",
+        "starts_with": "something that starts with",
+        "ends_with": "something that ends with",
         "matches": "like",
         "exact": "exactly",
     }

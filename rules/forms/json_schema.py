@@ -45,6 +45,8 @@ def value_test_schema(scalar: Schema | None = None) -> Schema:
         "not_in": several,
         "contains": value,
         "not_contains": value,
+        "starts_with": TEXT,
+        "ends_with": TEXT,
         "exists": {"type": "boolean"},
         "matches": matches,
         "exact": TEXT,

@@ -210,11 +210,19 @@ def _tests(value: dict[object, object]) -> ValueTest:
         not_in=_optional(value, "not_in", _scalars),
         contains=_optional(value, "contains", scalar),
         not_contains=_optional(value, "not_contains", scalar),
+        starts_with=_optional(value, "starts_with", _part),
+        ends_with=_optional(value, "ends_with", _part),
         exists=_optional(value, "exists", bool),
         matches=_optional(value, "matches", _pattern),
         numbers=ends(value) if has_ends else None,
         exact=_optional(value, "exact", _text),
     )
+
+
+def _part(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a part of a text, in quotes where it looks like a number")
+    return value
 
 
 def _text(value: object) -> str:

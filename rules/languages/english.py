@@ -48,6 +48,8 @@ _TESTS: dict[str, SentenceTemplate] = {
     "and_more": "{values} and {count} more",
     "contains": "{name} contains {value}",
     "not_contains": "{name} does not contain {value}",
+    "starts_with": "{name} starts with {value}",
+    "ends_with": "{name} ends with {value}",
     "matches": "{name} matches {value}",
     "exact": "{name} is exactly {value}",
     "exists": "{name} is present",

@@ -46,6 +46,8 @@ _TESTS: dict[str, SentenceTemplate] = {
     "and_more": "{values} و {count} مورد دیگر",
     "contains": "{name} شامل {value} باشد",
     "not_contains": "{name} شامل {value} نباشد",
+    "starts_with": "{name} با {value} آغاز شود",
+    "ends_with": "{name} با {value} پایان یابد",
     "matches": "{name} با الگوی {value} بخواند",
     "exact": "{name} عیناً {value} باشد",
     "exists": "{name} مقداری داشته باشد",

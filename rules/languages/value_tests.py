@@ -83,7 +83,7 @@ def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], 
     predicates += [
         _listed(lang, name, key, test[key], cut.get(place + pointer(key), 0)) for key in ("in", "not_in") if key in test
     ]
-    texts = ("contains", "not_contains", "matches", "exact")
+    texts = ("contains", "not_contains", "starts_with", "ends_with", "matches", "exact")
     predicates += [lang.say(key, name=name, value=_value(lang, test[key])) for key in texts if key in test]
     if "exists" in test:
         predicates.append(lang.say("exists" if test["exists"] else "absent", name=name))

@@ -49,9 +49,10 @@ _BOUNDS = (
 _TESTS = (
     """A test (in `where`, `trait`, `context`) is a value, or a mapping of these, all of which must be met:
 `in`, `not_in` (lists of values), `at_least`, `at_most`, `above`, `below` (numbers, also as text in the data),
-`contains`, `not_contains` (a part of a text, or a member of a list), `exists` (true or false), `exact` (a text as it
-stands), `matches` (RE2, anywhere). Other texts are compared without case and spaces around, with Arabic and Persian
-variants of a letter as one. Of a list, one member must meet all keys; `not_in` and `not_contains` hold if no member is
+`contains`, `not_contains` (a part of a text, or a member of a list), `starts_with`, `ends_with` (the beginning or end
+of a text), `exists` (true or false), `exact` (a text as it stands), `matches` (RE2, anywhere). Other texts are compared
+without case and spaces around, with Arabic and Persian variants of a letter as one. Of a list, one member must meet all
+keys; `not_in` and `not_contains` hold if no member is
 what they exclude. In a `where`, `item: {category: tea, price: {at_least: 5}}` asks several tests of one and the same
 product. The amount of a refund counts without its sign. An absent value, null and empty text meet
 only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes

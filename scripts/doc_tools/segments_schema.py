@@ -78,7 +78,7 @@ def _defs() -> Schema:
                 for kind in (*GROUP_KINDS, *CONDITION_KINDS)
             ]
         },
-        "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$", "description": DURATION_FORM},
+        "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d|w)$", "description": DURATION_FORM},
         "events": {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]},
         "scalar": {"type": ["string", "number", "boolean"]},
         "test": {"anyOf": [reference("scalar"), value_test_schema()]},

@@ -31,8 +31,8 @@ NUMBERS_END = 9 * 10**12  # a number of this size is none to a test
 
 SECOND_MS = 1000
 DAY_MS = 86_400 * SECOND_MS
-UNIT_MS = {"ms": 1, "s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3600 * SECOND_MS, "d": DAY_MS}
-DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+UNIT_MS = {"ms": 1, "s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3600 * SECOND_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 
 
 def mapping(value: object) -> Json:
@@ -47,7 +47,7 @@ def listed(value: object) -> list[object]:
 
 @cache
 def duration_ms(text: object) -> int:
-    """A duration such as 90s, 30m, 24h or 30d."""
+    """A duration such as 90s, 30m, 24h, 30d or 2w."""
     match = DURATION.fullmatch(str(text))
     assert match is not None, text
     return int(match[1]) * UNIT_MS[match[2]]
@@ -257,6 +257,14 @@ def contains(stated: Stated, wanted: object) -> bool:
     return stated.is_member and equal(stated, wanted)
 
 
+def has_part(stated: Stated, wanted: object, *, at_start: bool) -> bool:
+    """A text that begins, or ends, with the text; a number is no text."""
+    if not isinstance(stated.value, str):
+        return False
+    whole, part = folded(stated.value), folded(str(wanted))
+    return whole.startswith(part) if at_start else whole.endswith(part)
+
+
 def matches(stated: Stated, wanted: object) -> bool:
     """Whether the pattern is found anywhere; RE2's rules are those of Python for what the tests ask."""
     characters = text(stated.value)
@@ -308,6 +316,8 @@ TESTS: dict[str, Callable[[Stated, object], bool]] = {
     "in": is_one_of,
     "contains": contains,
     "matches": matches,
+    "starts_with": lambda stated, wanted: has_part(stated, wanted, at_start=True),
+    "ends_with": lambda stated, wanted: has_part(stated, wanted, at_start=False),
     "at_least": compares("at_least"),
     "at_most": compares("at_most"),
     "above": compares("above"),

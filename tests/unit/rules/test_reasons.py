@@ -196,6 +196,8 @@ def expected_of(node: Reason, now: int) -> bool | None:
         return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
     if kind in ("first", "last"):
         return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
+    if kind == "newest":
+        return observed.last_at is not None and observed.met_at == observed.last_at
     if kind == "sequence":
         return lies(observed.first_at, now, at_most=node.within)
     if kind == "cart":
@@ -225,7 +227,11 @@ def cart_meets_test(observed: Observed, test: Mapping[str, Any], now: int) -> bo
         and ("items" not in test or meets(observed.items or 0, test["items"]))
         and lies(observed.last_at, now, test.get("idle_for"), test.get("until"))
     )
-    return meets(observed.value or 0, test["value"], cut=True) if plain and "value" in test else plain
+    if not plain or "value" not in test:
+        return plain
+    answer = meets(observed.value or 0, test["value"], cut=True)
+    # A cart with products of unknown price may be worth more than is shown, and meets no upper bound.
+    return None if answer and {"at_most", "below"} & test["value"].keys() else answer
 
 
 def meets(shown: float, test: Mapping[str, Any], *, cut: bool = False) -> bool | None:
