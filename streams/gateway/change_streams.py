@@ -30,6 +30,8 @@ from streams.wire.topics import CHANGES
 log = logging.getLogger(__name__)
 
 FOLLOWERS_MAX = 2_000
+# A visitor has a few tabs open; a page that opens streams in a loop takes no place of others.
+OF_CUSTOMER_MAX = 20
 _WAITING_MAX = 200
 _AGAIN_S = 2.0
 _POLL_MS = 100
@@ -81,10 +83,10 @@ class ChangeStreams:
 
     @contextmanager
     def follow(self, follower: Follower, customer_id: str) -> Iterator[None]:
-        """Let a follower have the changes of a customer. Raises `OverflowError` when too many follow."""
-        if self._count >= FOLLOWERS_MAX:
-            raise OverflowError
+        """Let a follower have the changes of a customer. Raises `OverflowError` when too many follow it, or any."""
         key = customer_id.encode()
+        if self._count >= FOLLOWERS_MAX or len(self._followers.get(key, ())) >= OF_CUSTOMER_MAX:
+            raise OverflowError
         self._followers.setdefault(key, set()).add(follower)
         self._count += 1
         try:
