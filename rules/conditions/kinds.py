@@ -9,7 +9,6 @@
 | `total`      | the aggregate over the window is in the range            | when a contribution leaves it     |
 | `last`       | the newest was so long ago                               | at both ends                      |
 | `first`      | the earliest was so long ago                             | at both ends                      |
-| `newest`     | the newest event meets the tests                         | never                             |
 | `sequence`   | the steps followed one another within the window         | when the latest start leaves it   |
 | `cart`       | not empty and as asked, now in [idle_for, until) after   | at both ends                      |
 | `sessions`   | the count of sessions begun in the window fits           | when a start leaves the window    |
@@ -30,7 +29,6 @@ from rules.conditions.calendars import CALENDAR
 from rules.conditions.cart import CART
 from rules.conditions.event_count import PERFORMED
 from rules.conditions.in_segment import IN_SEGMENT
-from rules.conditions.newest_event import NEWEST
 from rules.conditions.recency import FIRST, LAST
 from rules.conditions.sample import SAMPLE
 from rules.conditions.sequences import SEQUENCE
@@ -39,5 +37,5 @@ from rules.conditions.totals import TOTAL
 
 # Those of `rules.conditions.boolean`, which have members, are read before these.
 CONDITION_KINDS = (
-    PERFORMED, TOTAL, LAST, FIRST, NEWEST, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR, SAMPLE,
+    PERFORMED, TOTAL, LAST, FIRST, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR, SAMPLE,
 )  # fmt: skip

@@ -165,13 +165,6 @@ def first(form: object, history: History) -> bool:
     return bool(facts) and is_ago(facts[0].time, mapping(mapping(form).get("ago")), history.now)
 
 
-def newest(form: object, history: History) -> bool:
-    """Whether the newest is as asked; of several at its instant, one."""
-    facts = happened(mapping(form), history)
-    has = mapping(mapping(form)["has"])
-    return any(meets_all_tests(what, has, history.currency) for what in facts if what.time == facts[-1].time)
-
-
 def is_ago(since: int, ago: Json, now: int) -> bool:
     """Whether now is from since + at_least on, and before since + at_most or below."""
     ends = [since + duration_ms(ago[name]) for name in ("at_most", "below") if name in ago]
@@ -427,7 +420,6 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
     "total": total,
     "last": last,
     "first": first,
-    "newest": newest,
     "sequence": sequence,
     "cart": cart,
     "sessions": sessions,

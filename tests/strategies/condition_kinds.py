@@ -131,7 +131,6 @@ KINDS: dict[str, Kind] = {
     "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
-    "newest": Kind("newest", BY_EVENT, form("newest")),
     # A window only takes away, so that by time alone no customer enters.
     "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),
     "sequence.same": Kind(

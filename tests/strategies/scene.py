@@ -79,7 +79,6 @@ THEMES: dict[str, Theme] = {
     ),
     "last": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
     "first": Theme((ORDERS, NAMED_AND_ORDERS, TAKEN_BACK), ("Order Completed",) * 3 + NAMES),
-    "newest": Theme((MIXED, NAMED, NAMED_AND_ORDERS), ("Order Completed", *NAMES)),
     "sequence": Theme(
         kinds=(NAMED, TAKEN_BACK, TAKEN_BACK),
         names=("Order Completed",) * 8 + NAMES,
@@ -95,7 +94,7 @@ THEMES: dict[str, Theme] = {
     "sample": Theme((MIXED,)),
 }
 THEMES_DRAWN = (
-    "performed", "performed", "total", "total", "last", "first", "newest", "sequence", "sequence", "cart", "cart",
+    "performed", "performed", "total", "total", "last", "first", "sequence", "sequence", "cart", "cart",
     "sessions", "trait", "trait", "context", "context", "in_segment", "calendar", "sample",
 )  # fmt: skip
 

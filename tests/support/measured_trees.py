@@ -10,7 +10,7 @@ from benchmarks.results import BenchmarkCase
 from benchmarks.samples import Samples
 
 ROOT = Path(__file__).parents[2]
-MEASURED = ("rules", "streams", "scripts/load")
+MEASURED = ("rules", "streams", "scripts/load", "scripts/demos")
 
 
 def git(tree: Path, *arguments: str) -> str:

@@ -186,42 +186,6 @@ CASES = [
         ),
     ),
     Case(
-        "newest",
-        True,
-        "1d",
-        {"newest": {"event": "Product Viewed", "has": {"product_id": {"exists": True}}}},
-        (("1m", VIEW),),
-        "the newest Product Viewed was at 2026-03-01T12:01:00.000Z (asked: product_id is present)",
-        (
-            "تازه‌ترین رویداد «[Product Viewed]» در [2026-03-01T12:01:00.000Z] بوده است "
-            "(شرط: [product_id] مقداری داشته باشد)"
-        ),
-    ),
-    Case(
-        "newest, another",
-        False,
-        "1d",
-        {"newest": {"event": "Order Completed", "has": {"total": {"at_least": 1_000}}}},
-        ORDERS,
-        "the newest Order Completed was at 2026-03-01T13:00:00.000Z (asked, not met: total is at least 1000)",
-        (
-            "تازه‌ترین رویداد «[Order Completed]» در [2026-03-01T13:00:00.000Z] بوده است "
-            "(شرط برقرار نیست: [total] حداقل ۱۰۰۰ باشد)"
-        ),
-    ),
-    Case(
-        "newest, none",
-        False,
-        "1d",
-        {"newest": {"event": "Order Completed", "where": {"total": {"above": 5}}, "has": {"total": 7}}},
-        (("1m", VIEW),),
-        "no Order Completed (where total is above 5) so far (asked, not met: total is 7)",
-        (
-            "رویداد «[Order Completed]» (به شرطی که [total] بیشتر از ۵ باشد) تا این لحظه رخ نداده است "
-            "(شرط برقرار نیست: [total] برابر ۷ باشد)"
-        ),
-    ),
-    Case(
         "last, too new",
         False,
         "20d",

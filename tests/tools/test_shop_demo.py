@@ -57,7 +57,7 @@ def demo() -> Iterator[ShopDemo]:
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(30)
+                process.wait(90)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -167,7 +167,7 @@ def test_the_shop(demo: ShopDemo) -> None:
         for each in (browser, phone):
             assert [entry for entry in each.get_log("browser") if entry["level"] == "SEVERE"] == []  # type: ignore[no-untyped-call]
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(30) == 0
+    assert demo.process.wait(90) == 0
 
 
 def mailbox_and_operations(kim: Visitor, demo: ShopDemo, person: str) -> None:

@@ -380,7 +380,7 @@ TURNED = {
     "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "CartState", "SessionCount",
     "TraitIs", "CalendarDays",
 }  # fmt: skip
-NOT_TURNED = {"NewestIs", "ContextIs", "InSegment", "Sample"}
+NOT_TURNED = {"ContextIs", "InSegment", "Sample"}
 
 
 def test_a_due_time_misses_no_flip() -> None:

@@ -196,8 +196,6 @@ def expected_of(node: Reason, now: int) -> bool | None:
         return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
     if kind in ("first", "last"):
         return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
-    if kind == "newest":
-        return observed.last_at is not None and observed.met_at == observed.last_at
     if kind == "sequence":
         return lies(observed.first_at, now, at_most=node.within)
     if kind == "cart":
