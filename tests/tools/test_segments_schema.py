@@ -113,7 +113,8 @@ ONLY_CHECK_SAYS = [
     "no number", "a total between nothing", "256 different values", "between two counts", "an ago of nothing",
     "of no age", "a day that is none", "a Jalali day that is none", "two equal bands",
     # how deep, what is compiled, what is known
-    "too deep", "an end of blanks", "a pattern that is none", "a look-ahead", "what has no effect", "an unknown segment", "itself",
+    "too deep", "an end of blanks", "a pattern that is none",
+    "a look-ahead", "what has no effect", "an unknown segment", "itself",
     "an unknown time zone", "a path for a time zone", "money of no currency", "nothing of the library",
     # what goes with what: sayable, but each at the price of a worse message in the editor
     "an event that is blank", "exactly and more", "a test of empty text", "absent and more", "two lower ends",
