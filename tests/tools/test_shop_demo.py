@@ -55,7 +55,7 @@ def demo() -> Iterator[ShopDemo]:
         try:
             yield ShopDemo(process, *addresses(process))
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             try:
                 process.wait(90)
             except subprocess.TimeoutExpired:
@@ -166,7 +166,7 @@ def test_the_shop(demo: ShopDemo) -> None:
         assert "cart" not in again.bubble()
         for each in (browser, phone):
             assert [entry for entry in each.get_log("browser") if entry["level"] == "SEVERE"] == []  # type: ignore[no-untyped-call]
-    demo.process.send_signal(signal.SIGINT)
+    demo.process.send_signal(signal.SIGTERM)
     assert demo.process.wait(90) == 0
 
 

@@ -178,14 +178,14 @@ def node(shop: Shop, count: int) -> subprocess.CompletedProcess[str]:
     script.write_text(NODE)
     base = str(sdks.packages() / "x.js")
     command = ["node", str(script), base, f"http://{shop.parts.address}", SHOP_KEY, str(count)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
 
 
 def python(shop: Shop, count: int) -> subprocess.CompletedProcess[str]:
     script = shop.folder / "run.py"
     script.write_text(PYTHON)
     command = [sys.executable, str(script), f"http://{shop.parts.address}", SHOP_KEY, str(count)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
 
 
 SERVER_SDKS: dict[str, Callable[[Shop, int], subprocess.CompletedProcess[str]]] = {"node": node, "python": python}
