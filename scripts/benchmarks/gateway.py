@@ -24,7 +24,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.gateway_peer import LOOP
 from benchmarks.plan import Plan
 from benchmarks.results import BenchmarkCase
 from benchmarks.samples import Samples
@@ -58,7 +57,7 @@ class RequestKind(NamedTuple):
 
 def run(plan: Plan) -> Iterator[BenchmarkCase]:
     """Measure and print each kind of requests."""
-    print(f"the gateway beside a bare handler; {machine()}, {LOOP}")
+    print(f"the gateway beside a bare handler; {machine()}")
     _batches()  # made before anything is measured, as making them takes longer than sending them
     with _endpoints() as ports:
         for kind in KINDS:
@@ -104,7 +103,7 @@ def _endpoints() -> Iterator[dict[str, int]]:
         file = Path(folder) / "gateway.yaml"
         file.write_text(json.dumps(_FILE))
         settings = settings_of(
-            kafka.address, redis.url, gateway=file, gateway_http="127.0.0.1:0", http="127.0.0.1:0", loop=LOOP
+            kafka.address, redis.url, gateway=file, gateway_http="127.0.0.1:0", http="127.0.0.1:0"
         ).model_copy(update={"partitions": 1})
         admin.create(settings)
         environment = settings.model_dump(exclude_none=True)

@@ -17,9 +17,6 @@ from redis.asyncio import Redis
 from streams.kafka import producer as producers
 from streams.state.redis_reader import key
 
-__all__ = ["LOOP"]
-
-LOOP = os.environ.get("SEGMENTER_LOOP", "asyncio")
 _DONE = b'{"success":true}'
 
 
@@ -53,7 +50,7 @@ async def _serve(brokers: str, redis_url: str, prefix: str) -> None:
 
 def main() -> None:
     """Serve until killed."""
-    if LOOP == "uvloop":
+    if os.environ.get("SEGMENTER_LOOP") == "uvloop":
         import uvloop  # noqa: PLC0415  # where it is asked for
 
         uvloop.run(_serve(*sys.argv[1:]))

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from benchmarks.gateway_peer import LOOP
 from benchmarks.plan import Plan
 from benchmarks.results import BenchmarkCase
 from benchmarks.samples import Samples
@@ -42,13 +41,13 @@ def run(plan: Plan) -> BenchmarkCase:
     driver = shutil.which("chromedriver")
     if driver is None:
         sys.exit("there is no chromedriver: scripts/chromium")
-    print(f"from a click to the bubble; {machine()}, {LOOP}")
+    print(f"from a click to the bubble; {machine()}")
     samples = Samples()
     options = ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     with servers.Kafka() as kafka, servers.Redis(aof=True) as redis:
-        parts = {"brokers": kafka.address, "redis": redis.url, "loop": LOOP}
+        parts = {"brokers": kafka.address, "redis": redis.url}
         with shop.running(parts, lambda _: None) as addresses, Chrome(options, Service(driver)) as browser:
             for _ in range(plan.rounds):
                 _visit(browser, addresses.shop)  # the first one of all loads what is cached afterwards

@@ -22,7 +22,7 @@ from local.server_process import free_port
 from local.web_thread import WebThread
 from streams.kafka import admin
 from streams.settings import Settings
-from streams.wire.topics import TRIGGERS
+from streams.wire.topics import TRIGGERS, WORKERS
 
 _EXAMPLES = FOLDER.parent.parent.parent / "docs" / "examples"
 
@@ -105,8 +105,7 @@ def running(parts: Mapping[str, Any], say: Callable[[str], None]) -> Iterator[Sh
             "http": "127.0.0.1:0", "gateway_http": gateway_at.partition("//")[2], "ops_http": "127.0.0.1:0",
             "ops_token": ops_token,
         }  # fmt: skip
-        admin.create(Settings(**settings))
-        admin.create(Settings(**settings), TRIGGERS)
+        admin.create(Settings(**settings), (*WORKERS, *TRIGGERS))
         processes = {name: kind(settings) for name, kind in (("worker", Worker), ("triggers", Triggers))}
         processes["gateway"] = Gateway(settings)
         for process in processes.values():

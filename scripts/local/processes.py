@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 from pydantic import SecretStr
 
@@ -57,9 +57,32 @@ def spawn(
 ) -> RunningProcess:
     """Start a program with these arguments in an interpreter of its own; it writes into the log."""
     command = [sys.executable, *program, *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    reaper.SHARED.watch(process.pid, _logs())
-    return process
+    return _WatchedProcess(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+class _WatchedProcess(subprocess.Popen[bytes]):
+    """A process that ends with this one. Once its end is known it is watched no more: its number may be another's."""
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        super().__init__(command, **options)
+        self._is_watched = True
+        reaper.SHARED.watch(self.pid, _logs())
+
+    def poll(self) -> int | None:
+        code = super().poll()
+        if code is not None:
+            self._forget()
+        return code
+
+    def wait(self, timeout: float | None = None) -> int:
+        code = super().wait(timeout)
+        self._forget()
+        return code
+
+    def _forget(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            reaper.SHARED.forget(self.pid)
 
 
 @functools.cache
@@ -128,12 +151,7 @@ class Worker:
     @property
     def exit_code(self) -> int | None:
         """The exit code; ``None`` while it runs."""
-        if self.process is None:
-            return None
-        code = self.process.poll()
-        if code is not None:
-            reaper.SHARED.forget(self.process.pid)
-        return code
+        return None if self.process is None else self.process.poll()
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of its log."""
@@ -159,7 +177,6 @@ class Worker:
         if self.process is not None and self.process.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self.process.wait()
-            reaper.SHARED.forget(self.pid)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any, Self, cast
+from typing import Self
 
 from aiohttp import web
 
@@ -24,10 +24,8 @@ class WebThread:
     async def _serve(self) -> web.AppRunner:
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self._port)
-        await site.start()
-        port = cast(Any, site._server).sockets[0].getsockname()[1]  # noqa: SLF001  # aiohttp has no other way to it
-        self.address = f"127.0.0.1:{port}"
+        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        self.address = f"127.0.0.1:{runner.addresses[0][1]}"
         self._ready.set()
         return runner
 
@@ -39,7 +37,8 @@ class WebThread:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait(_START_S)
+        if not self._ready.wait(_START_S):
+            raise RuntimeError(f"nothing is served on 127.0.0.1, port {self._port or 'any'}")
         return self
 
     def __exit__(self, *_: object) -> None:

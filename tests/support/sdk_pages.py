@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from aiohttp import web
+
+from local.web_thread import WebThread
 
 SEGMENT = """<!doctype html><title>Shop</title>
 <script>window.analytics = {{_cdn: "{gateway}"}}</script>
@@ -26,21 +27,11 @@ analytics.load("{key}", "{gateway}", Object.assign({{
 </script>"""
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @contextmanager
 def served(folder: Path, sdks: Path) -> Iterator[str]:
     """Serve a folder, with the SDKs below ``/sdks``; the origin."""
     (folder / "sdks").symlink_to(sdks)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    app = web.Application()
+    app.router.add_static("/", folder, follow_symlinks=True)
+    with WebThread(app) as server:
+        yield f"http://{server.address}"

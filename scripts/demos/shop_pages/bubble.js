@@ -2,10 +2,10 @@
 import { $, element, picture } from "./dom.js"
 
 const AGAIN_MS = 1000
-const WORDS = {
-  comparing: () => "Not sure which one? Ask me, I have tasted them all.",
-  abandoned_cart: () => "Your cart is still here, whenever you are ready.",
-  recently_purchased: () => "Thank you. It is on its way.",
+export const WORDS = {
+  comparing: "Not sure which one? Ask me, I have tasted them all.",
+  abandoned_cart: "Your cart is still here, whenever you are ready.",
+  recently_purchased: "Thank you. It is on its way.",
 }
 
 export function show({ text, items = [], why = "", segment = "" }) {
@@ -25,7 +25,7 @@ function hide() {
 function takeChange(change) {
   const items = change.data?.cart ?? (change.data?.last ? [change.data.last] : [])
   if (change.change === "entered" && WORDS[change.segment]) {
-    show({ text: WORDS[change.segment](), items, why: change.said?.en, segment: change.segment })
+    show({ text: WORDS[change.segment], items, why: change.said?.en, segment: change.segment })
   } else if (change.change === "exited" && $("bubble").dataset.segment === change.segment) {
     hide()
   }
@@ -38,10 +38,10 @@ function takeSegments(standing) {
   document.body.dataset.segments = standing.segments.map((each) => each.segment).join(" ")
 }
 
-/** Follow for ever. `renew` gives a token, which the shop's server has signed for this visitor. */
-export async function followChanges(gateway, renew) {
+/** Follow for ever. `token`: one that the shop's server has signed for this visitor; `renew` gives the next one. */
+export async function followChanges(gateway, token, renew) {
   $("bubble").querySelector(".close").onclick = hide
-  for (let token = await renew(); ; token = await renew().catch(() => token)) {
+  for (;; token = await renew().catch(() => token)) {
     await new Promise((ended) => {
       const stream = new EventSource(`${gateway}/v1/customers/me/changes?token=${encodeURIComponent(token)}`)
       stream.addEventListener("segments", (event) => takeSegments(JSON.parse(event.data)))

@@ -1,5 +1,5 @@
 // The shop: what is done here becomes an event of analytics.js, and the bubble speaks when the segmenter says so.
-import { show, followChanges } from "./bubble.js"
+import { WORDS, followChanges, show } from "./bubble.js"
 import { $, ask, element, money, picture } from "./dom.js"
 
 const { gateway, writeKey, operations } = window.shop
@@ -61,7 +61,7 @@ async function change(product, quantity) {
 async function buy() {
   takeIn(await ask("/api/order", {}))
   $("cart").close()
-  show({ text: "Thank you. It is on its way." })
+  show({ text: WORDS.recently_purchased })
 }
 
 async function signIn() {
@@ -90,9 +90,9 @@ $("person").onclick = () => visitor.person || $("sign-in").showModal()
 $("sign-in-form").onsubmit = signIn
 $("operations").href = operations
 
-await renew()
+const token = await renew()
 analytics.page()
-followChanges(gateway, renew)
+followChanges(gateway, token, renew)
 const linked = byId.get(location.hash.slice(1)) // a mail leads to its product
 if (linked) look(linked)
 document.body.dataset.state = "ready"
