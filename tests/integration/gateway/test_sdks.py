@@ -238,3 +238,38 @@ def test_a_server_sdk_loses_nothing(name: str, kills: int, away_s: float, mortal
     thread.join()
     assert not failures, failures
     assert received[0].keys() == {f"{name}-{number}" for number in range(count)}
+
+
+SENDING = """
+let number = 0;
+const timer = setInterval(() => {
+  analytics.track('Of Page', { number: number++ });
+  if (number === arguments[0]) clearInterval(timer);
+}, 50);
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("sdk", PAGES)
+def test_a_browser_loses_nothing(sdk: str, mortal_shop: Shop, browser: Chrome) -> None:
+    """The gateway is killed ten times and Kafka is away for 30 s; each event arrives, and counts once by its id."""
+    count = 300
+    mortal_shop.open(browser, sdk)
+    browser.execute_script(SENDING, count)
+    for _ in range(10):
+        time.sleep(1.0)
+        mortal_shop.parts.gateway.kill()
+        mortal_shop.parts.gateway.start(**ENVIRONMENT)
+    time.sleep(1.0)
+    mortal_shop.parts.kafka.kill9()
+    time.sleep(30.0)
+    mortal_shop.parts.kafka.restart()
+
+    def ids() -> dict[int, set[str]]:
+        arrived: dict[int, set[str]] = {}
+        for each in mortal_shop.events("Of Page"):
+            arrived.setdefault(each["properties"]["number"], set()).add(each["messageId"])
+        return arrived
+
+    eventually(lambda: ids().keys() == set(range(count)), 180, "all that the SDK holds arrives")
+    assert {len(of_number) for of_number in ids().values()} == {1}
