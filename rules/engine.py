@@ -21,6 +21,7 @@ import msgspec
 from rules.changes import UNNUMBERED, Change, numbered
 from rules.conditions.base import CustomerView
 from rules.customer import Customer
+from rules.definitions.change_data import Data
 from rules.definitions.segments_file import Definitions
 from rules.due_times import NEVER
 from rules.event_names import ORDER_COMPLETED, UNNAMED, WITHOUT_EFFECT
@@ -153,7 +154,7 @@ class Engine:
         reason = ERASED if event.is_erasure else MERGED
         for index in sorted(customer.since):
             entered = customer.since.pop(index)
-            changes.append(self._change(customer_id, customer, index, entered, event, late, reason))
+            changes.append(self._change(customer_id, customer, index, entered, event, late, reason, data=None))
         customer.dues.clear()
         customer.due = 0
         customer.profile = _profiles.decode(self._blank)
@@ -233,9 +234,9 @@ class Engine:
                 del since[index]
             touched |= self._asking[index]  # these come later in the order, so that one walk decides them all
             reason = self._segments[index].when.reason(view, now)
-            change = self._change(customer_id, customer, index, entered, event, late, reason)
-            if (include := self._segments[index].include) is not None:
-                change = msgspec.structs.replace(change, data=include.data(view, now))
+            include = self._segments[index].include
+            data = None if include is None else include.data(view, now)
+            change = self._change(customer_id, customer, index, entered, event, late, reason, data=data)
             changes.append(msgspec.structs.replace(change, backfill=True) if backfill else change)
 
         customer.due = min(dues.values(), default=0)
@@ -249,6 +250,8 @@ class Engine:
         event: Event | None,
         late: bool,
         reason: Reason,
+        *,
+        data: Data | None,
     ) -> Change:
         """The change of a customer that has just entered or left the segment of this index."""
         segment = self._segments[index]
@@ -264,6 +267,7 @@ class Engine:
             definition=segment.fingerprint,
             late=late,
             stayed_ms=0 if entered is None else customer.instant - entered,
+            data=data,
         )
 
     def membership(self, customer: Customer) -> tuple[str, ...]:

@@ -105,7 +105,9 @@ def resolve_path(value: Json, path: Path) -> Json:
 
 
 def _is_empty(value: Json) -> bool:
-    return value == [] or (isinstance(value, str) and (not value or value.isspace()))
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return isinstance(value, list) and all(member is None or _is_empty(member) for member in value)
 
 
 def read_property(fields: Json, path: Path) -> Json:

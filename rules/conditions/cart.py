@@ -22,7 +22,8 @@ from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.languages.parts import beside, judged, observed_of
 from rules.number_text import MICRO
-from rules.profile.open_cart import OpenCart
+from rules.profile.cart import Cart
+from rules.profile.open_cart import CartWorth, OpenCart, worth
 from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant, words
 from rules.value_tests import NumberTest, Shown
@@ -43,32 +44,27 @@ class CartState(msgspec.Struct, frozen=True):
     items: NumberTest | None
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
-        return (False, NEVER) if customer.profile.cart is None else self._decide(customer.open_cart, now)
+        cart = customer.profile.cart
+        return (False, NEVER) if cart is None else self._decide(cart, customer.open_cart, now)
 
-    def _decide(self, current: OpenCart, now: int) -> TimedDecision:
-        return self.quiet.decide_fact(current.touched, now) if self._fits(current) else (False, NEVER)
+    def _decide(self, cart: Cart, current: OpenCart, now: int) -> TimedDecision:
+        return self.quiet.decide_fact(current.touched, now) if self._fits(cart, current) else (False, NEVER)
 
-    def _fits(self, current: OpenCart) -> bool:
+    def _fits(self, cart: Cart, current: OpenCart) -> bool:
         """Whether the cart is not empty, and its contents meet the tests."""
         return (
             bool(current.quantities)
             and (self.stage is None or (self.stage == "checkout") == current.in_checkout)
             and (self.items is None or self.items.meets(current.items))
-            and (self.value is None or self._meets_value(self.value, current))
+            and (self.value is None or _meets(self.value, worth(cart, current)))
         )
 
-    @staticmethod
-    def _meets_value(test: NumberTest, current: OpenCart) -> bool:
-        """Whether the value is in the range. With a part of unknown value, no upper end is met."""
-        has_upper_end = test.at_most is not None or test.below is not None
-        return test.meets(current.value, per=MICRO) and not (current.is_unvalued and has_upper_end)
-
     def reason(self, customer: CustomerView, now: int) -> Reason:
-        current = customer.open_cart
-        holds, due = self._decide(current, now)
+        cart, current = customer.profile.cart or Cart(), customer.open_cart
+        holds, due = self._decide(cart, current, now)
         value = stage = None
         if self.value is not None:
-            value = shown_number(current.value // MICRO)
+            value = shown_number(worth(cart, current).value // MICRO)
         if self.stage is not None:
             stage = "checkout" if current.in_checkout else "cart"
         observed = Observed(
@@ -93,6 +89,12 @@ class CartState(msgspec.Struct, frozen=True):
         if self.items is not None:
             test["items"] = self.items.test
         return test
+
+
+def _meets(test: NumberTest, contents: CartWorth) -> bool:
+    """Whether the value is in the range. With a part of unknown value, no upper end is met."""
+    has_upper_end = test.at_most is not None or test.below is not None
+    return test.meets(contents.value, per=MICRO) and not (contents.is_unvalued and has_upper_end)
 
 
 class CartForm(Form):

@@ -20,6 +20,7 @@ from rules.included_texts import carried_text
 from rules.profile.cart import line_key
 from rules.profile.open_cart import OpenCart
 from rules.profile.products import product_of
+from rules.profile.profile import Profile
 from rules.values import shown_number
 
 # The most bytes of what a change carries, and the most lines of a cart in it.
@@ -57,17 +58,18 @@ class Include(msgspec.Struct, frozen=True):
         """The data of a customer at an instant (ms), within `DATA_MAX_BYTES`."""
         data: Data = {}
         left = DATA_MAX_BYTES
-        values_of: dict[str, Iterator[tuple[str, DataValue]]] = {
-            "totals": self._totals(customer, now),
-            "traits": self._traits(customer),
-            "last": self._last(customer),
-        }
-        for part, values in values_of.items():
-            fitting, left, is_cut = _fitting(values, left)
-            if fitting:
-                data[part] = fitting
-            if is_cut:
-                data["cut"] = True
+        if self.totals or self.traits or self.last:
+            values_of: dict[str, Iterator[tuple[str, DataValue]]] = {
+                "totals": self._totals(customer, now),
+                "traits": self._traits(customer),
+                "last": self._last(customer),
+            }
+            for part, values in values_of.items():
+                fitting, left, is_cut = _fitting(values, left)
+                if fitting:
+                    data[part] = fitting
+                if is_cut:
+                    data["cut"] = True
         if self.cart:
             opened = customer.open_cart
             lines, is_cut = self._lines(customer, opened, left)
@@ -128,33 +130,33 @@ class Include(msgspec.Struct, frozen=True):
         """The newest lines of the cart that fit into so many bytes, and whether there are more."""
         lines: list[dict[str, DataValue]] = []
         for (cart, product), quantity in reversed(list(opened.quantities.items())):
-            line = dict(self._line(customer, opened, (cart, product), quantity))
+            line = self._line(customer.profile, opened.since(cart), (cart, product), quantity)
             left -= len(msgspec.json.encode(line)) + 1
             if left < 0 or len(lines) == LINES_MAX:
                 return lines, True
             lines.append(line)
         return lines, False
 
-    def _line(
-        self, customer: CustomerView, opened: OpenCart, key: tuple[int, str], quantity: int
-    ) -> Iterator[tuple[str, DataValue]]:
+    def _line(self, profile: Profile, since: int, key: tuple[int, str], quantity: int) -> dict[str, DataValue]:
+        """A line of the cart; ``since`` (ms): when its cart was ended last."""
         cart, product = key
-        profile = customer.profile
+        line: dict[str, DataValue] = {}
         for name, slot in self.cart:
             if slot is not None:
-                _, text = profile.product_texts[slot].get(product, (0, None))
-                if text is not None:
-                    yield name, text
+                stated = profile.product_texts[slot].get(product)
+                if stated is not None:
+                    line[name] = stated[1]
             elif name == QUANTITY:
-                yield name, shown_number(quantity)
+                line[name] = shown_number(quantity)
             elif name == PRODUCT_ID:
                 text = carried_text(product_of(product), NO_HOSTS, is_address=False)
                 if text is not None:
-                    yield name, text
+                    line[name] = text
             elif profile.cart is not None:
-                time, _, price = profile.cart.prices.get(line_key(product, cart), (0, "", 0))
-                if time > opened.since(cart):
-                    yield name, shown_number(price)
+                price = profile.cart.prices.get(line_key(product, cart))
+                if price is not None and price[0] > since:
+                    line[name] = shown_number(price[2])
+        return line
 
 
 def _object(value: object) -> dict[str, object]:

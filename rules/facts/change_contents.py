@@ -7,6 +7,7 @@ See also: `rules.definitions.include` (the form), and `rules.profile.newest_text
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeGuard
 
 import msgspec
@@ -66,16 +67,16 @@ class ProductTextsFact(msgspec.Struct, frozen=True):
     def apply(self, profile: Profile, event: Event) -> bool:
         if event.items is None:
             return False
-        texts_of = profile.product_texts
+        texts_of, columns = profile.product_texts, _columns(self.fields)
         time = event.time
         for item, fields in zip(event.items, _products(event), strict=False):
-            for place, field in enumerate(self.fields):
-                value = fields.get(field) if "." not in field else resolve_path(fields, path_of(field))
+            for texts, (field, path, is_address) in zip(texts_of, columns, strict=True):
+                value = fields.get(field) if path is None else resolve_path(fields, path)
                 if value is None:
                     continue
-                text = carried_text(value, self.own_hosts, is_address=is_address_name(field))
+                text = carried_text(value, self.own_hosts, is_address=is_address)
                 if text is not None:
-                    newest_texts.note_text(texts_of[place], item.product, (time, text))
+                    newest_texts.note_text(texts, item.product, (time, text))
         return False
 
     def merge(self, profile: Profile, other: Profile) -> None:
@@ -100,6 +101,12 @@ class ProductTextsFact(msgspec.Struct, frozen=True):
 
     def missing_history(self, former: Former) -> bool:  # noqa: ARG002 (no membership depends on it)
         return False
+
+
+@lru_cache(maxsize=64)
+def _columns(fields: tuple[str, ...]) -> tuple[tuple[str, Path | None, bool], ...]:
+    """Each field, its path where it is within others, and whether it holds addresses."""
+    return tuple((field, path_of(field) if "." in field else None, is_address_name(field)) for field in fields)
 
 
 class NewestValuesFact(SlottedFact, frozen=True):
@@ -182,6 +189,8 @@ def _products(event: Event) -> list[dict[str, Json]]:
     """The fields of each product of an event, in the order of its items (`streams.wire.shop` makes those)."""
     fields = event.properties.fields
     products = fields.get("products")
+    if products is None:
+        return [fields] if event.name in _ONE_PRODUCT else []
     members = [product for product in products if isinstance(product, dict)] if isinstance(products, list) else []
     if isinstance(products, dict):
         members = [products]

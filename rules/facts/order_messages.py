@@ -11,7 +11,7 @@ import msgspec
 
 from rules.currencies import resolved
 from rules.event_names import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_NAMES, ORDER_REFUNDED, ORDER_UPDATED
-from rules.events import Event
+from rules.events import Event, Item
 from rules.facts.base import Carry, Former, Key, Names, Window, covers, including, longer
 from rules.facts.registry import BITS_MAX, FactRegistry, TooMany
 from rules.facts.selection import EventFilter, PropertyReader
@@ -107,6 +107,8 @@ class OrderFact(msgspec.Struct, frozen=True):
             currency = resolved(currency, self.currency)
         elif currency:
             currency = resolved(currency, self.currency)
+        elif event.items and event.amount is None:
+            currency = self._currency_of(event.items)
         return OrderMessage(
             event.time,
             short_id(event.id),
@@ -120,6 +122,11 @@ class OrderFact(msgspec.Struct, frozen=True):
             0 if event.cart is None else hashed_id(event.cart),
             total_views,
         )
+
+    def _currency_of(self, items: tuple[Item, ...]) -> str:
+        """The currency of a refund which its products alone name: ``""`` if none of them does, or they name several."""
+        named = {resolved(item.currency, self.currency) for item in items if item.currency and item.price is not None}
+        return named.pop() if len(named) == 1 else ""
 
     def _lines(self, event: Event, currency: str) -> tuple[OrderLine, ...]:
         """The products of an order or a refund, with prices in its currency, else in that of the file."""

@@ -104,6 +104,13 @@ def change(cart: Cart, line: Line) -> bool:
 def price(cart: Cart, newest: Mapping[str, Price]) -> None:
     """Note prices that item events state; each product has the newest one."""
     prices = cart.prices
+    last = prices[next(reversed(prices))][0] if prices else 0
+    if min([item[0] for item in newest.values()], default=0) > max(last, cart.bought):
+        # Most events come in the order of their times: what they state belongs at the end.
+        for product in sorted(newest, key=lambda item: _priced(newest, item)):
+            prices.pop(product, None)
+            prices[product] = newest[product]
+        return
     newer = {
         product: item
         for product, item in newest.items()
@@ -113,11 +120,8 @@ def price(cart: Cart, newest: Mapping[str, Price]) -> None:
         return
     for product in newer:
         prices.pop(product, None)
-    # The dict is ordered by (time, id). One newer price mostly belongs at the end, so that nothing is sorted.
-    last = _priced(prices, next(reversed(prices))) if prices else None
     prices.update(newer)
-    if len(newer) > 1 or (last is not None and _priced(prices, next(iter(newer))) < last):
-        cart.prices = {product: prices[product] for product in sorted(prices, key=lambda item: _priced(prices, item))}
+    cart.prices = {product: prices[product] for product in sorted(prices, key=lambda item: _priced(prices, item))}
 
 
 def note_unpriced(cart: Cart, time: int, products: Iterable[str]) -> None:
@@ -126,7 +130,7 @@ def note_unpriced(cart: Cart, time: int, products: Iterable[str]) -> None:
         cart.unpriced[product] = max(time, cart.unpriced.get(product, 0))
 
 
-def _priced(prices: dict[str, Price], product: str) -> tuple[int, str, str]:
+def _priced(prices: Mapping[str, Price], product: str) -> tuple[int, str, str]:
     """The sort key of stored prices, so that equal carts are stored alike."""
     time, message_id, _ = prices[product]
     return time, message_id, product

@@ -29,18 +29,17 @@ def note_text(texts: ProductTexts, product: str, text: tuple[int, str]) -> None:
         if text <= before:
             return
         del texts[product]
-    if not texts:
-        texts[product] = text
-        return
-    last = next(reversed(texts))
-    is_newest = text >= texts[last] and (text, product) > (texts[last], last)
+    last = next(reversed(texts), None)
     texts[product] = text
-    if not is_newest:  # mostly it belongs at the end
+    if last is None:
+        return
+    newest = texts[last]
+    if text[0] <= newest[0] and (text, product) < (newest, last):  # mostly it belongs at the end
         ordered = sorted(texts.items(), key=_by_text)
         texts.clear()
         texts.update(ordered)
-    oldest = next(iter(texts))
-    if len(texts) > PRODUCTS_MAX or texts[oldest][0] < texts[next(reversed(texts))][0] - LINES_AGE_MS:
+    oldest = texts[next(iter(texts))][0]
+    if len(texts) > PRODUCTS_MAX or oldest < max(text[0], newest[0]) - LINES_AGE_MS:
         _bound(texts)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Container, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,15 +30,12 @@ class OpenCart(msgspec.Struct, gc=False):
 
     ``quantities``: by cart and product, in 10⁻⁶, above 0. ``touched`` (ms): the newest event of the open carts; where
     nothing is in them, of any cart since it was ended, 0: none. ``in_checkout``: whether an open cart reached checkout.
-    ``value``: in 10⁻¹², of the products whose price is known. ``is_unvalued``: the price of another one cannot be read.
     ``ended`` (ms): by cart, when the last order ended it; ``all_ended``: when one ended all.
     """
 
     quantities: Mapping[_LineKey, int]
     touched: int = 0
     in_checkout: bool = False
-    value: int = 0
-    is_unvalued: bool = False
     ended: Mapping[int, int] = {}
     all_ended: int = 0
 
@@ -52,6 +50,16 @@ class OpenCart(msgspec.Struct, gc=False):
 
 
 NO_CART = OpenCart({})
+
+
+class CartWorth(NamedTuple):
+    """The ``value`` (10⁻¹²) of the products whose price is known.
+
+    ``is_unvalued``: the price of another one cannot be read.
+    """
+
+    value: int
+    is_unvalued: bool
 
 
 def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
@@ -79,8 +87,7 @@ def open_cart(cart: Cart, ends: Sequence[CartEnd]) -> OpenCart:
         lines = lines[bisect_right(lines, all_ended, key=_time) :]
     quantities = _folded(lines, cart.named, own_ends) if lines else {}
     touched, checkout = _activity(cart, {of for of, _ in quantities}, ended, all_ended)
-    value, is_unvalued = _worth(cart, quantities, ended, all_ended) if cart.prices or cart.unpriced else (0, False)
-    return OpenCart(quantities, touched, checkout > 0, value, is_unvalued, ended, all_ended)
+    return OpenCart(quantities, touched, checkout > 0, ended, all_ended)
 
 
 def _time(line: Line) -> int:
@@ -157,17 +164,14 @@ def _without(quantities: Mapping[_LineKey, int], cart: int) -> dict[_LineKey, in
     return {key: quantity for key, quantity in quantities.items() if key[0] not in (cart, UNNAMED_CART)}
 
 
-def _worth(
-    cart: Cart, quantities: Mapping[_LineKey, int], ended: Mapping[int, int], all_ended: int
-) -> tuple[int, bool]:
-    """The value of these items, in 10⁻¹², at their newest known prices; whether one has a price that cannot be read."""
+def worth(cart: Cart, opened: OpenCart) -> CartWorth:
+    """The worth of what the open carts of a customer hold, at the newest known prices."""
     value, is_unvalued = 0, False
-    for (named, product), quantity in quantities.items():
-        key = line_key(product, named)
-        since = ended.get(named, all_ended)
+    for (named, product), quantity in opened.quantities.items():
+        key, since = line_key(product, named), opened.since(named)
         time, _, price = cart.prices.get(key, (0, "", 0))
         if time > since:
             value += quantity * price
         elif cart.unpriced.get(key, 0) > since:
             is_unvalued = True
-    return value, is_unvalued
+    return CartWorth(value, is_unvalued)

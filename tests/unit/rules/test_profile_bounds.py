@@ -10,9 +10,8 @@ import pytest
 from rules.events import Event, Item
 from rules.facts.contributions import DISTINCT_MAX
 from rules.number_text import MICRO
-from rules.profile import cart
+from rules.profile import cart, open_cart
 from rules.profile.extremes import STEPS_MAX
-from rules.profile.open_cart import open_cart
 from rules.profile.orders import MESSAGES_MAX
 from rules.profile.steps import ENTRIES_MAX as STEP_ENTRIES_MAX
 from rules.profile.sums import ENTRIES_MAX
@@ -305,7 +304,8 @@ def test_256_changes_of_step_are_seen(alternations: int, is_counted: bool) -> No
 def worth(events: Sequence[Event]) -> int:
     profile = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), events)
     assert profile.cart is not None
-    return open_cart(profile.cart, [] if profile.orders is None else profile.orders.cart_ends).value // MICRO**2
+    opened = open_cart.open_cart(profile.cart, [] if profile.orders is None else profile.orders.cart_ends)
+    return open_cart.worth(profile.cart, opened).value // MICRO**2
 
 
 def priced(at: int, *products: str, price: int | None = 3, name: str = "Product Added") -> Event:
