@@ -36,6 +36,25 @@ class Count(msgspec.Struct, frozen=True):
             return True, NEVER
         return True, times[-self.at_least] + within
 
+    def decide_delayed(self, times: Sequence[int], after: int, within: int, now: int) -> TimedDecision:
+        """Decide for facts at these ascending times, each of which counts for [time + after, time + within)."""
+        counting, left = outside(times, after, now), outside(times, within, now)
+        answer = self._fits(counting - left)
+        while left < len(times):
+            due = times[left] + within
+            if counting < len(times):
+                due = min(due, times[counting] + after)
+            while counting < len(times) and times[counting] + after <= due:
+                counting += 1
+            while left < len(times) and times[left] + within <= due:
+                left += 1
+            if self._fits(counting - left) != answer:
+                return answer, due
+        return answer, NEVER
+
+    def _fits(self, number: int) -> bool:
+        return number >= self.at_least and (self.at_most is None or number <= self.at_most)
+
     @property
     def newest_needed(self) -> int:
         """How many of the newest facts decide this count and its due time."""

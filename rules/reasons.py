@@ -23,7 +23,8 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     as no test depends on them. ``items``: the quantity in the cart. ``value``: of a total or of the cart; absent if
     there is nothing to average or compare. ``stage``: how far the customer came with the cart. ``values``: traits or
     attributes, shortened; null: not known. ``first_at``, ``last_at``: of the earliest or newest one, also after it has
-    left the window. ``since``: when the other segment was entered. ``date``: the local day.
+    left the window. ``met_at``: of the newest one that meets the test. ``since``: when the other segment was entered.
+    ``date``: the local day.
     """
 
     count: int | None = None
@@ -34,6 +35,7 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     values: dict[str, str | None] | None = None
     first_at: Instant | None = None
     last_at: Instant | None = None
+    met_at: Instant | None = None
     since: Instant | None = None
     date: str | None = None
 
@@ -63,6 +65,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     event: str | tuple[str, ...] | None = None
     where: Mapping[str, Shown] | None = None
     within: str | None = None
+    after: str | None = None
     gap: str | None = None
     agg: str | None = None
     of: str | None = None

@@ -15,7 +15,7 @@ from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter
 from rules.forms import description
 from rules.forms.description import Canonical
-from rules.forms.form import CountTest, Duration, EventForm
+from rules.forms.form import Between, CountTest, Duration, EventForm
 from rules.forms.json_schema import form_schema
 from rules.forms.problems import WrongCondition
 from rules.languages import value_tests
@@ -25,12 +25,16 @@ from rules.reasons import Observed, Reason
 from rules.times import format_duration, format_instant
 from rules.value_tests import PropertyTests
 
+# How many of the newest events in a window that does not end now are stored.
+_DELAYED_MAX = 256
+
 
 class Performed(msgspec.Struct, frozen=True):
     """The number of these events (and orders) in a window lies in a range.
 
-    ``within``: the window (ms; ``None``: all time). ``view``: the index of the orders' view if Order Completed is among
-    the names. ``slot``: the index of the fact that stores the other events. Either is ``None`` when there are none.
+    ``within``: the window (ms; ``None``: all time). ``after``: how long after it (ms) an event begins to count.
+    ``view``: the index of the orders' view if Order Completed is among the names. ``slot``: the index of the fact that
+    stores the other events. Either is ``None`` when there are none.
     """
 
     events: tuple[str, ...]
@@ -39,6 +43,7 @@ class Performed(msgspec.Struct, frozen=True):
     within: int | None
     view: int | None
     slot: int | None
+    after: int = 0
 
     def _times(self, customer: CustomerView) -> Sequence[int]:
         times = [] if self.slot is None else customer.profile.occurrences[self.slot].times
@@ -48,21 +53,34 @@ class Performed(msgspec.Struct, frozen=True):
         return sorted(times + completed) if times else completed
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
-        return self.count.decide(self._times(customer), self.within, now)
+        return self._decide(self._times(customer), now)
+
+    def _decide(self, times: Sequence[int], now: int) -> TimedDecision:
+        if self.within is None or not self.after:
+            return self.count.decide(times, self.within, now)
+        return self.count.decide_delayed(times, self.after, self.within, now)
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         times = self._times(customer)
-        holds, due = self.count.decide(times, self.within, now)
+        holds, due = self._decide(times, now)
         return Reason(
             holds,
             condition="performed",
-            observed=observed_count(times, self.within, now, None if self.slot is None else self.count.newest_needed),
+            observed=self._observed(times, now),
             test=self.count.test,
             until=until(due),
             event=shown_events(self.events),
             where=self.where.test or None,
             within=None if self.within is None else format_duration(self.within),
+            after=format_duration(self.after) if self.after else None,
         )
+
+    def _observed(self, times: Sequence[int], now: int) -> Observed:
+        if not self.after:
+            most = None if self.slot is None else self.count.newest_needed
+            return observed_count(times, self.within, now, most)
+        number = outside(times, self.after, now) - outside(times, self.within, now)
+        return Observed(count=number, last_at=format_instant(times[-1]) if times else None)
 
 
 def observed_count(times: Sequence[int], within: int | None, now: int, most: int | None = None) -> Observed:
@@ -79,20 +97,31 @@ class PerformedForm(EventForm):
 
     count: CountTest = Count(at_least=1)
     within: Duration | None = None
+    between: Between | None = None
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, PerformedForm, body)
     of_orders, others = orders_and_others(path, form.event)
-    newest = form.count.newest_needed + 1
+    newest, within, after = form.count.newest_needed + 1, form.within, 0
+    if form.between is not None:
+        if within is not None:
+            raise WrongCondition(path, "within and between are both windows; keep one")
+        within, after = form.between
+        if newest > _DELAYED_MAX:
+            raise WrongCondition(f"{path}.count", f"with between, no count goes above {_DELAYED_MAX - 2}")
     if of_orders and newest > ORDERS_MAX:
         most = f"at_least goes up to {ORDERS_MAX - 1}, at_most and exactly up to {ORDERS_MAX - 2}"
         raise WrongCondition(f"{path}.count", f"for orders {most}")
     picked = EventFilter.of(form.where, scope.currency)
-    view = OrderFact.require_view(scope.facts, picked, form.within) if of_orders else None
-    slot = scope.facts.require(OccurrenceFact(others, picked, form.within, newest)).slot if others else None
+    view = OrderFact.require_view(scope.facts, picked, within) if of_orders else None
+    # Those that count are not the newest, so that all of the window are stored, up to a bound.
+    stored = _DELAYED_MAX if after else newest
+    slot = scope.facts.require(OccurrenceFact(others, picked, within, stored)).slot if others else None
     canonical = {"event": form.event, "count": form.count.test, "within": form.within} | canonical_where(form.where)
-    condition = Performed(form.event, form.where, form.count, form.within, view, slot)
+    if form.between is not None:
+        canonical["between"] = form.between
+    condition = Performed(form.event, form.where, form.count, within, view, slot, after)
     return condition, {"performed": canonical}
 
 
@@ -104,7 +133,9 @@ def _phrase(lang: Language, reason: Reason) -> str:
     observed = observed_of(reason)
     count = lang.say("or_more" if observed.or_more else "count", count=lang.number(observed.count or 0))
     key = "performed" if observed.count else "not_performed"
-    text = lang.say(key, count=count, event=events(lang, reason, reason.cut), window=window(lang, reason.within))
+    text = lang.say(
+        key, count=count, event=events(lang, reason, reason.cut), window=window(lang, reason.within, after=reason.after)
+    )
     return beside(lang, text, lang.say("times", range=value_tests.numbers(lang, reason.test or {})))
 
 

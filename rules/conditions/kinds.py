@@ -5,10 +5,12 @@
 | `all`        | every member holds                                       | by the first member to fail       |
 | `any`        | a member holds                                           | by the first member to hold       |
 | `not`        | no member holds                                          | as `any`                          |
-| `performed`  | the count in (now - within, now] fits                    | when a fact leaves the window     |
+| `performed`  | the count in (now - within, now] fits                    | when a fact enters or leaves it   |
 | `total`      | the aggregate over the window is in the range            | when a contribution leaves it     |
 | `last`       | the newest was so long ago                               | at both ends                      |
 | `first`      | the earliest was so long ago                             | at both ends                      |
+| `newest`     | the newest event meets the tests                         | never                             |
+| `overdue`    | nothing for so many times the mean gap between them      | when that time is over            |
 | `sequence`   | the steps followed one another within the window         | when the latest start leaves it   |
 | `cart`       | not empty and as asked, now in [idle_for, until) after   | at both ends                      |
 | `sessions`   | the count of sessions begun in the window fits           | when a start leaves the window    |
@@ -29,6 +31,8 @@ from rules.conditions.calendars import CALENDAR
 from rules.conditions.cart import CART
 from rules.conditions.event_count import PERFORMED
 from rules.conditions.in_segment import IN_SEGMENT
+from rules.conditions.newest_event import NEWEST
+from rules.conditions.overdue import OVERDUE
 from rules.conditions.recency import FIRST, LAST
 from rules.conditions.sample import SAMPLE
 from rules.conditions.sequences import SEQUENCE
@@ -37,5 +41,6 @@ from rules.conditions.totals import TOTAL
 
 # Those of `rules.conditions.boolean`, which have members, are read before these.
 CONDITION_KINDS = (
-    PERFORMED, TOTAL, LAST, FIRST, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR, SAMPLE,
+    PERFORMED, TOTAL, LAST, FIRST, NEWEST, OVERDUE, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR,
+    SAMPLE,
 )  # fmt: skip

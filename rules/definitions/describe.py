@@ -57,6 +57,7 @@ def _durations(form: object) -> list[int]:
     if not isinstance(form, Mapping):
         return []
     durations = [form[key] for key in ("within", "idle_for", "until") if form.get(key)]
+    durations += form.get("between", ()) if form.get("count") else ()
     ago = form.get("ago", {})
     durations += [parse_duration(short) for short in ago.values()] if isinstance(ago, Mapping) else []
     of_members = [ms for value in form.values() for ms in _durations(value)]

@@ -63,6 +63,9 @@ def _sum(bounds: Iterable[int | None]) -> int | None:
 def _of_count(body: Canonical) -> LongestStay:
     count = body["count"]
     least: int = count.get("exactly", count.get("at_least", 0))
+    if least > 0 and body.get("between"):
+        longer, shorter = body["between"]
+        return LongestStay(longer - shorter, None)
     return LongestStay(_ms(body["within"]), None) if least > 0 else _ENDLESS
 
 

@@ -25,6 +25,9 @@ def events(form: Canonical) -> str:
 
 def window(form: Canonical) -> str:
     """The window of a condition."""
+    if form.get("between"):
+        first, last = form["between"]
+        return f" between {words(first)} and {words(last)} ago"
     return f" within {words(form['within'])}" if form.get("within") else " ever"
 
 

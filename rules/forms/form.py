@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, Wit
 from rules.due_times import AgeRange, Count
 from rules.event_names import ALIASES, reserved_name
 from rules.forms import value_test_parsing
-from rules.forms.json_schema import NUMBER, TEXT, reference
+from rules.forms.json_schema import NUMBER, TEXT, fixed_list, reference
 from rules.value_tests import ITEM, TEST_KEYS, NumberTest, PropertyTests, ValueTest
 from rules.values import Path, path_of
 
@@ -75,11 +75,17 @@ def _property_tests(value: object) -> tuple[tuple[Path, ValueTest], ...]:
 
 
 Duration = Annotated[int, BeforeValidator(value_test_parsing.duration), WithJsonSchema(reference("duration"))]
+# (A, B): from B after an event on, and before A after it.
+Between = Annotated[
+    tuple[int, int], BeforeValidator(value_test_parsing.between), WithJsonSchema(fixed_list(reference("duration"), 2))
+]
 EventNames = Annotated[tuple[str, ...], BeforeValidator(_event_names), WithJsonSchema(reference("events"))]
 CountTest = Annotated[Count, BeforeValidator(value_test_parsing.count), WithJsonSchema(reference("count"))]
 AgoTest = Annotated[AgeRange, BeforeValidator(value_test_parsing.ago), WithJsonSchema(reference("ago"))]
 NumberRange = Annotated[NumberTest, BeforeValidator(value_test_parsing.number_test), WithJsonSchema(reference("range"))]
 WhereTests = Annotated[PropertyTests, BeforeValidator(_where), WithJsonSchema(reference("where"))]
+# A number above 0, in 10⁻⁶.
+Factor = Annotated[int, BeforeValidator(value_test_parsing.factor), WithJsonSchema(NUMBER)]
 Property = Annotated[str, BeforeValidator(property_name), WithJsonSchema(TEXT)]
 # An end of a range, read together with the other ends.
 NumberEnd = Annotated[object, WithJsonSchema(NUMBER)]

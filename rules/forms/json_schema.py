@@ -55,6 +55,11 @@ def value_test_schema(scalar: Schema | None = None) -> Schema:
     return {**mapping({**tests, **ends}), "minProperties": 1}
 
 
+def fixed_list(of: Schema, number: int) -> Schema:
+    """The schema of a list of so many."""
+    return {"type": "array", "items": of, "minItems": number, "maxItems": number}
+
+
 def form_schema(form: type[BaseModel]) -> Schema:
     """The schema of a form, from its fields and what its configuration adds (``json_schema_extra``)."""
     fields = {field.alias or name: field for name, field in form.model_fields.items()}

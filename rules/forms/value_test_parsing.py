@@ -22,6 +22,7 @@ from rules.values import number
 COUNT_MAX = 1_000
 YEARS_MAX = 200
 IN_MAX = 1_000
+FACTOR_MAX = 100
 PATTERN_MAX_CHARS = 500
 
 COUNT_KEYS = ("at_least", "at_most", "exactly")
@@ -83,6 +84,14 @@ def micro(value: object) -> int:
         raise ValueError(f"{value!r} is out of reach; numbers go up to 9·10¹² (an id is written in quotes)")
     if isinstance(value, float) and Decimal(repr(value)) != Decimal(exact) / MICRO:
         raise ValueError(f"{value!r} has more than six digits after the point")
+    return exact
+
+
+def factor(value: object) -> int:
+    """A number above 0 and up to 100, in 10⁻⁶."""
+    exact = micro(value)
+    if not 0 < exact <= FACTOR_MAX * MICRO:
+        raise ValueError(f"{value!r} is not above 0 and up to {FACTOR_MAX}")
     return exact
 
 
@@ -154,6 +163,16 @@ def ago(value: object) -> AgeRange:
     if at_most is not None and at_most <= durations.get("at_least", 0):
         raise ValueError("at_most must be longer than at_least")
     return AgeRange(durations.get("at_least"), at_most)
+
+
+def between(value: object) -> tuple[int, int]:
+    """Two durations ``[60d, 30d]``, the longer one first."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("expected two durations, the longer one first, such as [60d, 30d]")
+    longer, shorter = (under(f"[{index}]", duration, text) for index, text in enumerate(value))
+    if longer <= shorter:
+        raise ValueError(f"{value[0]} is not longer than {value[1]}; the longer one is first")
+    return longer, shorter
 
 
 def age(value: object) -> AgeRange | Years:

@@ -64,6 +64,7 @@ _TESTS: dict[str, SentenceTemplate] = {
 _TIMES: dict[str, SentenceTemplate] = {
     "duration": "{number} {unit}",
     "window": "within {number} {unit}",
+    "between_ago": "between {first} and {last} ago",
     "ever": "ever",
     "so_far": "so far",
     "too_new": "{observed}, less than {time} ago",

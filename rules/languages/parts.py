@@ -26,8 +26,10 @@ def judged(lang: Language, reason: Reason, observed: str, test: str) -> str:
     return lang.say("beside" if reason.holds else "in_vain", observed=observed, test=test)
 
 
-def window(lang: Language, within: str | None, ever: str = "ever") -> str:
-    """Write a window; ``ever``: the message where there is none."""
+def window(lang: Language, within: str | None, ever: str = "ever", *, after: str | None = None) -> str:
+    """Write a window; ``ever``: the message where there is none; ``after``: from when on an event counts."""
+    if within and after:
+        return lang.say("between_ago", first=lang.duration(within), last=lang.duration(after))
     return lang.duration(within, "window") if within else lang.say(ever)
 
 

@@ -62,6 +62,7 @@ _TESTS: dict[str, SentenceTemplate] = {
 _TIMES: dict[str, SentenceTemplate] = {
     "duration": "{number} {unit}",
     "window": "در {number} {linked} گذشته",
+    "between_ago": "از {first} پیش تا {last} پیش",
     "ever": "تاکنون",
     "so_far": "تاکنون",
     "too_new": "{observed}، کمتر از {time} پیش",

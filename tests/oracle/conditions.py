@@ -150,8 +150,12 @@ def in_window(time: int, within: object, now: int) -> bool:
 
 def performed(form: object, history: History) -> bool:
     """Whether the event happened as often in the window as is asked."""
-    within = mapping(form).get("within")
-    count = sum(in_window(what.time, within, history.now) for what in happened(mapping(form), history))
+    within, between = mapping(form).get("within"), mapping(form).get("between")
+    times = [what.time for what in happened(mapping(form), history)]
+    if isinstance(between, list):
+        first, last = map(duration_ms, between)
+        times = [time for time in times if time + last <= history.now < time + first]
+    count = sum(in_window(time, within, history.now) for time in times)
     return meets(count, mapping(form).get("count", {"at_least": 1}))
 
 
@@ -163,6 +167,34 @@ def last(form: object, history: History) -> bool:
 def first(form: object, history: History) -> bool:
     facts = happened(mapping(form), history)
     return bool(facts) and is_ago(facts[0].time, mapping(mapping(form).get("ago")), history.now)
+
+
+def newest(form: object, history: History) -> bool:
+    """Whether the newest is as asked; of several at its instant, one."""
+    facts = happened(mapping(form), history)
+    has = mapping(mapping(form)["has"])
+    return any(meets_all_tests(what, has, history.currency) for what in facts if what.time == facts[-1].time)
+
+
+RHYTHM_MAX, RHYTHM_MS = 64, duration_ms("1096d")  # the newest events of a rhythm
+
+
+def overdue(form: object, history: History) -> bool:
+    """Whether the newest is longer ago than so many mean gaps."""
+    since = overdue_since(form, history)
+    return since is not None and history.now >= since
+
+
+def overdue_since(form: object, history: History) -> Fraction | None:
+    """From when on; `None`: there is no rhythm."""
+    fields = mapping(form)
+    times = [what.time for what in happened(fields, history)][-RHYTHM_MAX:]
+    times = [time for time in times if time > times[-1] - RHYTHM_MS]
+    least = mapping(fields.get("count", {"at_least": 3}))["at_least"]
+    if not meets(len(times), {"at_least": least}) or times[0] == times[-1]:
+        return None
+    gap = Fraction(times[-1] - times[0], len(times) - 1)
+    return times[-1] + gap * Fraction(str(fields["times"]))
 
 
 def is_ago(since: int, ago: Json, now: int) -> bool:
@@ -420,6 +452,8 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
     "total": total,
     "last": last,
     "first": first,
+    "newest": newest,
+    "overdue": overdue,
     "sequence": sequence,
     "cart": cart,
     "sessions": sessions,
@@ -438,6 +472,7 @@ def durations(kind: str, form: object) -> list[int]:
     fields = mapping(form)
     texts = [fields[key] for key in ("within", "gap", "idle_for", "until") if key in fields]
     texts += mapping(fields.get("ago")).values()
+    texts += listed(fields.get("between", [])) if kind == "performed" else []
     return [duration_ms(text) for text in texts]
 
 

@@ -10,11 +10,12 @@ Long because reading, deciding and the definitions make one reading of the contr
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from math import ceil
 from typing import NamedTuple
 
 from tests.oracle.amounts import currency_code
 from tests.oracle.carts import ITEM_RETENTION_MS
-from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves
+from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves, overdue_since
 from tests.oracle.dates import day_end, milliseconds, turns
 from tests.oracle.facts import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
 from tests.oracle.names import (
@@ -227,7 +228,7 @@ class Run:
 
     def advance(self, to: int) -> None:
         """Decide at every moment up to `to` at which time alone may change an answer."""
-        for due in due_times(self.history.facts, self.rules, self.instant, to):
+        for due in due_times(self.history, self.rules, self.instant, to):
             self.end_holds(due - 1)
             self.instant = due
             self.decide()
@@ -283,16 +284,27 @@ def history_of(customer_id: str, facts: Iterable[Fact], rules: Rules) -> History
     )
 
 
-def due_times(facts: Sequence[Fact], rules: Rules, after: int, to: int) -> list[int]:
+def due_times(history: History, rules: Rules, after: int, to: int) -> list[int]:
     """Every instant at which time alone might change an answer: any known event plus any duration, and more."""
+    facts = history.facts
     if not facts:
         return []
     moments = {what.time + duration for what in facts for duration in rules.durations}
     if len(facts) > SUMS_MAX:
         moments |= {day_end(what.time) + duration for what in facts for duration in rules.durations}
     for kind, form in rules.others:
-        moments |= set(turns(form, after, to) if kind == "calendar" else birthdays(form, facts, after, to))
+        moments |= set(turns_of(kind, form, history, after, to))
     return sorted(moment for moment in moments if after < moment <= to)
+
+
+def turns_of(kind: str, form: Json, history: History, after: int, to: int) -> Iterable[int]:
+    """The instants at which a condition of this kind might turn."""
+    if kind == "calendar":
+        return turns(form, after, to)
+    if kind == "trait":
+        return birthdays(form, history.facts, after, to)
+    since = overdue_since(form, history)
+    return [] if since is None else [ceil(since)]
 
 
 # --- definitions -------------------------------------------------------------------------------
@@ -309,7 +321,7 @@ def read_rules(definitions: Json) -> Rules:
         placeholders=frozenset(texts(definitions, "placeholders")),
         order_retention_ms=order_retention_ms(definitions),
         durations=frozenset(duration for kind, form in all_leaves for duration in durations(kind, form)),
-        others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait")],
+        others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait", "overdue")],
     )
 
 

@@ -85,6 +85,14 @@ def taken_back(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
     return form("sequence", fits)(pick, of, others)
 
 
+def between(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
+    """A window that does not end now."""
+    last = pick(range(len(of.durations) - 1))
+    drawn = FORMS["performed"](pick, of)
+    drawn.pop("within", None)
+    return {"when": {"performed": drawn | {"between": [pick(of.durations[last + 1 :]), of.durations[last]]}}}
+
+
 def cart(part: str) -> Kind:
     return Kind("cart", ALL_WAYS, form("cart", lambda drawn: part in drawn))
 
@@ -123,6 +131,7 @@ def banded(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
 KINDS: dict[str, Kind] = {
     "performed": Kind("performed", ALL_WAYS, form("performed", lambda drawn: "where" not in drawn)),
     "performed.where": Kind("performed", ALL_WAYS, form("performed", lambda drawn: "where" in drawn)),
+    "performed.between": Kind("performed", ALL_WAYS, between, lambda of: len(of.durations) > 1),
     "total.sum": total("sum"),
     "total.avg": uncovered("avg", {"at_least", "above", "at_most", "below"}),
     "total.min": uncovered("min", {"at_least", "above"}),
@@ -131,6 +140,8 @@ KINDS: dict[str, Kind] = {
     "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
+    "overdue": Kind("overdue", ALL_WAYS, form("overdue")),
+    "newest": Kind("newest", BY_EVENT, form("newest")),
     # A window only takes away, so that by time alone no customer enters.
     "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),
     "sequence.same": Kind(

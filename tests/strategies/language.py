@@ -148,6 +148,20 @@ def ago_form(pick: Pick, of: Scene) -> Event:
     return event_part(pick, of) | optional("ago", ago(pick, of))
 
 
+def newest_form(pick: Pick, of: Scene) -> Event:
+    """The tests of one product stand in one of both."""
+    drawn = event_part(pick, of)
+    has = where_by(pick, of)
+    if "item" in has:
+        drawn.pop("where", None)
+    return drawn | {"has": has}
+
+
+def overdue_form(pick: Pick, of: Scene) -> Event:
+    count = pick((None, None, {"at_least": 2}, {"at_least": 2}, {"at_least": 4}))
+    return event_part(pick, of) | {"times": pick((1, 1.5, 2, 0.333333, 3))} | optional("count", count)
+
+
 def ago(pick: Pick, of: Scene) -> Event | None:
     """A beginning, an end, or both, in this order; or neither."""
     start = pick(range(len(of.durations)))
@@ -301,6 +315,8 @@ FORMS: dict[str, Callable[[Pick, Scene], Event]] = {
     "total": total_form,
     "last": ago_form,
     "first": ago_form,
+    "newest": newest_form,
+    "overdue": overdue_form,
     "sequence": sequence_form,
     "cart": cart_form,
     "sessions": sessions_form,

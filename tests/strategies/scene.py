@@ -79,6 +79,8 @@ THEMES: dict[str, Theme] = {
     ),
     "last": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
     "first": Theme((ORDERS, NAMED_AND_ORDERS, TAKEN_BACK), ("Order Completed",) * 3 + NAMES),
+    "overdue": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
+    "newest": Theme((MIXED, NAMED, NAMED_AND_ORDERS), ("Order Completed", *NAMES)),
     "sequence": Theme(
         kinds=(NAMED, TAKEN_BACK, TAKEN_BACK),
         names=("Order Completed",) * 8 + NAMES,

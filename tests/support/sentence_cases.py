@@ -186,6 +186,72 @@ CASES = [
         ),
     ),
     Case(
+        "performed, in a window that does not end now",
+        True,
+        "40d",
+        {"performed": {"event": "Product Viewed", "between": ["60d", "30d"]}},
+        (("1m", VIEW),),
+        "1 × Product Viewed between 60 days and 30 days ago (asked: at least 1)",
+        "رویداد «[Product Viewed]» از ۶۰ روز پیش تا ۳۰ روز پیش ۱ بار رخ داده است (شرط: حداقل ۱ بار)",
+    ),
+    Case(
+        "overdue",
+        True,
+        "40d",
+        {"overdue": {"event": "page", "times": 1.5}},
+        (("1d", {"name": "page"}), ("4d", {"name": "page"}), ("8d", {"name": "page"})),
+        (
+            "3 × page, every 3.5 days on average, the newest at 2026-03-09T12:00:00.000Z (asked: nothing for 1.5 × the "
+            "average, of at least 3)"
+        ),
+        "TODO",
+    ),
+    Case(
+        "overdue, one",
+        False,
+        "40d",
+        {"overdue": {"event": "Product Viewed", "times": 2, "count": {"at_least": 2}}},
+        (("1m", VIEW),),
+        "1 × Product Viewed, which is no rhythm (asked, not met: nothing for 2 × the average, of at least 2)",
+        "TODO",
+    ),
+    Case(
+        "newest",
+        True,
+        "1d",
+        {"newest": {"event": "Product Viewed", "has": {"product_id": {"exists": True}}}},
+        (("1m", VIEW),),
+        "the newest Product Viewed was at 2026-03-01T12:01:00.000Z (asked: product_id is present)",
+        (
+            "تازه‌ترین رویداد «[Product Viewed]» در [2026-03-01T12:01:00.000Z] بوده است "
+            "(شرط: [product_id] مقداری داشته باشد)"
+        ),
+    ),
+    Case(
+        "newest, another",
+        False,
+        "1d",
+        {"newest": {"event": "Order Completed", "has": {"total": {"at_least": 1_000}}}},
+        ORDERS,
+        "the newest Order Completed was at 2026-03-01T13:00:00.000Z (asked, not met: total is at least 1000)",
+        (
+            "تازه‌ترین رویداد «[Order Completed]» در [2026-03-01T13:00:00.000Z] بوده است "
+            "(شرط برقرار نیست: [total] حداقل ۱۰۰۰ باشد)"
+        ),
+    ),
+    Case(
+        "newest, none",
+        False,
+        "1d",
+        {"newest": {"event": "Order Completed", "where": {"total": {"above": 5}}, "has": {"total": 7}}},
+        (("1m", VIEW),),
+        "no Order Completed (where total is above 5) so far (asked, not met: total is 7)",
+        (
+            "رویداد «[Order Completed]» (به شرطی که [total] بیشتر از ۵ باشد) تا این لحظه رخ نداده است "
+            "(شرط برقرار نیست: [total] برابر ۷ باشد)"
+        ),
+    ),
+    Case(
         "last, too new",
         False,
         "20d",

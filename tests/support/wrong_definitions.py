@@ -33,7 +33,7 @@ def nested(depth: int) -> Form:
 
 
 WHEN = "segments.s.when"
-KINDS = "one of all, any, not, performed, total, last, first, sequence, cart, sessions, trait, context, in_segment"
+KINDS = "one of all, any, not, performed, total, last, first, newest, overdue, sequence, cart, sessions, trait, context, in_segment"
 COUNT = "write {at_least: 2}, {at_most: 5} or {exactly: 1}"
 DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d, 2w"
 EVENT = "write a name such as Order Completed, or a list of names"
@@ -242,6 +242,15 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("sixty-one ways to look at orders", two(**{f"s{n}": {"performed": {"event": "Order Completed", "where": {"n": n}}} for n in range(61)}), "segments.s60.when", "at most 60 different ways"),
     ("a beginning that is a number", leaf("trait", plan={"starts_with": 5}), f"{WHEN}.trait.plan.starts_with", "expected a part of a text, in quotes where it looks like a number"),
     ("an end of blanks", leaf("trait", plan={"ends_with": " "}), f"{WHEN}.trait.plan.ends_with", "expected a part of a text"),
+    ("two windows", performed(within="1d", between=["2d", "1d"]), PERFORMED, "within and between are both windows; keep one"),
+    ("a window that ends before it begins", performed(between=["1d", "24h"]), f"{PERFORMED}.between", "the longer one is first"),
+    ("a window of one duration", performed(between=["1d"]), f"{PERFORMED}.between", "such as [60d, 30d]"),
+    ("a window of no duration", performed(between=["1d", "x"]), f"{PERFORMED}.between[1]", DURATION),
+    ("a count above what is stored", performed(between=["2d", "1d"], count={"at_least": 300}), f"{PERFORMED}.count", "no count goes above 254"),
+    ("a rhythm of one", leaf("overdue", event="page", times=2, count={"at_least": 1}), f"{WHEN}.overdue.count", "from 2 to 64"),
+    ("a rhythm without a factor", leaf("overdue", event="page", times=0), f"{WHEN}.overdue.times", "above 0 and up to 100"),
+    ("newest without a test", leaf("newest", event="page"), f"{WHEN}.newest.has", "is missing"),
+    ("items of two products", leaf("newest", event="page", where={"item": {"a": 1}}, has={"item": {"b": 1}}), f"{WHEN}.newest", "ask it in one of them"),
     ("a month", leaf("performed", event="page", within="3mo"), f"{PERFORMED}.within", DURATION),
     ("a channel that contains", leaf("context", channel={"contains": "serach"}), f"{WHEN}.context.channel", "campaign, search, social, referral, direct"),
     ("nothing of the library", {"version": 1, "library": {"without": ["vips"]}}, "library.without", "there is no vips"),

@@ -376,11 +376,11 @@ def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> in
 
 
 # Conditions that time alone turns, and those that it does not.
-TURNED = {
+TURNED = {"Overdue",
     "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "CartState", "SessionCount",
     "TraitIs", "CalendarDays",
 }  # fmt: skip
-NOT_TURNED = {"ContextIs", "InSegment", "Sample"}
+NOT_TURNED = {"NewestIs", "ContextIs", "InSegment", "Sample"}
 
 
 def test_a_due_time_misses_no_flip() -> None:

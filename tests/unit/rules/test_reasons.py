@@ -181,7 +181,7 @@ def kind_of(node: Reason) -> str:
     )
 
 
-def expected_of(node: Reason, now: int) -> bool | None:
+def expected_of(node: Reason, now: int) -> bool | None:  # noqa: C901 (a branch a kind)
     """Whether the node should hold, by what it shows; None: it shows the value, but not its test."""
     kind = kind_of(node)
     if kind in GROUPS:
@@ -196,6 +196,10 @@ def expected_of(node: Reason, now: int) -> bool | None:
         return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
     if kind in ("first", "last"):
         return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
+    if kind == "overdue":
+        return is_overdue(observed, test, now)
+    if kind == "newest":
+        return observed.last_at is not None and observed.met_at == observed.last_at
     if kind == "sequence":
         return lies(observed.first_at, now, at_most=node.within)
     if kind == "cart":
@@ -205,6 +209,15 @@ def expected_of(node: Reason, now: int) -> bool | None:
     if kind == "calendar":
         return oracle_dates.is_matching_day(test, oracle_dates.local_day(now, test["timezone"]))
     return None
+
+
+def is_overdue(observed: Observed, test: Mapping[str, Any], now: int) -> bool:
+    """Whether the newest is longer ago than so many mean gaps."""
+    first, last = (parse_instant(at or "") or 0 for at in (observed.first_at, observed.last_at))
+    if (observed.count or 0) < test["count"]["at_least"] or first == last:
+        return False
+    gap = Fraction(last - first, (observed.count or 0) - 1)
+    return now >= last + gap * Fraction(str(test["times"]))
 
 
 def lies(moment: str | None, now: int, at_least: str | None = None, at_most: str | None = None) -> bool:

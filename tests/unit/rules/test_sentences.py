@@ -148,6 +148,8 @@ def carrying(text: str) -> list[Reason]:
         Reason(True, "performed", Observed(count=2), {"at_least": 1}, event=event, where=where),
         Reason(True, "total", Observed(value=2), {"at_least": 1}, event=text, where={text: text}, agg="sum", of=text),
         Reason(True, "last", Observed(last_at=text), {"ago": {"at_least": text}}, event=text),
+        Reason(True, "overdue", Observed(count=2, first_at=text, last_at=text), {"times": 2}, event=text),
+        Reason(True, "newest", Observed(last_at=text, met_at=text), {text: text}, event=text),
         Reason(True, "sequence", Observed(first_at=text), {}, steps=[StepAsked(text, where)], same=text, within=text),
         Reason(True, "cart", Observed(items=1, last_at=text), {"idle_for": text}),
         Reason(False, "trait", observed, {text: text, "b": {"not_in": [text, 1]}, "c": {"age": {"at_least": text}}}),
