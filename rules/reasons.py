@@ -45,6 +45,7 @@ class StepAsked(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     event: str | tuple[str, ...]
     where: Mapping[str, Shown] | None = None
+    times: Mapping[str, Shown] | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "not"}, gc=False):
@@ -64,6 +65,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     until: Instant | None = None
     event: str | tuple[str, ...] | None = None
     where: Mapping[str, Shown] | None = None
+    times: Mapping[str, Shown] | None = None
     within: str | None = None
     after: str | None = None
     gap: str | None = None

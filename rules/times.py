@@ -7,8 +7,9 @@ The one rule: an instant is an ``int`` of milliseconds since 1970-01-01T00:00:00
 from __future__ import annotations
 
 import re
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -21,7 +22,8 @@ DURATION_MAX_MS = 36_500 * DAY_MS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MS
-_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
+# The last millisecond that has a date.
+LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?"
     r"([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)",
@@ -74,11 +76,23 @@ def parse_date(text: str | None) -> int | None:
         return None
     if not _DATE.fullmatch(text):
         ms = parse_instant(text)
-        return ms if ms is not None and _FIRST_MS <= ms <= _LAST_MS else None
+        return ms if ms is not None and _FIRST_MS <= ms <= LAST_MS else None
     try:
         return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // _MS
     except ValueError:
         return None
+
+
+def utc_time(ms: int) -> datetime:
+    """An instant of the years 1 to 9999 as date and time in UTC."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+@lru_cache(maxsize=4_096)
+def local_midnight(timezone: str, day: date) -> int:
+    """The instant at which a day begins in a time zone; one that a change of clocks skips is that change."""
+    # With fold=0, a time that the clocks skip has the offset before the change (PEP 495).
+    return (datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)) - _EPOCH) // _MS
 
 
 def birthday(born: int, years: int) -> int | None:
@@ -98,7 +112,7 @@ def birthday(born: int, years: int) -> int | None:
 
 def format_instant(ms: int) -> str:
     """Format milliseconds as ``2026-11-22T10:30:00.000Z``; an instant after the year 9999 as its end."""
-    minute, rest = divmod(min(ms, _LAST_MS), MINUTE_MS)
+    minute, rest = divmod(min(ms, LAST_MS), MINUTE_MS)
     prefix = _written.get(minute)
     if prefix is None:
         if len(_written) >= _TEXTS_MAX:

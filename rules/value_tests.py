@@ -3,9 +3,8 @@
 The one rule: an absent value meets only ``exists: false``, and every key of one test must be met. Of a list, one member
 meets all keys, but ``not_in`` and ``not_contains`` hold if no member is what they exclude.
 
-Texts are compared as `rules.text_equality` folds them, except under ``exact`` and ``matches``.
-
-See also: `rules.conditions` (which use them).
+Texts are compared as `rules.text_equality` folds them, except under ``exact`` and ``matches``. See also
+`rules.conditions`, which use them.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import msgspec
 import re2
 
 from rules.currencies import MONEY
+from rules.event_times import EventTimes
 from rules.text_equality import fold
 from rules.values import (
     Json,
@@ -138,21 +138,24 @@ _ABSENT = ValueTest(exists=False)
 
 
 class PropertyTests(msgspec.Struct, frozen=True):
-    """Tests of an event's properties, all of which must be met. ``item``: tests of one and the same of its products."""
+    """Tests of an event, which all must be met: of its properties, of one product of it, and of when it was."""
 
     tests: tuple[tuple[Path, ValueTest], ...] = ()
     item: tuple[tuple[Path, ValueTest], ...] = ()
+    times: EventTimes | None = None
 
     @property
     def asks_for_money(self) -> bool:
-        """Whether a test is one of money, which depends on the currency of the file."""
+        """Whether a test is one of money, which depends on the file's currency."""
         return any(path[-1] in MONEY for path, _ in (*self.tests, *self.item))
 
-    def meets(self, fields: dict[str, Json], of_file: str | None = None, *, is_refund: bool = False) -> bool:
-        """Whether the properties meet every test.
+    @property
+    def asks_for_context(self) -> bool:
+        """Whether a test is of an event's context."""
+        return any(path[0] == CONTEXT for path, _ in self.tests)
 
-        ``of_file``: the currency of the file. ``is_refund``: they are of a refund, whose amount may be negative.
-        """
+    def meets(self, fields: dict[str, Json], of_file: str | None = None, *, is_refund: bool = False) -> bool:
+        """Whether properties (``is_refund``: of a refund) meet every test; ``of_file``: the currency of the file."""
         return _all_met(self.tests, fields, fields, of_file, is_refund=is_refund) and self._meets_item(fields, of_file)
 
     def meets_total(self, fields: dict[str, Json], of_file: str | None) -> bool:
@@ -176,13 +179,13 @@ class PropertyTests(msgspec.Struct, frozen=True):
         return shown_tests
 
     def __bool__(self) -> bool:
-        """Whether there are tests."""
+        """Whether there are tests of properties."""
         return bool(self.tests or self.item)
 
 
 _TOTAL: Path = ("total",)
 _AMOUNTS: frozenset[Path] = frozenset({_TOTAL, ("revenue",)})
-ITEM = "item"  # the key of tests of one product
+ITEM, CONTEXT = "item", "context"  # the key of tests of one product; the first step to an event's context
 
 
 def _all_met(

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from rules.conditions.base import NEVER, CustomerView, TimedDecision, until
-from rules.conditions.event_choice import shown_events
+from rules.conditions.event_choice import shown_events, shown_times
 from rules.due_times import Count, outside
 from rules.number_text import MICRO
 from rules.profile import days, order_fold, orders, sums
@@ -85,6 +85,7 @@ class Total(msgspec.Struct, frozen=True):
             until=until(due),
             event=shown_events(self.events),
             where=self.where.test or None,
+            times=shown_times(self.where),
             within=None if self.within is None else format_duration(self.within),
             agg=self.agg,
             of=self.of,

@@ -14,9 +14,9 @@ import msgspec
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.boolean import combined
 from rules.context import ATTRIBUTES, CHANNELS
-from rules.due_times import AgeRange, Years
+from rules.date_tests import DateTest
 from rules.facts.attribute_facts import TouchFact, TraitFact
-from rules.forms import description, value_test_parsing
+from rules.forms import date_test_parsing, description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.json_schema import Schema, mapping, reference, value_test_schema
 from rules.forms.problems import WrongCondition, unknown_key
@@ -32,36 +32,40 @@ CONTEXT_KEYS = (*ATTRIBUTES, "touch")
 
 
 class TraitTest(msgspec.Struct, frozen=True):
-    """A trait meets a test, or is a date of some age, or both.
+    """A trait meets a test of its value, and is a date which meets others.
 
     ``slot``: where the profile has the trait; ``bit``: of the answer to the test; ``date``: the date's index.
+    ``dates``: the tests of the date, by their keys in a definition.
     """
 
     name: str
     slot: int
     test: ValueTest | None
     bit: int
-    age: AgeRange | Years | None
     date: int
+    dates: tuple[tuple[str, DateTest], ...]
 
     def decide(self, value: AttributeValue | None, now: int) -> TimedDecision:
         """Decide for the newest value of the trait, if there is one."""
         if self.test is not None:
             met = self.test.meets(None) if value is None else bool(value.met >> self.bit & 1)
-            if not met or self.age is None:
+            if not met or not self.dates:
                 return met, NEVER
-        assert self.age is not None
-        born = None if value is None else value.dates[self.date]
-        return (False, NEVER) if born is None else self.age.decide(born, now)
+        moment = None if value is None else value.dates[self.date]
+        if moment is None:
+            return False, NEVER
+        if len(self.dates) == 1:
+            return self.dates[0][1].decide(moment, now)
+        return combined((test.decide(moment, now) for _, test in self.dates), turned_by=False)
 
     @property
     def shown_test(self) -> Shown:
         """The test as it stands in a definition."""
         test = self.test.test if self.test else {}
-        if self.age is None:
+        if not self.dates:
             return test
-        age: dict[str, Shown] = dict(self.age.test)
-        return {**test, "age": age} if isinstance(test, dict) else {"age": age}
+        dates = {key: date.test for key, date in self.dates}
+        return {**test, **dates} if isinstance(test, dict) else dates
 
 
 class TraitIs(msgspec.Struct, frozen=True):
@@ -145,15 +149,15 @@ def _parse_trait(scope: Scope, path: str, body: object) -> Parsed:
 
 
 def _trait_test(scope: Scope, path: str, name: object, body: object) -> TraitTest:
-    test, age = scope.problems.read(path, value_test_parsing.trait_test, body)
+    test, dates = scope.problems.read(path, date_test_parsing.dated_trait_test, body)
     if not isinstance(name, str) or not all(path_of(name)):
         raise WrongCondition(path, "a trait is named by its name, or a dotted one such as address.city")
     slot = bit = date = 0
     if test is not None:
         slot, bit = TraitFact.require_test(scope.facts, path_of(name), test)
-    if age is not None:
+    if dates:
         slot, date = TraitFact.require_date(scope.facts, path_of(name))
-    return TraitTest(name, slot, test, bit, age, date)
+    return TraitTest(name, slot, test, bit, date, tuple(dates.items()))
 
 
 def _describe_trait(form: Canonical) -> str:
@@ -165,10 +169,14 @@ def _trait_phrase(lang: Language, reason: Reason) -> str:
     return judged(lang, reason, text, value_tests.properties(lang, reason.test or {}, reason.cut, "/test"))
 
 
+_DATE_SCHEMAS = {"age": "age", "before": "date", "after": "date", "ahead": "ahead", "anniversary": "anniversary"}
+
+
 def _trait_schema() -> Schema:
-    with_age = value_test_schema()
-    with_age["properties"] = {**with_age["properties"], "age": reference("age")}
-    test = {"anyOf": [reference("scalar"), with_age]}
+    dated = value_test_schema()
+    dates = {key: reference(name) for key, name in _DATE_SCHEMAS.items()}
+    dated["properties"] = {**dated["properties"], **dates}
+    test = {"anyOf": [reference("scalar"), dated]}
     return {"type": "object", "additionalProperties": test, "minProperties": 1}
 
 

@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, ClassVar, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import jdatetime
 import msgspec
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
+from rules.event_times import WEEKDAYS
 from rules.forms.description import Canonical
+from rules.forms.event_time_parsing import TimeZone, Weekdays
 from rules.forms.form import Form
-from rules.forms.json_schema import TEXT, form_schema
+from rules.forms.json_schema import form_schema
 from rules.forms.problems import WrongCondition
 from rules.languages.language import Language
 from rules.languages.parts import judged, observed_of
 from rules.reasons import Observed, Reason
-from rules.times import HOUR_MS
+from rules.times import HOUR_MS, local_midnight
 from rules.value_tests import Shown
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 # A rule that does not turn within this many days is decided again after them.
 _LOOK_AHEAD_DAYS = 400
@@ -119,9 +119,7 @@ def _answer(rule: CalendarDays, day: date) -> TimedDecision:
     if days[-1] >= _LAST:
         return holds, NEVER
     turn = days[-1] + _DAY
-    # A midnight that a change of clocks skips is the instant of that change (fold=0, PEP 495).
-    midnight = datetime(turn.year, turn.month, turn.day, tzinfo=ZoneInfo(rule.timezone))
-    answer = (holds, (midnight - _EPOCH) // _MS)
+    answer = (holds, local_midnight(rule.timezone, turn))
     if len(_answers) >= _ANSWERS_MAX:
         _answers.clear()
     _answers.update(((rule, same_day), answer) for same_day in days)
@@ -136,14 +134,6 @@ _MONTH_DAYS: dict[Calendar, tuple[int, ...]] = {
     "gregorian": (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31),
     "jalali": (31,) * 6 + (30,) * 6,
 }
-
-
-def parse_weekdays(value: object) -> tuple[int, ...]:
-    """A weekday or a list of weekdays, from 0 for Monday, ascending."""
-    days = value if isinstance(value, list) else [value]
-    if not days or any(day not in WEEKDAYS for day in days):
-        raise ValueError(f"{value!r} is not a weekday; write one of {', '.join(WEEKDAYS)}, or a list of them")
-    return tuple(sorted({WEEKDAYS.index(str(day)) for day in days}))
 
 
 def _parse_month_days(value: object) -> tuple[MonthDay, MonthDay]:
@@ -169,19 +159,12 @@ def _month_day_problem(days: tuple[MonthDay, MonthDay], calendar: Calendar) -> s
 
 
 _MONTH_DAY_SCHEMA = {"type": "string", "pattern": "^[01][0-9]-[0-3][0-9]$"}
-_WEEKDAY_SCHEMA = {"enum": list(WEEKDAYS)}
 
 MonthDayRange = Annotated[
     tuple[MonthDay, MonthDay],
     BeforeValidator(_parse_month_days),
     WithJsonSchema({"type": "array", "items": _MONTH_DAY_SCHEMA, "minItems": 2, "maxItems": 2}),
 ]
-Weekdays = Annotated[
-    tuple[int, ...],
-    BeforeValidator(parse_weekdays),
-    WithJsonSchema({"anyOf": [_WEEKDAY_SCHEMA, {"type": "array", "items": _WEEKDAY_SCHEMA, "minItems": 1}]}),
-]
-TimeZone = Annotated[str, WithJsonSchema({**TEXT, "description": "such as Asia/Tehran; UTC when left out"})]
 
 
 class CalendarForm(Form):
@@ -194,14 +177,6 @@ class CalendarForm(Form):
     timezone: TimeZone = "UTC"
 
 
-def require_time_zone(path: str, name: str) -> None:
-    """Refuse a name that is no time zone. Raises `WrongCondition`."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise WrongCondition(path, f"{name!r} is not a time zone", "write one such as Asia/Tehran or UTC") from None
-
-
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
     form = scope.problems.fill(path, CalendarForm, body)
     if form.between is None and form.weekday is None:
@@ -209,7 +184,6 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     wrong = form.between and _month_day_problem(form.between, form.calendar)
     if wrong:
         raise WrongCondition(f"{path}.between", wrong)
-    require_time_zone(f"{path}.timezone", form.timezone)
     scope.facts.require_nothing()
     days = CalendarDays(form.between, form.weekday, form.calendar == "jalali", form.timezone)
     return days, {"calendar": days.test}

@@ -14,7 +14,7 @@
 | `sequence`   | the steps followed one another within the window         | when the latest start leaves it   |
 | `cart`       | not empty and as asked, now in [idle_for, until) after   | at both ends                      |
 | `sessions`   | the count of sessions begun in the window fits           | when a start leaves the window    |
-| `trait`      | the newest value meets the test                          | where it is an age: at both ends  |
+| `trait`      | the newest value meets the test                          | where it is a date: at the ends   |
 | `context`    | the first or last value meets the test                   | never                             |
 | `in_segment` | the customer is in that segment                          | never: that one's turn decides it |
 | `calendar`   | the local day is one of these                            | at a local midnight               |

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events, shown_times
 from rules.facts.occurrences import OccurrenceFact
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter
@@ -70,6 +70,7 @@ class NewestIs(msgspec.Struct, frozen=True):
             test=self.has.test,
             event=shown_events(self.events),
             where=self.where.test or None,
+            times=shown_times(self.where),
         )
 
 
@@ -85,7 +86,9 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         raise WrongCondition(path, f"{ITEM} stands in where and in has", "ask it in one of them")
     of_orders, others = orders_and_others(path, form.event)
     both = PropertyTests(
-        tuple(sorted((*form.where.tests, *form.has.tests), key=lambda test: test[0])), form.where.item or form.has.item
+        tuple(sorted((*form.where.tests, *form.has.tests), key=lambda test: test[0])),
+        form.where.item or form.has.item,
+        form.where.times,
     )
 
     def times(tests: PropertyTests) -> NewestTimes:

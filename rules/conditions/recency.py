@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events, shown_times
 from rules.due_times import AgeRange
 from rules.facts.occurrences import FirstFact, OccurrenceFact
 from rules.facts.order_messages import OrderFact
@@ -74,6 +74,7 @@ class Recency(msgspec.Struct, frozen=True):
             until=until(due),
             event=shown_events(self.events),
             where=self.where.test or None,
+            times=shown_times(self.where),
         )
 
 

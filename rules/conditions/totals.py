@@ -18,7 +18,7 @@ from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
-from rules.forms.form import Duration, EventNames, Form, NumberEnd, Property, WhereTests
+from rules.forms.form import Duration, EventForm, NumberEnd, Property
 from rules.forms.json_schema import form_schema
 from rules.forms.problems import Problems, WrongCondition
 from rules.languages import value_tests
@@ -27,17 +27,15 @@ from rules.languages.parts import beside, events, observed_of, window
 from rules.number_text import MICRO
 from rules.profile.order_fold import TOTAL as ORDER_TOTAL
 from rules.reasons import Reason
-from rules.value_tests import ENDS, NumberTest, PropertyTests
+from rules.value_tests import ENDS, NumberTest
 from rules.values import path_of
 
 
-class TotalForm(Form):
+class TotalForm(EventForm):
     example: ClassVar = "{agg: sum, of: total, event: Order Completed, within: 365d, at_least: 1000}"
 
     agg: Aggregate
     of: Property
-    event: EventNames
-    where: WhereTests = PropertyTests()
     within: Duration | None = None
     at_least: NumberEnd = None
     at_most: NumberEnd = None

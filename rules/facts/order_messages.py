@@ -95,13 +95,14 @@ class OrderFact(msgspec.Struct, frozen=True):
         return orders.remember(profile.orders, self._message(event, kind), self.window, self.currency)
 
     def _message(self, event: Event, kind: int) -> OrderMessage:
-        views, total_views = 0, -1
+        views, total_views, time_views = 0, -1, -1
         values: tuple[tuple[int, ...], ...] = ()
         currency = event.currency
         if kind in _WITH_CONTENT:
             views = sum([1 << index for index, view in enumerate(self.views) if view.meets_but_total(event)])
             others = sum([1 << index for index, view in enumerate(self.views) if not view.meets_total(event)])
             total_views = ~others
+            time_views = ~sum([1 << index for index, view in enumerate(self.views) if not view.meets_times(event.time)])
             if self.readings:
                 values = tuple([reading.of(event.properties.fields) for reading in self.readings])
             currency = resolved(currency, self.currency)
@@ -121,6 +122,7 @@ class OrderFact(msgspec.Struct, frozen=True):
             self._lines(event, currency) if event.items else (),
             0 if event.cart is None else hashed_id(event.cart),
             total_views,
+            time_views,
         )
 
     def _currency_of(self, items: tuple[Item, ...]) -> str:
@@ -181,13 +183,19 @@ class _OrderTranslation:
 
     def _message(self, message: OrderMessage) -> OrderMessage:
         views = sum([1 << index for index, source in self._views if message.views >> source & 1])
-        others = sum([1 << index for index, source in self._views if not message.total_views >> source & 1])
+        total_views, time_views = self._carried(message.total_views), self._carried(message.time_views)
         if message.kind not in _WITH_CONTENT:
-            return msgspec.structs.replace(message, views=views, values=(), total_views=~others)
+            return msgspec.structs.replace(message, views=views, values=(), total_views=total_views)
         values = tuple(
             () if source is None or not message.values else message.values[source] for source in self._sources
         )
-        return msgspec.structs.replace(message, views=views, values=values, total_views=~others)
+        return msgspec.structs.replace(
+            message, views=views, values=values, total_views=total_views, time_views=time_views
+        )
+
+    def _carried(self, meeting: int) -> int:
+        """The bits of views, of which those that are not set count."""
+        return ~sum([1 << index for index, source in self._views if not meeting >> source & 1])
 
     def _settled(self, settled: Settled) -> Settled:
         days: dict[int, Days] = {}

@@ -8,8 +8,8 @@ from rules.currencies import MONEY
 from rules.event_names import ORDER_REFUNDED
 from rules.events import Event
 from rules.profile.short_ids import hashed_id
-from rules.value_tests import ANYWHERE, PropertyTests, number_reader
-from rules.values import Json, Path, event_currency, keys, members_of, money, read_property
+from rules.value_tests import ANYWHERE, CONTEXT, PropertyTests, number_reader
+from rules.values import Document, Json, Path, event_currency, keys, members_of, money, read_property
 
 LISTED_MAX = 256  # the most values of one list that count
 
@@ -18,30 +18,43 @@ class EventFilter(msgspec.Struct, frozen=True):
     """A filter of events: those that meet ``where``.
 
     ``money``: the file's currency, if ``where`` asks for money. ``currency``: that of money that the fact adds up.
+    ``of_context``: whether ``where`` asks for the context of an event, too.
     """
 
     where: PropertyTests = ANYWHERE
     currency: str | None = None
     money: str | None = None
+    of_context: bool = False
 
     @classmethod
     def of(cls, where: PropertyTests, of_file: str | None, added_up: str | None = None) -> EventFilter:
         """A filter in a file of a currency; ``added_up``: that of the money that the fact adds up."""
-        return cls(where, added_up, of_file if where.asks_for_money else None)
+        return cls(where, added_up, of_file if where.asks_for_money else None, where.asks_for_context)
 
     def meets(self, event: Event) -> bool:
         """Whether an event passes the filter."""
+        if self.where.times is not None and not self.where.times.meets(event.time):
+            return False
         if not self.where:
             return True
-        return self.where.meets(event.properties.fields, self.money, is_refund=event.name == ORDER_REFUNDED)
+        return self.where.meets(self._fields(event), self.money, is_refund=event.name == ORDER_REFUNDED)
+
+    def meets_times(self, time: int) -> bool:
+        """Whether an event at this instant (ms) meets the tests of when it was."""
+        return self.where.times is None or self.where.times.meets(time)
 
     def meets_but_total(self, event: Event) -> bool:
-        """Whether an event meets every test but those of its total."""
-        return not self.where or self.where.meets_but_total(event.properties.fields, self.money)
+        """Whether an event meets every test but those of its total and of its time."""
+        return not self.where or self.where.meets_but_total(self._fields(event), self.money)
 
     def meets_total(self, event: Event) -> bool:
         """Whether an event meets the tests of its total."""
-        return not self.where or self.where.meets_total(event.properties.fields, self.money)
+        return not self.where or self.where.meets_total(self._fields(event), self.money)
+
+    def _fields(self, event: Event) -> dict[str, Json]:
+        """The properties of an event; with its context as one of them, if that is asked for."""
+        fields = event.properties.fields
+        return {**fields, CONTEXT: Document(event.context.raw).fields} if self.of_context else fields
 
 
 class PropertyReader(msgspec.Struct, frozen=True):

@@ -20,7 +20,26 @@ def events(form: Canonical) -> str:
     names = form["event"]
     text = " or ".join(names) if isinstance(names, list | tuple) else str(names)
     where = " and ".join(f"{name} is {value_test(test)}" for name, test in form.get("where", {}).items())
-    return f"{text} where {where}" if where else text
+    text = f"{text} where {where}" if where else text
+    times = _times(form)
+    return f"{text} ({times})" if times else text
+
+
+def _times(form: Canonical) -> str:
+    """The days, weekdays and hours of events."""
+    parts = []
+    days = form.get("on")
+    if isinstance(days, Mapping):
+        parts += [f"{'since' if end == 'from' else 'up to'} {day}" for end, day in days.items()]
+    elif days:
+        parts.append(f"on {days[0]}" if days[0] == days[1] else f"from {days[0]} to {days[1]}")
+    if form.get("weekday"):
+        parts.append(f"on {' or '.join(form['weekday'])}")
+    if form.get("hours"):
+        parts.append(f"between {form['hours']['from']} and {form['hours']['to']}")
+    if form.get("timezone"):
+        parts.append(f"in {form['timezone']}")
+    return " ".join(parts)
 
 
 def window(form: Canonical) -> str:
@@ -53,6 +72,10 @@ def _part(name: str, operand: object) -> str:
         return "known" if operand else "not known"
     if name == "age":
         return f"of age {value_test(operand)}"
+    if name == "ahead":
+        return f"ahead {value_test(operand)}"
+    if name == "anniversary":
+        return f"a date with its anniversary {_anniversary(operand)}"
     verbs = {
         "in": "one of",
         "not_in": "known and none of",
@@ -65,6 +88,12 @@ def _part(name: str, operand: object) -> str:
     }
     text = ", ".join(map(value, operand)) if isinstance(operand, list) else value(operand)
     return f"{verbs.get(name, name.replace('_', ' '))} {text}"
+
+
+def _anniversary(test: Canonical) -> str:
+    kind = next(key for key in test if key != "timezone")
+    words_of = "today" if kind == "today" else f"{kind.replace('_', ' the ')} {test[kind]}"
+    return f"{words_of} in {test['timezone']}" if "timezone" in test else words_of
 
 
 def value(given: object) -> str:

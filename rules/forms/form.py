@@ -6,13 +6,16 @@ kind of condition that they describe.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema, model_validator
 
 from rules.due_times import AgeRange, Count
 from rules.event_names import ALIASES, reserved_name
+from rules.event_times import EventTimes
 from rules.forms import value_test_parsing
+from rules.forms.event_time_parsing import EventDays, EventHours, TimeZone, Weekdays
 from rules.forms.json_schema import NUMBER, TEXT, fixed_list, reference
 from rules.value_tests import ITEM, TEST_KEYS, NumberTest, PropertyTests, ValueTest
 from rules.values import Path, path_of
@@ -92,7 +95,25 @@ NumberEnd = Annotated[object, WithJsonSchema(NUMBER)]
 
 
 class EventForm(Form):
-    """A choice of events, by their names and tests of their properties."""
+    """A choice of events, by their names, tests of their properties, and when they were.
+
+    ``where`` has the tests of their times, too.
+    """
 
     event: EventNames
     where: WhereTests = PropertyTests()
+    on: EventDays | None = None
+    weekday: Weekdays | None = None
+    hours: EventHours | None = None
+    timezone: TimeZone | None = None
+
+    @model_validator(mode="after")
+    def _times(self) -> Self:
+        if self.on is None and self.weekday is None and self.hours is None:
+            if self.timezone is not None:
+                raise ValueError("a time zone is one of days or hours; write on, weekday or hours beside it")
+            return self
+        first, last = self.on or (None, None)
+        times = EventTimes(self.timezone or "UTC", first, last, self.weekday, self.hours)
+        self.where = msgspec.structs.replace(self.where, times=times)
+        return self

@@ -59,7 +59,7 @@ def count(value: object) -> Count:
         value = {"exactly": value}
     if not isinstance(value, dict) or not value:
         raise ValueError(f"{value!r} is not a count; write {{at_least: 2}}, {{at_most: 5}} or {{exactly: 1}}")
-    _only(value, COUNT_KEYS)
+    only(value, COUNT_KEYS)
     for name, bound in value.items():
         if not isinstance(bound, int) or isinstance(bound, bool) or not 0 <= bound <= COUNT_MAX:
             raise WrongValue(f".{name}", f"{bound!r} is not a whole number from 0 to {COUNT_MAX}")
@@ -100,7 +100,7 @@ def number_test(value: object) -> NumberTest:
     if isinstance(value, dict):
         if not value:
             raise ValueError("expected a number or {at_least, at_most, above, below}")
-        _only(value, ENDS)
+        only(value, ENDS)
         return ends(value)
     exact = micro(value)
     return NumberTest(at_least=exact, at_most=exact)
@@ -155,7 +155,7 @@ def ago(value: object) -> AgeRange:
     """Durations ``{at_least, at_most}``; ``below`` means the same as ``at_most``."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 7d, at_most: 14d}, one of them or both")
-    _only(value, AGO_KEYS)
+    only(value, AGO_KEYS)
     if "at_most" in value and "below" in value:
         raise ValueError("at_most and below say the same; keep one")
     durations = {name: under(name, duration, duration_text) for name, duration_text in value.items()}
@@ -169,17 +169,25 @@ def between(value: object) -> tuple[int, int]:
     """Two durations ``[60d, 30d]``, the longer one first."""
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("expected two durations, the longer one first, such as [60d, 30d]")
-    longer, shorter = (under(f"[{index}]", duration, text) for index, text in enumerate(value))
+    longer, shorter = (_member(index, text) for index, text in enumerate(value))
     if longer <= shorter:
         raise ValueError(f"{value[0]} is not longer than {value[1]}; the longer one is first")
     return longer, shorter
+
+
+def _member(index: int, value: object) -> int:
+    """A duration of a list."""
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise WrongValue(f"[{index}]", str(error)) from None
 
 
 def age(value: object) -> AgeRange | Years:
     """A test of an age: completed years as whole numbers, or durations."""
     if not isinstance(value, dict) or not value:
         raise ValueError("expected {at_least: 18, below: 25} in years, or durations such as {at_most: 30d}")
-    _only(value, ENDS)
+    only(value, ENDS)
     if any(isinstance(bound, str) for bound in value.values()):
         return ago(value)
     for name, bound in value.items():
@@ -218,7 +226,7 @@ def _tests(value: dict[object, object]) -> ValueTest:
     """All keys of one test; each of them must be met."""
     if not value:
         raise ValueError("nothing is asked; write a value or one of " + ", ".join(TEST_KEYS))
-    _only(value, TEST_KEYS)
+    only(value, TEST_KEYS)
     if value.get("exists") is False and len(value) > 1:
         raise ValueError("an absent value meets no other test; exists: false stands alone")
     if "exists" in value and not isinstance(value["exists"], bool):
@@ -272,7 +280,8 @@ def _pattern(value: object) -> str:
     return value
 
 
-def _only(value: dict[object, object], keys: Iterable[str]) -> None:
+def only(value: dict[object, object], keys: Iterable[str]) -> None:
+    """Refuse other keys than these, and keys under which nothing stands. Raises `ValueError`."""
     keys = tuple(keys)
     unknown = [str(name) for name in value if name not in keys]
     empty = next((str(name) for name, item in value.items() if item is None), None)

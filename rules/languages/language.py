@@ -103,6 +103,10 @@ class Language(msgspec.Struct, frozen=True, eq=False):
         month, _, day = text.partition("-")
         return self.say("month_day", day=self.number(int(day)), month=self.months[calendar][int(month) - 1])
 
+    def clock(self, text: str) -> str:
+        """Write a time of the day such as ``18:00``."""
+        return text.translate(self.digits)
+
     def _written(self, plain: str) -> str:
         # A minus at the beginning would change sides between words that run right to left.
         written = plain.translate(self.digits)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rules.event_times import WEEKDAYS
 from rules.languages import value_tests
 from rules.languages.language import Language
 from rules.reasons import Observed, Reason, StepAsked
+from rules.value_tests import Shown
 
 NOTHING_OBSERVED = Observed()
 
@@ -36,6 +38,32 @@ def window(lang: Language, within: str | None, ever: str = "ever", *, after: str
 def events(lang: Language, source: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
     """Write the events and the tests of their properties; ``cut`` and ``place``: see `value_tests.properties`."""
     names = lang.events(source.event)
+    if source.times:
+        names = lang.say("timed", event=names, times=_times(lang, source.times))
     if not source.where:
         return names
     return lang.say("where", event=names, tests=value_tests.properties(lang, source.where, cut, f"{place}/where"))
+
+
+def _times(lang: Language, times: Mapping[str, Shown]) -> str:
+    """Write the days, weekdays and hours of events. A reason that was cut may have fewer of them."""
+    parts = []
+    days = times.get("on")
+    if isinstance(days, Mapping):
+        parts += [lang.say(f"{end}_day", day=_day(lang, day)) for end, day in days.items()]
+    elif days:
+        first, last = days[0], days[-1]
+        key = "on_day" if first == last else "on_days"
+        parts.append(lang.say(key, day=_day(lang, first), last=_day(lang, last)))
+    if times.get("weekday"):
+        names = [lang.weekdays[WEEKDAYS.index(weekday)] for weekday in times["weekday"]]
+        parts.append(lang.say("on_the_weekdays", days=lang.say("or").join(names)))
+    hours = times.get("hours") or {}
+    if "from" in hours and "to" in hours:
+        parts.append(lang.say("at_hours", first=lang.clock(hours["from"]), last=lang.clock(hours["to"])))
+    words = lang.say("comma").join(parts)
+    return lang.say("in_zone", words=words, zone=lang.name(times["timezone"])) if "timezone" in times else words
+
+
+def _day(lang: Language, text: str) -> str:
+    return lang.day(text, "gregorian", with_weekday=False)

@@ -89,7 +89,28 @@ def _predicates(lang: Language, name: str, test: Shown, cut: Mapping[str, int], 
         predicates.append(lang.say("exists" if test["exists"] else "absent", name=name))
     if "age" in test:
         predicates.append(lang.say("age", name=name, age=_age(lang, test["age"])))
+    predicates += [lang.say(key, name=name, date=lang.name(test[key])) for key in ("before", "after") if key in test]
+    if "ahead" in test:
+        predicates.append(lang.say("ahead", name=name, range=_ahead(lang, test["ahead"])))
+    if "anniversary" in test:
+        predicates.append(_anniversary(lang, name, test["anniversary"]))
     return predicates
+
+
+def _ahead(lang: Language, test: Mapping[str, Shown]) -> str:
+    """Write how long a date lies ahead; ``at_least`` itself is no longer so long."""
+
+    def end_words(end: str, bound: Shown) -> str:
+        return lang.say("more_than" if end == "at_least" else end, number=lang.duration(bound))
+
+    return lang.say("and").join(ends(test, end_words))
+
+
+def _anniversary(lang: Language, name: str, test: Mapping[str, Shown]) -> str:
+    kind = next(key for key in test if key != "timezone")
+    time = "" if kind == "today" else lang.duration(test[kind])
+    words = lang.say(f"anniversary_{kind}", name=name, time=time)
+    return lang.say("in_zone", words=words, zone=lang.name(test["timezone"])) if "timezone" in test else words
 
 
 def _value(lang: Language, value: Shown) -> str:

@@ -45,7 +45,7 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     says that it meets the definitions' view i of orders, and ``values`` has one place per property that they read.
     ``lines``: its products, up to `LINES_MAX`. ``cart``: the hash of the cart that it names; 0: none. ``total_views``:
     the views whose tests of the total it meets, which ``views`` leaves out, as the total of an order may be older than
-    the rest of its content.
+    the rest of its content. ``time_views``: of a completion, the views whose tests of its time it meets.
     """
 
     time: int
@@ -59,6 +59,7 @@ class OrderMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lines: tuple[OrderLine, ...] = ()
     cart: int = 0
     total_views: int = -1
+    time_views: int = -1
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +117,9 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
         only = messages[0]
         if only.kind != COMPLETED:
             return None
-        return Order(only, only, only.views & only.total_views, _readable(only.amount), only.currency, 0)
+        return Order(
+            only, only, only.views & only.total_views & only.time_views, _readable(only.amount), only.currency, 0
+        )
     start: OrderMessage | None = None
     content: OrderMessage | None = None  # the newest completion or update
     valued: OrderMessage | None = None  # the newest of them which tells an amount
@@ -140,7 +143,7 @@ def _formed(messages: Sequence[OrderMessage]) -> Order | None:
             return None
     if start is None or content is None or valued is None:
         return None
-    views = content.views & valued.total_views
+    views = content.views & valued.total_views & start.time_views
     refunded = refunds.total(valued.currency)
     return Order(start, content, views, _readable(valued.amount), valued.currency, refunded)
 

@@ -53,9 +53,13 @@ _TESTS = (
 of a text), `exists` (true or false), `exact` (a text as it stands), `matches` (RE2, anywhere). Other texts are compared
 without case and spaces around, with Arabic and Persian variants of a letter as one. Of a list, one member must meet all
 keys; `not_in` and `not_contains` hold if no member is
-what they exclude. In a `where`, `item: {category: tea, price: {at_least: 5}}` asks several tests of one and the same
-product. The amount of a refund counts without its sign. An absent value, null and empty text meet
-only `exists: false`. A trait that is a date takes `age` (whole years, or durations). `count` takes
+what they exclude. In a `where`, `context.os.name` and the like ask for the context of the event (of an order, for
+that of its newest message), and `item: {category: tea, price: {at_least: 5}}` asks several tests of one
+and the same product. The amount of a refund counts without its sign. An absent value, null and empty text meet
+only `exists: false`. A trait that is a date takes `age` (whole years, or durations), `before` and
+`after` (a date in quotes; its midnight in UTC, or an instant), `ahead: {at_least: 1d, at_most: 14d}` (from 14 days
+before it on, and until 1 day before it) and `anniversary`: `today`, `{within_next: 7d}` or `{within_last: 7d}`, each
+with a `timezone` where the day is not one in UTC. `count` takes
 `at_least`, `at_most`, `exactly`, or a number; `ago` takes `at_least` and `at_most` as durations. A dotted name reaches
 into objects, through a list to its members' values.
 

@@ -96,6 +96,12 @@ def _defs() -> Schema:
         },
         "ago": {**mapping(dict.fromkeys(value_test_parsing.AGO_KEYS, reference("duration"))), "minProperties": 1},
         "age": {"anyOf": [{**mapping(dict.fromkeys(ENDS, _years())), "minProperties": 1}, reference("ago")]},
+        "date": {**TEXT, "description": "a date such as '2025-01-01', or an instant"},
+        "ahead": {
+            **mapping({"at_least": reference("duration"), "at_most": reference("duration")}),
+            "minProperties": 1,
+        },
+        "anniversary": {"anyOf": [{"const": "today"}, *map(_anniversary, ("today", "within_next", "within_last"))]},
     }
 
 
@@ -111,6 +117,11 @@ def _segment() -> Schema:
     include["properties"]["totals"] = {"type": "object", "additionalProperties": totals, "minProperties": 1}
     segment["properties"]["include"] = {**include, "minProperties": 1}
     return segment
+
+
+def _anniversary(kind: str) -> Schema:
+    operand: Schema = {"const": True} if kind == "today" else reference("duration")
+    return {**mapping({kind: operand, "timezone": TEXT}), "required": [kind]}
 
 
 def _without_ends(properties: Schema) -> Schema:

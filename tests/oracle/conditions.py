@@ -11,12 +11,14 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from tests.oracle.amounts import MILLION, MONEY, in_currency, is_same_currency
+from tests.oracle.anniversaries import DATE_KEYS, meets_dates, turns_of_date
 from tests.oracle.carts import open_carts
 from tests.oracle.dates import (
     birthday,
     completed_years,
     day_end,
     is_matching_day,
+    is_timely,
     local_day,
     midnight,
     stated_date,
@@ -112,7 +114,8 @@ def happened(form: Json, history: History) -> list[Fact]:
     facts = [what for what in history.facts if what.name in names - {COMPLETED}]
     facts += [order.completion for order in history.orders if COMPLETED in names]
     where = mapping(form.get("where"))
-    return sorted((what for what in facts if meets_all_tests(what, where, history.currency)), key=moment_of)
+    timely = [what for what in facts if is_timely(what.time, form)]
+    return sorted((what for what in timely if meets_all_tests(what, where, history.currency)), key=moment_of)
 
 
 def meets_all_tests(what: Fact, where: Json, currency: str | None) -> bool:
@@ -132,7 +135,9 @@ def meets_where(what: Fact, name: str, test: object, currency: str | None) -> bo
 
 
 def values_in(what: Fact, name: str) -> list[Hits]:
-    """What a name finds in an event; the revenue stands in for the total."""
+    """What a name finds in an event, or in its context; the revenue stands in for the total."""
+    if name.split(".", maxsplit=1)[0] == "context":
+        return find({"context": what.context}, name)
     hit = find(what.properties, name)
     return find(what.properties, "revenue") if name == "total" and not hit else hit
 
@@ -176,7 +181,7 @@ def newest(form: object, history: History) -> bool:
     return any(meets_all_tests(what, has, history.currency) for what in facts if what.time == facts[-1].time)
 
 
-RHYTHM_MAX, RHYTHM_MS = 64, duration_ms("1096d")  # the newest events of a rhythm
+RHYTHM_MAX, RHYTHM = 64, "1096d"  # the newest events of a rhythm
 
 
 def overdue(form: object, history: History) -> bool:
@@ -189,7 +194,7 @@ def overdue_since(form: object, history: History) -> Fraction | None:
     """From when on; `None`: there is no rhythm."""
     fields = mapping(form)
     times = [what.time for what in happened(fields, history)][-RHYTHM_MAX:]
-    times = [time for time in times if time > times[-1] - RHYTHM_MS]
+    times = [time for time in times if time > times[-1] - duration_ms(RHYTHM)]
     least = mapping(fields.get("count", {"at_least": 3}))["at_least"]
     if not meets(len(times), {"at_least": least}) or times[0] == times[-1]:
         return None
@@ -375,17 +380,18 @@ def trait_values(history: History, name: str) -> list[Hits]:
 
 def trait_meets(hit: list[Hits], name: str, test: object, history: History) -> bool:
     stated = stated_values(hit, name, history.currency)
-    if "age" not in mapping(test):
+    about_date = {key: bound for key, bound in mapping(test).items() if key in ("age", *DATE_KEYS)}
+    if not about_date:
         return meets_test(stated, test)
-    others = {key: limit for key, limit in mapping(test).items() if key != "age"}
+    others = {key: limit for key, limit in mapping(test).items() if key not in about_date}
     since = stated_date(hit[0].value) if hit and not hit[0].is_member else None
-    return meets_test(stated, others) and is_of_age(since, mapping(mapping(test)["age"]), history.now)
-
-
-def is_of_age(since: int | None, age: Json, now: int) -> bool:
-    """Durations are measured from the date on, numbers are completed years; what is to come has no age."""
-    if since is None:
+    if since is None or not meets_test(stated, others) or not meets_dates(since, about_date, history.now):
         return False
+    return "age" not in about_date or is_of_age(since, mapping(about_date["age"]), history.now)
+
+
+def is_of_age(since: int, age: Json, now: int) -> bool:
+    """Durations are measured from the date on, numbers are completed years; what is to come has no age."""
     if are_durations(age):
         return is_ago(since, age, now)
     return utc_day(since) <= utc_day(now) and meets(completed_years(utc_day(since), utc_day(now)), age)
@@ -479,6 +485,8 @@ def durations(kind: str, form: object) -> list[int]:
 def birthdays(form: object, facts: Sequence[Fact], after: int, to: int) -> Iterator[int]:
     """Each date told for a trait, its birthdays, and where the ages that are asked begin and end."""
     for name, test in mapping(form).items():
+        for since in stated_dates(name, facts):
+            yield from turns_of_date(since, mapping(test), after, to)
         age = mapping(mapping(test).get("age"))
         for since in stated_dates(name, facts) if age else ():
             yield since

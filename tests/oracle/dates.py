@@ -4,12 +4,12 @@ An instant is whole milliseconds since 1970, UTC; a day is a date of some place.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from tests.oracle.values import DAY_MS, Json, listed
+from tests.oracle.values import DAY_MS, Json, listed, mapping
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -89,6 +89,22 @@ def local_midnight(day: date, timezone: str) -> int:
 
 def timezone_of(form: Json) -> str:
     return str(form.get("timezone", "UTC"))
+
+
+def is_timely(time: int, form: Json) -> bool:
+    """Whether an event's local time is on the days, weekdays and hours that a form asks for."""
+    local = datetime.fromtimestamp(time // 1000, ZoneInfo(timezone_of(form)))
+    on, hours = form.get("on"), mapping(form.get("hours"))
+    if isinstance(on, Mapping):
+        ends = str(on.get("from", "")), str(on.get("until", "9"))
+    else:
+        ends = (str(listed(on)[0]), str(listed(on)[-1])) if on is not None else ("", "9")
+    if not ends[0] <= f"{local:%Y-%m-%d}" <= ends[1]:
+        return False
+    if "weekday" in form and WEEKDAYS[local.weekday()] not in listed(form["weekday"]):
+        return False
+    clock, begins, ends_at = f"{local:%H:%M}", str(hours.get("from", "00:00")), str(hours.get("to", "24:00"))
+    return begins <= clock < ends_at if begins < ends_at else clock >= begins or clock < ends_at
 
 
 def is_matching_day(form: Json, day: date) -> bool:

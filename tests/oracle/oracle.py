@@ -15,7 +15,17 @@ from typing import NamedTuple
 
 from tests.oracle.amounts import currency_code
 from tests.oracle.carts import ITEM_RETENTION_MS
-from tests.oracle.conditions import SUMS_MAX, History, birthdays, durations, event_names, holds, leaves, overdue_since
+from tests.oracle.conditions import (
+    RHYTHM,
+    SUMS_MAX,
+    History,
+    birthdays,
+    durations,
+    event_names,
+    holds,
+    leaves,
+    overdue_since,
+)
 from tests.oracle.dates import day_end, milliseconds, turns
 from tests.oracle.facts import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
 from tests.oracle.names import (
@@ -74,7 +84,7 @@ BUILT_IN: Json = {
     },
 }
 
-OVER_EVENTS = {"performed", "total", "last", "first"}  # and the steps of a sequence
+OVER_EVENTS = {"performed", "total", "last", "first", "newest", "overdue"}  # and the steps of a sequence
 
 
 class OracleChange(NamedTuple):
@@ -386,7 +396,11 @@ def order_retention_ms(definitions: Json) -> int | None:
 
 
 def windows_over_orders(kind: str, form: Json) -> list[object]:
-    """The window of a condition that sees orders; last and first have none."""
+    """The window of a condition that sees orders; last, first and newest have none."""
     parts = [mapping(step) for step in listed(form["steps"])] if kind == "sequence" else [form]
     sees_orders = kind in {*OVER_EVENTS, "sequence"} and any(COMPLETED in event_names(part) for part in parts)
-    return [form.get("within")] if sees_orders else []
+    if not sees_orders:
+        return []
+    if kind == "overdue":
+        return [RHYTHM]
+    return listed(form["between"])[:1] if "between" in form else [form.get("within")]

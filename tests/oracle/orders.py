@@ -81,7 +81,7 @@ def order_of(messages: list[Fact], currency: str | None = None) -> Order | None:
     if begun is None or was_fully_refunded(messages, currency):
         return None
     value = value_of_order(messages, currency)
-    stated = begun._replace(properties=stated_properties(messages))
+    stated = begun._replace(properties=stated_properties(messages), context=tellers(messages)[-1].context)
     refunds = sum(refunds_known(messages, currency), Fraction(0))
     readable = None if value is None or value.size is None else value.size - refunds
     return Order(stated, readable, own_currency(messages, currency))

@@ -172,8 +172,8 @@ def hosts_with_www(url: str) -> str | None:
 IN_RANGE, IS_OF_AGE, DATE_OF = oracle_dates.in_range, oracle_conditions.is_of_age, oracle_dates.stated_date
 
 
-def unborn_are_young(since: int | None, age: Json, now: int) -> bool:
-    return IS_OF_AGE(since, age, now if since is None else max(now, since))
+def unborn_are_young(since: int, age: Json, now: int) -> bool:
+    return IS_OF_AGE(since, age, max(now, since))
 
 
 def years_of_365_days(born: date, today: date) -> int:

@@ -108,8 +108,20 @@ def group(kind: str) -> Kind:
     return Kind("performed", ALL_WAYS, segment)
 
 
-def has_age(tests: Event) -> bool:
-    return any(isinstance(test, dict) and "age" in test for test in tests.values())
+def has_date(*keys: str) -> Callable[[Event], bool]:
+    """Whether a trait is asked one of these tests of a date."""
+
+    def chosen(tests: Event) -> bool:
+        return any(isinstance(test, dict) and not test.keys().isdisjoint(keys) for test in tests.values())
+
+    return chosen
+
+
+DATE_KEYS = ("age", "before", "after", "ahead", "anniversary")
+
+
+def has_before(tests: Event) -> bool:
+    return has_date("before", "after")(tests) and not has_date("age", "ahead", "anniversary")(tests)
 
 
 def in_segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
@@ -140,7 +152,7 @@ KINDS: dict[str, Kind] = {
     "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
-    "overdue": Kind("overdue", ALL_WAYS, form("overdue")),
+    "overdue": Kind("overdue", {(IN, "time"), (OUT, "event")}, form("overdue")),
     "newest": Kind("newest", BY_EVENT, form("newest")),
     # A window only takes away, so that by time alone no customer enters.
     "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),
@@ -155,8 +167,11 @@ KINDS: dict[str, Kind] = {
     "cart.value": cart("value"),
     "cart.items": cart("items"),
     "sessions": Kind("sessions", ALL_WAYS, form("sessions")),
-    "trait": Kind("trait", BY_EVENT, form("trait", lambda drawn: not has_age(drawn))),
-    "trait.age": Kind("trait", ALL_WAYS, form("trait", has_age)),
+    "trait": Kind("trait", BY_EVENT, form("trait", lambda drawn: not has_date(*DATE_KEYS)(drawn))),
+    "trait.age": Kind("trait", ALL_WAYS, form("trait", has_date("age"))),
+    "trait.before": Kind("trait", BY_EVENT, form("trait", has_before)),
+    "trait.ahead": Kind("trait", ALL_WAYS, form("trait", has_date("ahead"))),
+    "trait.anniversary": Kind("trait", ALL_WAYS, form("trait", has_date("anniversary"))),
     "context": Kind("context", BY_EVENT, form("context")),
     "in_segment": Kind("in_segment", ALL_WAYS, in_segment),
     # The first event makes a customer, which is in at once on such a day.

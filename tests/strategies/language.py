@@ -10,7 +10,19 @@ from datetime import timedelta
 
 from tests.strategies.oddities import BOOLEANS, odd_name
 from tests.strategies.scene import START, Pick, Scene, merged
-from tests.strategies.values import AGES, APART, CONTEXTS, ODD_TESTS, PROPERTIES, SUMMED, TRAITS, Event
+from tests.strategies.values import (
+    AGES,
+    APART,
+    CONTEXT_TESTS,
+    CONTEXTS,
+    DATE_TESTS,
+    EVENT_TIMES,
+    ODD_TESTS,
+    PROPERTIES,
+    SUMMED,
+    TRAITS,
+    Event,
+)
 
 CURRENCY = "EUR"
 
@@ -123,7 +135,8 @@ def event_part(pick: Pick, of: Scene) -> Event:
         (None, where_by(pick, of), where_by(pick, of)) if of.theme == "performed" else (None, None, where_by(pick, of))
     )
     spelled = odd_name(pick, name) if "names" in of.oddities else name
-    return {"event": spelled} | optional("where", where)
+    times = pick(EVENT_TIMES) if pick(range(8)) == 0 else {}
+    return {"event": spelled} | optional("where", where) | times
 
 
 def where_by(pick: Pick, of: Scene) -> Event:
@@ -132,6 +145,8 @@ def where_by(pick: Pick, of: Scene) -> Event:
         return {of.fields[0]: bool(pick(range(3)))}
     if of.oddities and pick(range(3)) == 0:
         return pick(ODD_TESTS)
+    if pick(range(12)) == 0:
+        return pick(CONTEXT_TESTS)
     return merged(pick(PROPERTIES[pick(of.fields)].tests) for _ in range(pick((1, 1, 1, 2))))
 
 
@@ -148,18 +163,24 @@ def ago_form(pick: Pick, of: Scene) -> Event:
     return event_part(pick, of) | optional("ago", ago(pick, of))
 
 
+def mostly_anywhere(pick: Pick, of: Scene) -> Event:
+    """A choice of events, mostly without tests of their properties."""
+    drawn = event_part(pick, of)
+    return {"event": drawn["event"]} if pick(range(4)) else drawn
+
+
 def newest_form(pick: Pick, of: Scene) -> Event:
     """The tests of one product stand in one of both."""
-    drawn = event_part(pick, of)
-    has = where_by(pick, of)
+    drawn = mostly_anywhere(pick, of)
+    has = where_by(pick, of) if pick(range(2)) else {of.fields[0]: {"exists": pick((True, False))}}
     if "item" in has:
         drawn.pop("where", None)
     return drawn | {"has": has}
 
 
 def overdue_form(pick: Pick, of: Scene) -> Event:
-    count = pick((None, None, {"at_least": 2}, {"at_least": 2}, {"at_least": 4}))
-    return event_part(pick, of) | {"times": pick((1, 1.5, 2, 0.333333, 3))} | optional("count", count)
+    count = pick((None, *[{"at_least": 2}] * 4, {"at_least": 4}))
+    return mostly_anywhere(pick, of) | {"times": pick((1, 1.5, 2, 0.333333, 3))} | optional("count", count)
 
 
 def ago(pick: Pick, of: Scene) -> Event | None:
@@ -264,7 +285,15 @@ def trait_test(pick: Pick, of: Scene, name: str) -> Event:
     if name != "birth_date":
         return pick(TRAITS[name].tests)
     other: Event = pick(({}, {}, {}, {"exists": True}, {"matches": "^2008"}))
-    return {"birth_date": {"age": pick((*AGES, *[ago(pick, of) or {"at_least": of.durations[0]}] * 3))} | other}
+    if pick((True, True, False)):
+        return {"birth_date": {"age": pick((*AGES, *[ago(pick, of) or {"at_least": of.durations[0]}] * 3))} | other}
+    return {"birth_date": pick((*DATE_TESTS, *[ahead(pick, of)] * 6)) | other}
+
+
+def ahead(pick: Pick, of: Scene) -> Event:
+    """A date that lies ahead, by the time between a history's events or by months."""
+    ends = ago(pick, of) or {"at_most": pick((*of.durations, "90d", "200d"))}
+    return {"ahead": {"at_most" if end == "below" else end: duration for end, duration in ends.items()}}
 
 
 def context_form(pick: Pick, of: Scene) -> Event:

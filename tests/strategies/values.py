@@ -191,6 +191,13 @@ AGES: tuple[Event, ...] = (
     {"at_least": 18, "below": 25}, {"at_least": 0}, {"at_least": 18, "at_most": 24}, {"above": 17, "below": 25},
 )  # fmt: skip
 
+DATE_TESTS: Fragments = (
+    {"before": "2026-03-02"}, {"after": "2008-03-31"}, {"after": "2001-01-01", "before": "2008-10-27T12:00:00+03:30"},
+    {"anniversary": "today"}, {"anniversary": {"within_next": "30d"}}, {"anniversary": {"within_next": "1d"}},
+    {"anniversary": {"today": True, "timezone": "Asia/Tehran"}}, {"anniversary": {"within_last": "30d"}},
+    {"anniversary": {"within_last": "300d", "timezone": "America/New_York"}}, {"anniversary": {"within_next": "365d"}},
+)  # fmt: skip
+
 TRAITS: dict[str, Palette] = {
     "plan": Palette(
         values=({"plan": "pro"}, {"plan": "pro"}, {"plan": "free"}, {"plan": "free"}, {"plan": None}, {"plan": ""}, {}),
@@ -211,7 +218,7 @@ TRAITS: dict[str, Palette] = {
     ),
     "birth_date": Palette(
         values=BIRTH_DATES,
-        tests=tuple({"birth_date": {"age": age}} for age in AGES),
+        tests=tuple({"birth_date": test} for test in (*({"age": age} for age in AGES), *DATE_TESTS)),
     ),
     "tags": Palette(
         values=(
@@ -290,6 +297,22 @@ LOCATIONS: Fragments = tuple(
 )
 LOCALES: Fragments = ({"locale": "fa-IR"}, {"locale": "fa-IR"}, {"locale": "en-US"}, {"locale": ""})
 
+# When an event was. Histories begin on 1 March 2026, a Sunday.
+EVENT_TIMES: Fragments = (
+    {"on": "2026-03-01"}, {"on": {"from": "2026-03-03"}},
+    {"on": ["2026-03-02", "2026-06-30"], "timezone": "Asia/Tehran"},
+    {"on": {"until": "2026-03-31"}, "timezone": "America/New_York"}, {"weekday": ["sat", "sun"]},
+    {"weekday": "mon", "timezone": "Asia/Tehran"}, {"hours": {"from": "00:00", "to": "12:00"}},
+    {"hours": {"from": "22:00", "to": "06:00"}, "timezone": "Europe/Berlin"},
+    {"hours": {"from": "00:30", "to": "24:00"}},
+    {"weekday": ["sun", "mon"], "hours": {"from": "00:00", "to": "00:10"}, "on": {"until": "2026-09-01"}},
+)  # fmt: skip
+# Of the context of the event itself, as properties are asked.
+CONTEXT_TESTS: Fragments = (
+    {"context.campaign.source": "google"}, {"context.campaign": {"exists": False}}, {"context.locale": "FA-ir"},
+    {"context.page.url": {"starts_with": "https://shop."}}, {"context.location.country": {"not_in": ["IR"]}},
+    {"context.device.type": {"exists": True}}, {"context": {"exists": False}},
+)  # fmt: skip
 NOT_CAMPAIGN: Event = {"channel": {"not_in": ["campaign"]}}
 CONTEXTS: dict[str, Palette] = {
     "campaign": Palette(

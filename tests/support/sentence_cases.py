@@ -195,6 +195,49 @@ CASES = [
         "رویداد «[Product Viewed]» از ۶۰ روز پیش تا ۳۰ روز پیش ۱ بار رخ داده است (شرط: حداقل ۱ بار)",
     ),
     Case(
+        "performed, on some days",
+        False,
+        "1d",
+        {"performed": {"event": "page", "on": ["2026-11-27", "2026-12-01"], "timezone": "Asia/Tehran"}},
+        (("1m", {"name": "page"}),),
+        "0 × page (from 27 November 2026 to 1 December 2026 in Asia/Tehran) ever (asked: at least 1)",
+        (
+            "رویداد «[page]» (از ۲۷ نوامبر ۲۰۲۶ تا ۱ دسامبر ۲۰۲۶، به وقت [Asia/Tehran]) تاکنون رخ نداده است (شرط: "
+            "حداقل ۱ بار)"
+        ),
+    ),
+    Case(
+        "performed, on a day and later",
+        True,
+        "1d",
+        {"performed": {"event": "page", "where": {"path": {"exists": False}}, "on": {"from": "2026-01-01"}}},
+        (("1m", {"name": "page"}),),
+        "1 × page (since 1 January 2026) (where path is absent) ever (asked: at least 1)",
+        (
+            "رویداد «[page]» (از ۱ ژانویه ۲۰۲۶ به بعد) (به شرطی که [path] مقداری نداشته باشد) تاکنون ۱ بار رخ داده "
+            "است (شرط: حداقل ۱ بار)"
+        ),
+    ),
+    Case(
+        "last, at the weekend and in the evening",
+        False,
+        "1d",
+        {
+            "last": {
+                "event": "page",
+                "weekday": ["sat", "sun"],
+                "hours": {"from": "18:00", "to": "24:00"},
+                "on": {"until": "2026-12-31"},
+            }
+        },
+        (("1m", {"name": "page"}),),
+        "no page (up to 31 December 2026, on Saturday or Sunday, between 18:00 and 24:00) ever (asked: at any time)",
+        (
+            "رویداد «[page]» (تا ۳۱ دسامبر ۲۰۲۶، در روز شنبه یا یکشنبه، بین ساعت ۱۸:۰۰ و ۲۴:۰۰) تاکنون رخ نداده است "
+            "(شرط: در هر زمانی)"
+        ),
+    ),
+    Case(
         "overdue",
         True,
         "40d",
@@ -204,7 +247,10 @@ CASES = [
             "3 × page, every 3.5 days on average, the newest at 2026-03-09T12:00:00.000Z (asked: nothing for 1.5 × the "
             "average, of at least 3)"
         ),
-        "TODO",
+        (
+            "رویداد «[page]» ۳ بار و به‌طور میانگین هر ۳٫۵ روز رخ داده است، تازه‌ترین در [2026-03-09T12:00:00.000Z] "
+            "(شرط: ۱٫۵ برابر میانگین بدون رویداد، از حداقل ۳ رویداد)"
+        ),
     ),
     Case(
         "overdue, one",
@@ -213,7 +259,10 @@ CASES = [
         {"overdue": {"event": "Product Viewed", "times": 2, "count": {"at_least": 2}}},
         (("1m", VIEW),),
         "1 × Product Viewed, which is no rhythm (asked, not met: nothing for 2 × the average, of at least 2)",
-        "TODO",
+        (
+            "رویداد «[Product Viewed]» ۱ بار رخ داده است که آهنگی ندارد (شرط برقرار نیست: ۲ برابر میانگین بدون "
+            "رویداد، از حداقل ۲ رویداد)"
+        ),
     ),
     Case(
         "newest",
@@ -554,6 +603,48 @@ CASES = [
         (("1m", {"name": "identify", "traits": {"joined": "2026-03-01"}}),),
         "joined is “2026-03-01” (asked, not met: the age by joined is at least 7 days and less than 30 days)",
         ("[joined] برابر «[2026-03-01]» است (شرط برقرار نیست: سن بر پایهٔ [joined] حداقل ۷ روز و کمتر از ۳۰ روز باشد)"),
+    ),
+    Case(
+        "trait, a date that lies ahead",
+        True,
+        "1h",
+        {"trait": {"renews_at": {"ahead": {"at_least": "1d", "at_most": "14d"}, "after": "2026-01-01"}}},
+        (("1m", {"name": "identify", "traits": {"renews_at": "2026-03-08"}}),),
+        (
+            "renews_at is “2026-03-08” (asked: renews_at is 2026-01-01 or later and renews_at lies more than 1 day "
+            "and at most 14 days ahead)"
+        ),
+        (
+            "[renews_at] برابر «[2026-03-08]» است (شرط: [renews_at] در [2026-01-01] یا پس از آن باشد و [renews_at] "
+            "بیشتر از ۱ روز و حداکثر ۱۴ روز دیگر باشد)"
+        ),
+    ),
+    Case(
+        "trait, an anniversary to come",
+        True,
+        "1h",
+        {"trait": {"birthday": {"anniversary": {"within_next": "7d", "timezone": "Asia/Tehran"}}}},
+        (("1m", {"name": "identify", "traits": {"birthday": "2001-03-02"}}),),
+        "birthday is “2001-03-02” (asked: the anniversary of birthday is today or begins within 7 days in Asia/Tehran)",
+        (
+            "[birthday] برابر «[2001-03-02]» است (شرط: سالگرد [birthday] امروز باشد یا تا ۷ روز دیگر آغاز شود، به "
+            "وقت [Asia/Tehran])"
+        ),
+    ),
+    Case(
+        "trait, an anniversary that was",
+        False,
+        "1h",
+        {"trait": {"joined": {"anniversary": {"within_last": "3d"}}, "born": {"anniversary": "today"}}},
+        (("1m", {"name": "identify", "traits": {"joined": "2025-03-01", "born": "2001-03-02"}}),),
+        (
+            "born is “2001-03-02”; joined is “2025-03-01” (asked, not met: the anniversary of born is today and the "
+            "anniversary of joined began less than 3 days ago)"
+        ),
+        (
+            "[born] برابر «[2001-03-02]» است؛ [joined] برابر «[2025-03-01]» است (شرط برقرار نیست: سالگرد [born] "
+            "امروز باشد و سالگرد [joined] کمتر از ۳ روز پیش آغاز شده باشد)"
+        ),
     ),
     Case(
         "context",

@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from doc_tools import schemas, segments_schema
 from rules.conditions.attributes import CONTEXT_KEYS
-from rules.conditions.calendars import WEEKDAYS, CalendarForm
+from rules.conditions.calendars import CalendarForm
 from rules.conditions.cart import CartForm
 from rules.conditions.event_count import PerformedForm
+from rules.conditions.newest_event import NewestForm
+from rules.conditions.overdue import OverdueForm
 from rules.conditions.recency import FirstForm, LastForm
 from rules.conditions.sample import SampleForm
 from rules.conditions.sequences import STEPS_MAX, SequenceForm, StepForm
@@ -24,6 +26,7 @@ from rules.conditions.totals import TotalForm
 from rules.definitions import forms, include
 from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import DefinitionsError, build
+from rules.event_times import WEEKDAYS
 from rules.forms import value_test_parsing
 from rules.forms.form import Form
 from tests.strategies import histories
@@ -93,6 +96,7 @@ RIGHT: list[Json] = [
     {"version": 1, "segments": {"s": {"title": "S", "when": {"performed": {"event": ["page"], "count": 2}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"cart": {"value": 5, "items": {"above": 0}}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"trait": {"born": {"age": {"below": "30d"}}}}}}},
+    {"version": 1, "segments": {"s": {"title": "S", "when": {"trait": {"born": {"anniversary": "today"}}}}}},
     {"version": 1, "segments": {"s": {"title": "S", "when": {"context": {"channel": {"not_in": ["direct"]}}}}}},
 ]
 
@@ -111,13 +115,18 @@ ONLY_CHECK_SAYS = [
     # ends that leave no room, counts beyond what is kept
     "an empty range", "every count", "64 orders", "an empty span", "512 sessions", "seven digits", "a number too large",
     "no number", "a total between nothing", "256 different values", "between two counts", "an ago of nothing",
-    "of no age", "a day that is none", "a Jalali day that is none", "two equal bands",
+    "of no age", "a window that ends before it begins", "a count above what is stored", "a rhythm of one",
+    "a rhythm without a factor", "a date in words", "ahead of nothing", "an anniversary of hours",
+    "days the wrong way round", "a day that is no date", "no hour at all",
+    "a day that is none", "a Jalali day that is none", "two equal bands",
     # how deep, what is compiled, what is known
     "too deep", "an end of blanks", "a pattern that is none",
     "a look-ahead", "what has no effect", "an unknown segment", "itself",
-    "an unknown time zone", "a path for a time zone", "money of no currency", "nothing of the library",
+    "an unknown time zone", "an anniversary nowhere", "an event nowhere", "a time zone of nothing",
+    "a path for a time zone", "money of no currency", "nothing of the library",
     # what goes with what: sayable, but each at the price of a worse message in the editor
-    "an event that is blank", "exactly and more", "a test of empty text", "absent and more", "two lower ends",
+    "an event that is blank", "two windows", "items of two products",
+    "exactly and more", "a test of empty text", "absent and more", "two lower ends",
     "two upper ends", "a path with a hole", "a total without a test", "touch alone", "a total with a test",
     "two wishes", "an address to include without hosts", "properties of an identify to include",
     "money of no currency to include", "a part that asks about another", "bands that meet",
@@ -202,6 +211,8 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
     "step": (StepForm, lambda: condition("sequence")["properties"]["steps"]["items"]),
     "cart": (CartForm, lambda: condition("cart")),
     "sessions": (SessionsForm, lambda: condition("sessions")),
+    "newest": (NewestForm, lambda: condition("newest")),
+    "overdue": (OverdueForm, lambda: condition("overdue")),
     "calendar": (CalendarForm, lambda: condition("calendar")),
     "sample": (SampleForm, lambda: condition("sample")),
     "segment": (forms.SegmentForm, segment),

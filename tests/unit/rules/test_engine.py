@@ -376,9 +376,9 @@ def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> in
 
 
 # Conditions that time alone turns, and those that it does not.
-TURNED = {"Overdue",
-    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "SequenceMatched", "CartState", "SessionCount",
-    "TraitIs", "CalendarDays",
+TURNED = {
+    "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "Overdue", "SequenceMatched", "CartState",
+    "SessionCount", "TraitIs", "CalendarDays",
 }  # fmt: skip
 NOT_TURNED = {"NewestIs", "ContextIs", "InSegment", "Sample"}
 

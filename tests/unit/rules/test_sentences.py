@@ -106,7 +106,7 @@ def problems(words: str, language: str) -> Iterator[str]:
         yield "foreign outside an isolate"
     if language == "en" and not own.replace("×", "").replace("“", "").replace("”", "").isascii():
         yield "foreign outside an isolate"
-    if not own.strip() or re.search(r"None|  |\(\)|\b1 [a-z]+s\b|[(:] *[:,;)]|\bever ago\b", own):
+    if not own.strip() or re.search(r"None|  |\(\)|(?<![\d.])1 [a-z]+s\b|[(:] *[:,;)]|\bever ago\b", own):
         yield "a hole"
 
 
