@@ -20,11 +20,11 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The observed values.
 
     ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them, which are not stored,
-    as no test depends on them. ``items``: the quantity in the cart. ``value``: of a total or of the cart; absent if
+    as no test depends on them, or the cart has a product whose price cannot be read. ``items``: the quantity in the cart. ``value``: of a total or of the cart; absent if
     there is nothing to average or compare. ``stage``: how far the customer came with the cart. ``values``: traits or
     attributes, shortened; null: not known. ``first_at``, ``last_at``: of the earliest or newest one, also after it has
     left the window. ``met_at``: of the newest one that meets the test. ``since``: when the other segment was entered.
-    ``date``: the local day.
+    ``date``: the local day. ``of`` and ``to``: the totals of a ratio, whose own value is ``value``.
     """
 
     count: int | None = None
@@ -38,6 +38,19 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     met_at: Instant | None = None
     since: Instant | None = None
     date: str | None = None
+    of: int | float | None = None
+    to: int | float | None = None
+
+
+class TotalShown(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A total of a ratio, as the definition has it."""
+
+    agg: str
+    of: str
+    event: str | tuple[str, ...]
+    where: Mapping[str, Shown] | None = None
+    times: Mapping[str, Shown] | None = None
+    within: str | None = None
 
 
 class StepAsked(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -72,6 +85,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, rename={"not_": "n
     agg: str | None = None
     of: str | None = None
     steps: list[StepAsked] | None = None
+    totals: list[TotalShown] | None = None
     same: str | None = None
     touch: str | None = None
     segment: str | None = None

@@ -21,7 +21,7 @@ from rules.number_text import MICRO
 from rules.profile import days, order_fold, orders, sums
 from rules.profile.extremes import staircase
 from rules.profile.short_ids import hashed_id
-from rules.reasons import Observed, Reason
+from rules.reasons import Observed, Reason, TotalShown
 from rules.times import format_duration
 from rules.value_tests import NumberTest, PropertyTests
 from rules.values import number_key, shown_number
@@ -73,6 +73,38 @@ class Total(msgspec.Struct, frozen=True):
         steps = self._steps(customer)
         oldest = self._outside(steps, now)
         return steps[oldest][1] if oldest < len(steps) else None
+
+    def fraction(self, customer: CustomerView, now: int) -> tuple[int, int] | None:
+        """The exact aggregate, as numerator (as of `value`) and denominator."""
+        if self.agg != "avg":
+            value = self.value(customer, now)
+            return None if value is None else (value, 1)
+        _, total, count = self._inside(customer, now)
+        return (total, count) if count else None
+
+    def leaving(self, customer: CustomerView, now: int) -> list[int]:
+        """The later instants at which something leaves the window."""
+        if self.within is None:
+            return []
+        if self.agg in ("sum", "avg"):
+            times = [time for time, _, _ in self._contributions(customer)]
+        elif self.agg == "distinct":
+            times = self._newest_times(customer)
+        else:
+            times = [time for time, _ in self._steps(customer)]
+        return [time + self.within for time in times if time + self.within > now]
+
+    @property
+    def shown(self) -> TotalShown:
+        """The total as a reason of a ratio has it."""
+        return TotalShown(
+            self.agg,
+            self.of,
+            shown_events(self.events),
+            self.where.test or None,
+            shown_times(self.where),
+            None if self.within is None else format_duration(self.within),
+        )
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         holds, due = self.decide(customer, now)

@@ -63,13 +63,16 @@ class CartState(msgspec.Struct, frozen=True):
         cart, current = customer.profile.cart or Cart(), customer.open_cart
         holds, due = self._decide(cart, current, now)
         value = stage = None
+        is_unvalued = False
         if self.value is not None:
-            value = shown_number(worth(cart, current).value // MICRO)
+            contents = worth(cart, current)
+            value, is_unvalued = shown_number(contents.value // MICRO), contents.is_unvalued
         if self.stage is not None:
             stage = "checkout" if current.in_checkout else "cart"
         observed = Observed(
             items=shown_number(current.items),
             value=value,
+            or_more=is_unvalued,
             stage=stage,
             last_at=format_instant(current.touched) if current.touched else None,
         )
@@ -155,7 +158,8 @@ def _contents(lang: Language, observed: Observed) -> str:
     count = observed.items or 0
     items = lang.say("items", count, count=lang.number(count))
     if observed.value is not None:
-        items = lang.say("worth", items=items, value=lang.amount(observed.value))
+        key = "worth_or_more" if observed.or_more else "worth"
+        items = lang.say(key, items=items, value=lang.amount(observed.value))
     holds = lang.say("holds", items=items)
     return holds if observed.stage is None else lang.say(f"holds_at_{observed.stage}", holds=holds)
 
@@ -188,6 +192,7 @@ CART = ConditionKind(
             "touched_cart": "{holds}, touched at {at}",
             "items": ("{count} item", "{count} items"),
             "worth": "{items} worth {value}",
+            "worth_or_more": "{items} worth {value} or more",
             "holds": "the cart holds {items}",
             "holds_at_cart": "{holds}, before checkout",
             "holds_at_checkout": "{holds}, at checkout",
@@ -207,6 +212,7 @@ CART = ConditionKind(
             "touched_cart": "{holds}، آخرین فعالیت در {at}",
             "items": "{count} کالا",
             "worth": "{items} به ارزش {value}",
+            "worth_or_more": "{items} به ارزش {value} یا بیشتر",
             "holds": "سبد {items} دارد",
             "holds_at_cart": "{holds}، پیش از مرحلهٔ پرداخت",
             "holds_at_checkout": "{holds}، در مرحلهٔ پرداخت",

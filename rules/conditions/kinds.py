@@ -7,6 +7,7 @@
 | `not`        | no member holds                                          | as `any`                          |
 | `performed`  | the count in (now - within, now] fits                    | when a fact enters or leaves it   |
 | `total`      | the aggregate over the window is in the range            | when a contribution leaves it     |
+| `ratio`      | the ratio of two totals is in the range                  | when a contribution leaves it     |
 | `last`       | the newest was so long ago                               | at both ends                      |
 | `first`      | the earliest was so long ago                             | at both ends                      |
 | `newest`     | the newest event meets the tests                         | never                             |
@@ -33,6 +34,7 @@ from rules.conditions.event_count import PERFORMED
 from rules.conditions.in_segment import IN_SEGMENT
 from rules.conditions.newest_event import NEWEST
 from rules.conditions.overdue import OVERDUE
+from rules.conditions.ratio import RATIO
 from rules.conditions.recency import FIRST, LAST
 from rules.conditions.sample import SAMPLE
 from rules.conditions.sequences import SEQUENCE
@@ -41,6 +43,6 @@ from rules.conditions.totals import TOTAL
 
 # Those of `rules.conditions.boolean`, which have members, are read before these.
 CONDITION_KINDS = (
-    PERFORMED, TOTAL, LAST, FIRST, NEWEST, OVERDUE, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT, CALENDAR,
-    SAMPLE,
+    PERFORMED, TOTAL, RATIO, LAST, FIRST, NEWEST, OVERDUE, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT,
+    CALENDAR, SAMPLE,
 )  # fmt: skip

@@ -18,7 +18,7 @@ from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
-from rules.forms.form import Duration, EventForm, NumberEnd, Property
+from rules.forms.form import Duration, EventForm, Form, NumberEnd, Property
 from rules.forms.json_schema import form_schema
 from rules.forms.problems import Problems, WrongCondition
 from rules.languages import value_tests
@@ -26,7 +26,7 @@ from rules.languages.language import Language
 from rules.languages.parts import beside, events, observed_of, window
 from rules.number_text import MICRO
 from rules.profile.order_fold import TOTAL as ORDER_TOTAL
-from rules.reasons import Reason
+from rules.reasons import Reason, TotalShown
 from rules.value_tests import ENDS, NumberTest
 from rules.values import path_of
 
@@ -49,17 +49,17 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
     return condition, {"total": canonical}
 
 
-def total_without_test(scope: Scope, path: str, body: Mapping[str, object]) -> tuple[Total, Canonical]:
-    """Read the body of a ``total`` whose value alone is asked for. Raises `WrongCondition`."""
+def total_without_test(scope: Scope, path: str, body: Mapping[str, object], why: str) -> tuple[Total, Canonical]:
+    """Read the body of a ``total`` whose value alone is asked for; ``why``: of that. Raises `WrongCondition`."""
     if tests := [name for name in ENDS if name in body]:
-        raise WrongCondition(f"{path}.{tests[0]}", "the value is carried, whatever it is", "leave the test out")
+        raise WrongCondition(f"{path}.{tests[0]}", why, "leave the test out")
     total, canonical = _total(scope, path, scope.problems.fill(path, TotalForm, {**body, "at_least": 0}))
     return total, {name: value for name, value in canonical.items() if name not in ENDS}
 
 
 def _total(scope: Scope, path: str, form: TotalForm) -> tuple[Total, Canonical]:
     of_orders, others = orders_and_others(path, form.event)
-    test = _range(scope.problems, path, form)
+    test = _test_of(scope.problems, path, form)
     money = form.of in MONEY
     if money and scope.currency is None:
         raise WrongCondition(f"{path}.of", "money is added up in one currency", "write currency: EUR at the file's top")
@@ -93,11 +93,16 @@ def _slot(scope: Scope, form: TotalForm, picked: EventFilter, others: frozenset[
     return scope.facts.require(ExtremeFact(others, picked, reader, within, form.agg == "max")).slot
 
 
-def _range(problems: Problems, path: str, form: TotalForm) -> NumberTest:
+def range_of(problems: Problems, path: str, form: Form, place: str) -> NumberTest:
+    """The range that the ends of a form are; ``place``: where they stand. Raises `WrongCondition`."""
     bounds: dict[object, object] = {name: getattr(form, name) for name in ENDS if name in form.model_fields_set}
     if not bounds:
-        raise WrongCondition(path, "no test", "write at_least, at_most, above or below beside agg")
-    test = problems.read(path, value_test_parsing.ends, bounds)
+        raise WrongCondition(path, "no test", f"write at_least, at_most, above or below {place}")
+    return problems.read(path, value_test_parsing.ends, bounds)
+
+
+def _test_of(problems: Problems, path: str, form: TotalForm) -> NumberTest:
+    test = range_of(problems, path, form, "beside agg")
     count = count_of(test)
     if form.agg == "distinct" and count.newest_needed >= DISTINCT_MAX:
         raise WrongCondition(path, f"different values are counted up to {DISTINCT_MAX - 1}")
@@ -125,25 +130,35 @@ _AGGREGATE_WORDS = {
 }  # fmt: skip
 
 
+def describe_total(form: Canonical) -> str:
+    """A total without its test."""
+    return f"{_AGGREGATE_WORDS[form['agg']]} of {form['of']} of {description.events(form)}{description.window(form)}"
+
+
 def _describe(form: Canonical) -> str:
-    subject = f"{_AGGREGATE_WORDS[form['agg']]} of {form['of']} of {description.events(form)}"
-    return f"{subject}{description.window(form)} is {description.range_of(form)}"
+    return f"{describe_total(form)} is {description.range_of(form)}"
 
 
 def _phrase(lang: Language, reason: Reason) -> str:
-    value, distinct = observed_of(reason).value, reason.agg == "distinct"
-    money = reason.of in MONEY and not distinct
-    of, event = lang.name(reason.of), events(lang, reason, reason.cut)
-    within = window(lang, reason.within, "so_far")
-    written = "" if value is None else lang.amount(value) if money else lang.number(value)
-    if distinct:
-        text = lang.say("distinct_values", value or 0, value=written, of=of, event=event, window=within)
-    elif value is None:
-        agg = lang.say(reason.agg or "", of=of)
-        text = lang.say("total_of_nothing", agg=agg, of=of, event=event, window=within)
-    else:
-        text = lang.say("total", agg=lang.say(reason.agg or "", of=of), event=event, window=within, value=written)
+    text = phrase_total(lang, reason, observed_of(reason).value, reason.cut)
+    money = reason.of in MONEY and reason.agg != "distinct"
     return beside(lang, text, value_tests.numbers(lang, reason.test or {}, money=money))
+
+
+def phrase_total(
+    lang: Language, total: Reason | TotalShown, value: float | None, cut: Mapping[str, int] | None, place: str = ""
+) -> str:
+    """Write a total and its value; ``cut`` and ``place``: see `rules.languages.parts.events`."""
+    is_money = total.of in MONEY and total.agg != "distinct"
+    of, event = lang.name(total.of), events(lang, total, cut, place)
+    within = window(lang, total.within, "so_far")
+    written = "" if value is None else lang.amount(value) if is_money else lang.number(value)
+    if total.agg == "distinct":
+        return lang.say("distinct_values", value or 0, value=written, of=of, event=event, window=within)
+    agg = lang.say(total.agg or "", of=of)
+    if value is None:
+        return lang.say("total_of_nothing", agg=agg, of=of, event=event, window=within)
+    return lang.say("total", agg=agg, event=event, window=within, value=written)
 
 
 TOTAL = ConditionKind(

@@ -82,7 +82,9 @@ def include(scope: Scope, path: str, body: object) -> Include | None:
     totals: list[tuple[str, Total]] = []
     canonical_totals: dict[str, object] = {}
     for name, total in (form.totals or {}).items():
-        measured, canonical_totals[name] = total_without_test(scope, f"{path}.totals.{name}", total)
+        measured, canonical_totals[name] = total_without_test(
+            scope, f"{path}.totals.{name}", total, "the value is carried, whatever it is"
+        )
         totals.append((name, measured))
     given = {"cart": form.cart, "traits": form.traits, "totals": canonical_totals}
     canonical |= {part: names for part, names in given.items() if names}

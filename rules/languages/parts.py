@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rules.event_times import WEEKDAYS
 from rules.languages import value_tests
 from rules.languages.language import Language
-from rules.reasons import Observed, Reason, StepAsked
+from rules.reasons import Observed, Reason, StepAsked, TotalShown
 from rules.value_tests import Shown
 
 NOTHING_OBSERVED = Observed()
@@ -35,7 +35,9 @@ def window(lang: Language, within: str | None, ever: str = "ever", *, after: str
     return lang.duration(within, "window") if within else lang.say(ever)
 
 
-def events(lang: Language, source: Reason | StepAsked, cut: Mapping[str, int] | None, place: str = "") -> str:
+def events(
+    lang: Language, source: Reason | StepAsked | TotalShown, cut: Mapping[str, int] | None, place: str = ""
+) -> str:
     """Write the events and the tests of their properties; ``cut`` and ``place``: see `value_tests.properties`."""
     names = lang.events(source.event)
     if source.times:

@@ -23,9 +23,9 @@ def meets_dates(since: int, test: Json, now: int) -> bool:
 
 
 def instant(text: object) -> int:
-    told = stated_date(text)
-    assert told is not None, f"{text} is a date of a definition"
-    return told
+    moment = stated_date(text)
+    assert moment is not None, f"{text} is a date of a definition"
+    return moment
 
 
 def is_ahead(since: int, ahead: Json, now: int) -> bool:

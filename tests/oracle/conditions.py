@@ -226,6 +226,13 @@ def total(form: object, history: History) -> bool:
     return result is not None and meets(result, inline_test(fields))
 
 
+def ratio(form: object, history: History) -> bool:
+    """Whether what two totals come to has this ratio; nothing has one to nothing, nor to less."""
+    parts = [mapping(mapping(form)[name]) for name in ("of", "to")]
+    of, to = (AGGREGATES[str(part["agg"])](happened(part, history), part, history) for part in parts)
+    return of is not None and to is not None and to > 0 and meets(of / to, inline_test(mapping(form)))
+
+
 def value_of(what: Fact, form: Json, history: History) -> Fraction | int | None:
     """The value of an event in millionths; the total of an order is its value less its refunds."""
     name = str(form["of"])
@@ -456,6 +463,7 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
     "not": none_holds,
     "performed": performed,
     "total": total,
+    "ratio": ratio,
     "last": last,
     "first": first,
     "newest": newest,
@@ -476,6 +484,8 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
 def durations(kind: str, form: object) -> list[int]:
     """All that a condition measures from an event on."""
     fields = mapping(form)
+    if kind == "ratio":
+        return [*durations("total", fields["of"]), *durations("total", fields["to"])]
     texts = [fields[key] for key in ("within", "gap", "idle_for", "until") if key in fields]
     texts += mapping(fields.get("ago")).values()
     texts += listed(fields.get("between", [])) if kind == "performed" else []

@@ -397,6 +397,8 @@ def order_retention_ms(definitions: Json) -> int | None:
 
 def windows_over_orders(kind: str, form: Json) -> list[object]:
     """The window of a condition that sees orders; last, first and newest have none."""
+    if kind == "ratio":
+        return [window for part in ("of", "to") for window in windows_over_orders("total", mapping(form[part]))]
     parts = [mapping(step) for step in listed(form["steps"])] if kind == "sequence" else [form]
     sees_orders = kind in {*OVER_EVENTS, "sequence"} and any(COMPLETED in event_names(part) for part in parts)
     if not sees_orders:

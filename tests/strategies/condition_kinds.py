@@ -149,6 +149,7 @@ KINDS: dict[str, Kind] = {
     "total.min": uncovered("min", {"at_least", "above"}),
     "total.max": uncovered("max", {"at_most", "below"}),
     "total.distinct": total("distinct"),
+    "ratio": Kind("ratio", ALL_WAYS, form("ratio")),
     "last": Kind("last", ALL_WAYS, form("last", lambda drawn: "ago" in drawn)),
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),

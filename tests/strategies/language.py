@@ -47,7 +47,7 @@ def definitions_by(pick: Pick, of: Scene, *, with_holds: bool = True) -> Event:
     segments: dict[str, Event] = {}
     for key in keys:
         segments[key] = {"title": key} | segment(pick, of, named(segments)) | hold(pick, of, with_holds)
-    has_money = "total" in str(segments) or of.oddities
+    has_money = "total" in str(segments) or "ratio" in str(segments) or of.oddities
     currency: Event = {"currency": CURRENCY} if has_money else {}
     hosts: Event = {"hosts": ["blog.example"]} if "referrers" in of.oddities else {}
     return {"version": 1} | currency | hosts | {"segments": segments}
@@ -180,7 +180,7 @@ def newest_form(pick: Pick, of: Scene) -> Event:
 
 def overdue_form(pick: Pick, of: Scene) -> Event:
     count = pick((None, *[{"at_least": 2}] * 4, {"at_least": 4}))
-    return mostly_anywhere(pick, of) | {"times": pick((1, 1.5, 2, 0.333333, 3))} | optional("count", count)
+    return mostly_anywhere(pick, of) | {"times": pick((0.333333, 1, 1, 1.5, 2))} | optional("count", count)
 
 
 def ago(pick: Pick, of: Scene) -> Event | None:
@@ -199,6 +199,19 @@ def total_form(pick: Pick, of: Scene) -> Event:
         return apart(pick, of) | pick(({"at_least": 2}, {"at_least": 2}, {"at_least": 3}, {"at_most": 1}, {"below": 1}))
     form = summed(pick, of, agg)
     return form | pick(ORDER_BOUNDS if form["of"] == "total" else BOUNDS)
+
+
+def ratio_form(pick: Pick, of: Scene) -> Event:
+    parts = [summed(pick, of, pick(("sum", "sum", "sum", "avg", "max"))) for _ in range(2)]
+    if pick(range(3)) == 0:
+        parts[1] = apart(pick, of)
+    return {"of": parts[0], "to": parts[1]} | pick(RATIOS)
+
+
+RATIOS: tuple[Event, ...] = (
+    {"above": 0.5}, {"at_least": 0.5}, {"at_least": 1}, {"below": 1}, {"at_most": 0.25}, {"above": 1}, {"below": 0.5},
+    {"at_least": 0.333333, "below": 3},
+)  # fmt: skip
 
 
 def summed(pick: Pick, of: Scene, agg: str) -> Event:
@@ -342,6 +355,7 @@ def another_segment(pick: Pick, of: Scene) -> Event:
 FORMS: dict[str, Callable[[Pick, Scene], Event]] = {
     "performed": performed_form,
     "total": total_form,
+    "ratio": ratio_form,
     "last": ago_form,
     "first": ago_form,
     "newest": newest_form,

@@ -77,6 +77,12 @@ THEMES: dict[str, Theme] = {
         fields=tuple(SUMMED),
         order_ids=ORDER_IDS[:-2],  # those that a refund can name
     ),
+    "ratio": Theme(
+        kinds=(NAMED, NAMED_AND_ORDERS, NAMED_AND_ORDERS),
+        names=("NPS Submitted", "Order Completed", *NAMES),
+        fields=tuple(SUMMED),
+        order_ids=ORDER_IDS[:-2],  # those that a refund can name
+    ),
     "last": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
     "first": Theme((ORDERS, NAMED_AND_ORDERS, TAKEN_BACK), ("Order Completed",) * 3 + NAMES),
     "overdue": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
@@ -96,8 +102,8 @@ THEMES: dict[str, Theme] = {
     "sample": Theme((MIXED,)),
 }
 THEMES_DRAWN = (
-    "performed", "performed", "total", "total", "last", "first", "sequence", "sequence", "cart", "cart",
-    "sessions", "trait", "trait", "context", "context", "in_segment", "calendar", "sample",
+    "performed", "performed", "total", "total", "last", "first", "newest", "overdue", "ratio", "sequence", "sequence",
+    "cart", "cart", "sessions", "trait", "trait", "context", "context", "in_segment", "calendar", "sample",
 )  # fmt: skip
 
 

@@ -238,6 +238,48 @@ CASES = [
         ),
     ),
     Case(
+        "ratio",
+        True,
+        "1d",
+        {
+            "ratio": {
+                "of": {"agg": "sum", "of": "score", "event": "NPS Submitted", "within": "30d"},
+                "to": {"agg": "distinct", "of": "product_id", "event": "Product Viewed"},
+                "above": 0.5,
+            }
+        },
+        (("1m", VIEW), ("2m", {"name": "NPS Submitted", "properties": {"score": 7}})),
+        (
+            "the sum of score over NPS Submitted within 30 days is 7; 1 different value of product_id over Product "
+            "Viewed so far; the ratio is 7 (asked: a ratio of above 0.5)"
+        ),
+        (
+            "مجموع [score] رویدادهای «[NPS Submitted]» در ۳۰ روز گذشته ۷ است؛ [product_id] در رویدادهای «[Product "
+            "Viewed]» تاکنون ۱ مقدار متفاوت داشته است؛ نسبت ۷ است (شرط: نسبت بیشتر از ۰٫۵)"
+        ),
+    ),
+    Case(
+        "ratio to nothing",
+        False,
+        "1d",
+        {
+            "ratio": {
+                "of": {"agg": "sum", "of": "score", "event": "NPS Submitted"},
+                "to": {"agg": "avg", "of": "score", "event": "Product Viewed"},
+                "at_most": 2,
+            }
+        },
+        (("2m", {"name": "NPS Submitted", "properties": {"score": 7}}),),
+        (
+            "the sum of score over NPS Submitted so far is 7; no score over Product Viewed so far, so no average "
+            "score (asked, not met: a ratio of at most 2)"
+        ),
+        (
+            "مجموع [score] رویدادهای «[NPS Submitted]» تاکنون ۷ است؛ رویدادهای «[Product Viewed]» تاکنون [score] "
+            "نداشته‌اند، پس میانگین [score] هم در کار نیست (شرط برقرار نیست: نسبت حداکثر ۲)"
+        ),
+    ),
+    Case(
         "overdue",
         True,
         "40d",

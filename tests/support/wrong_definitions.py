@@ -33,7 +33,7 @@ def nested(depth: int) -> Form:
 
 
 WHEN = "segments.s.when"
-KINDS = "one of all, any, not, performed, total, last, first, newest, overdue, sequence, cart, sessions, trait, context, in_segment"
+KINDS = "one of all, any, not, performed, total, ratio, last, first, newest, overdue, sequence, cart, sessions, trait, context, in_segment"
 COUNT = "write {at_least: 2}, {at_most: 5} or {exactly: 1}"
 DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d, 2w"
 EVENT = "write a name such as Order Completed, or a list of names"
@@ -145,6 +145,7 @@ def two(**whens: object) -> Form:
 
 
 TOTAL, WHERE, BANDS = f"{WHEN}.total", f"{PERFORMED}.where", "segments.s.bands"
+PARTS: dict[str, Form] = {name: {"agg": "sum", "of": "score", "event": "page"} for name in ("of", "to")}
 PAGES: Form = {"steps": [{"event": "page"}, {"event": "page"}]}
 OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("an empty where", performed(where={}), WHERE, "such as {category: shoes}, at least one"),
@@ -267,6 +268,11 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("a window of one duration", performed(between=["1d"]), f"{PERFORMED}.between", "such as [60d, 30d]"),
     ("a window of no duration", performed(between=["1d", "x"]), f"{PERFORMED}.between[1]", DURATION),
     ("a count above what is stored", performed(between=["2d", "1d"], count={"at_least": 300}), f"{PERFORMED}.count", "no count goes above 254"),
+    ("a ratio without a test", leaf("ratio", **PARTS), f"{WHEN}.ratio", "above or below beside of and to"),
+    ("a ratio to nothing", leaf("ratio", of=PARTS["of"], above=1), f"{WHEN}.ratio.to", "is missing"),
+    ("a ratio of a tested total", leaf("ratio", of={**PARTS["of"], "above": 1}, to=PARTS["to"], above=1), f"{WHEN}.ratio.of.above", "leave the test out"),
+    ("a ratio to a count", leaf("ratio", of=PARTS["of"], to=5, above=1), f"{WHEN}.ratio.to", "expected a total without its test"),
+    ("a ratio of no aggregate", leaf("ratio", of={"agg": "count", "of": "x", "event": "page"}, to=PARTS["to"], above=1), f"{WHEN}.ratio.of.agg", "'sum'"),
     ("a rhythm of one", leaf("overdue", event="page", times=2, count={"at_least": 1}), f"{WHEN}.overdue.count", "from 2 to 64"),
     ("a rhythm without a factor", leaf("overdue", event="page", times=0), f"{WHEN}.overdue.times", "above 0 and up to 100"),
     ("newest without a test", leaf("newest", event="page"), f"{WHEN}.newest.has", "is missing"),

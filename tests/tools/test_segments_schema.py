@@ -18,6 +18,7 @@ from rules.conditions.cart import CartForm
 from rules.conditions.event_count import PerformedForm
 from rules.conditions.newest_event import NewestForm
 from rules.conditions.overdue import OverdueForm
+from rules.conditions.ratio import RatioForm
 from rules.conditions.recency import FirstForm, LastForm
 from rules.conditions.sample import SampleForm
 from rules.conditions.sequences import STEPS_MAX, SequenceForm, StepForm
@@ -116,7 +117,8 @@ ONLY_CHECK_SAYS = [
     "an empty range", "every count", "64 orders", "an empty span", "512 sessions", "seven digits", "a number too large",
     "no number", "a total between nothing", "256 different values", "between two counts", "an ago of nothing",
     "of no age", "a window that ends before it begins", "a count above what is stored", "a rhythm of one",
-    "a rhythm without a factor", "a date in words", "ahead of nothing", "an anniversary of hours",
+    "a ratio without a test", "a rhythm without a factor", "a date in words", "ahead of nothing",
+    "an anniversary of hours",
     "days the wrong way round", "a day that is no date", "no hour at all",
     "a day that is none", "a Jalali day that is none", "two equal bands",
     # how deep, what is compiled, what is known
@@ -211,6 +213,7 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
     "step": (StepForm, lambda: condition("sequence")["properties"]["steps"]["items"]),
     "cart": (CartForm, lambda: condition("cart")),
     "sessions": (SessionsForm, lambda: condition("sessions")),
+    "ratio": (RatioForm, lambda: condition("ratio")),
     "newest": (NewestForm, lambda: condition("newest")),
     "overdue": (OverdueForm, lambda: condition("overdue")),
     "calendar": (CalendarForm, lambda: condition("calendar")),

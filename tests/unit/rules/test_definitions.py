@@ -322,8 +322,10 @@ def another_time(key: str, form: Form) -> str:
 def kinds_of(definitions: oracle.Json) -> set[str]:
     """The conditions and keys of a file, those of the short forms included."""
     text = json.dumps(definitions)
-    language = ("total", "last", "first", "newest", "overdue", "sequence", "trait", "context", "in_segment", "calendar",
-                "sample", "where", "on", "weekday", "hours", "hold", "bands", "stage", "value", "items")  # fmt: skip
+    language = (
+        "total", "ratio", "last", "first", "newest", "overdue", "sequence", "trait", "context", "in_segment",
+        "calendar", "sample", "where", "on", "weekday", "hours", "hold", "bands", "stage", "value", "items",
+    )  # fmt: skip
     return {name for name in language if f'"{name}": ' in text}
 
 

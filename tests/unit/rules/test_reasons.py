@@ -194,6 +194,8 @@ def expected_of(node: Reason, now: int) -> bool | None:  # noqa: C901 (a branch 
         return oracle.meets(observed.count, test)
     if kind == "total":
         return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
+    if kind == "ratio":
+        return observed.value is not None and meets(observed.value, test, cut=True)
     if kind in ("first", "last"):
         return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
     if kind == "overdue":
@@ -238,7 +240,11 @@ def cart_meets_test(observed: Observed, test: Mapping[str, Any], now: int) -> bo
         and ("items" not in test or meets(observed.items or 0, test["items"]))
         and lies(observed.last_at, now, test.get("idle_for"), test.get("until"))
     )
-    return meets(observed.value or 0, test["value"], cut=True) if plain and "value" in test else plain
+    if not plain or "value" not in test:
+        return plain
+    if observed.or_more and not {"at_most", "below"}.isdisjoint(test["value"]):
+        return False  # a product has a price that cannot be read
+    return meets(observed.value or 0, test["value"], cut=True)
 
 
 def meets(shown: float, test: Mapping[str, Any], *, cut: bool = False) -> bool | None:

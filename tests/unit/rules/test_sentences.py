@@ -16,7 +16,7 @@ from rules.definitions.condition_parsing import EXAMPLES
 from rules.definitions.segments_file import build
 from rules.engine import Engine
 from rules.languages.language import Language
-from rules.reasons import Observed, Reason, StepAsked
+from rules.reasons import Observed, Reason, StepAsked, TotalShown
 from rules.sentences.complete_languages import ENGLISH, PERSIAN
 from rules.sentences.phrase_cache import phrase
 from rules.sentences.phrases import PHRASES
@@ -143,10 +143,11 @@ HOSTILE = [
 def carrying(text: str) -> list[Reason]:
     """A reason of each kind, with a text of others in every place where one may stand."""
     event, where = (text, text), {text: {"in": [text, text], "contains": text, "matches": text}}
-    observed = Observed(values={text: text, "b": text})
+    observed, total = Observed(values={text: text, "b": text}), TotalShown("sum", text, text, where)
     return [
         Reason(True, "performed", Observed(count=2), {"at_least": 1}, event=event, where=where),
         Reason(True, "total", Observed(value=2), {"at_least": 1}, event=text, where={text: text}, agg="sum", of=text),
+        Reason(True, "ratio", Observed(value=2, of=4, to=2), {"above": 1}, totals=[total] * 2),
         Reason(True, "last", Observed(last_at=text), {"ago": {"at_least": text}}, event=text),
         Reason(True, "overdue", Observed(count=2, first_at=text, last_at=text), {"times": 2}, event=text),
         Reason(True, "newest", Observed(last_at=text, met_at=text), {text: text}, event=text),
