@@ -10,11 +10,10 @@ See also: `rules.forms.event_time_parsing` (the form), and `rules.facts.selectio
 from __future__ import annotations
 
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from rules.times import LAST_MS, local_midnight, utc_time
+from rules.times import local_midnight, local_time
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
@@ -41,7 +40,7 @@ class EventTimes(msgspec.Struct, frozen=True):
             return False
         if self.weekdays is None and self.hours is None:
             return True
-        local = utc_time(min(time, LAST_MS)).astimezone(ZoneInfo(self.timezone))
+        local = local_time(self.timezone, time)
         if self.weekdays is not None and local.weekday() not in self.weekdays:
             return False
         if self.hours is None:

@@ -44,11 +44,11 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class TotalShown(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A total of a ratio, as the definition has it."""
+    """A total of a ratio, as the definition has it; a part that is empty was cut."""
 
     agg: str
-    of: str
-    event: str | tuple[str, ...]
+    of: str = ""
+    event: str | tuple[str, ...] = ""
     where: Mapping[str, Shown] | None = None
     times: Mapping[str, Shown] | None = None
     within: str | None = None

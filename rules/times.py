@@ -24,6 +24,7 @@ _MS = timedelta(milliseconds=1)
 _FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MS
 # The last millisecond that has a date.
 LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
+_LAST_LOCAL_MS = (datetime(9999, 12, 28, tzinfo=UTC) - _EPOCH) // _MS  # no time zone is a week off
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?"
     r"([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)",
@@ -86,6 +87,11 @@ def parse_date(text: str | None) -> int | None:
 def utc_time(ms: int) -> datetime:
     """An instant of the years 1 to 9999 as date and time in UTC."""
     return _EPOCH + timedelta(milliseconds=ms)
+
+
+def local_time(timezone: str, ms: int) -> datetime:
+    """An instant as date and time in a time zone; one at the end of the year 9999 or later counts as that end."""
+    return utc_time(min(ms, _LAST_LOCAL_MS)).astimezone(ZoneInfo(timezone))
 
 
 @lru_cache(maxsize=4_096)

@@ -6,10 +6,8 @@ are tables, so that a date is a pure function of an instant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, ClassVar, Literal, cast
-from zoneinfo import ZoneInfo
 
 import jdatetime
 import msgspec
@@ -23,18 +21,15 @@ from rules.forms.form import Form
 from rules.forms.json_schema import form_schema
 from rules.forms.problems import WrongCondition
 from rules.languages.language import Language
-from rules.languages.parts import judged, observed_of
+from rules.languages.parts import judged, observed_of, weekday_names
 from rules.reasons import Observed, Reason
-from rules.times import HOUR_MS, local_midnight
+from rules.times import HOUR_MS, local_midnight, local_time
 from rules.value_tests import Shown
 
 # A rule that does not turn within this many days is decided again after them.
 _LOOK_AHEAD_DAYS = 400
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 _LAST = date(9999, 12, 25)  # no time zone is a week off
-_LAST_MS = (datetime(9999, 12, 28, tzinfo=UTC) - _EPOCH) // _MS
 
 MonthDay = tuple[int, int]
 
@@ -99,8 +94,7 @@ class CalendarDays(msgspec.Struct, frozen=True, dict=True):
 
 def local_day(timezone: str, now: int) -> date:
     """The day of an instant in a time zone; an instant after the year 9999 counts as its end."""
-    moment = _EPOCH + now * _MS if now < _LAST_MS else _EPOCH + _LAST_MS * _MS
-    return moment.astimezone(ZoneInfo(timezone)).date()
+    return local_time(timezone, now).date()
 
 
 # A decision for a day is that of each day up to the next turn.
@@ -209,14 +203,8 @@ def _phrase(lang: Language, reason: Reason) -> str:
         first, last = (lang.month_day(month_day, calendar) for month_day in test["between"])
         parts.append(lang.say("between", first=first, last=last))
     if weekdays:
-        parts.append(weekday_words(lang, weekdays))
+        parts.append(lang.say("on_weekdays", days=weekday_names(lang, weekdays)))
     return judged(lang, reason, text, lang.say("comma").join(parts))
-
-
-def weekday_words(lang: Language, weekdays: Sequence[str]) -> str:
-    """Weekdays of a definition in the words of a language."""
-    names = [lang.weekdays[WEEKDAYS.index(weekday)] for weekday in weekdays]
-    return lang.say("on_weekdays", days=lang.say("or").join(names))
 
 
 CALENDAR = ConditionKind(

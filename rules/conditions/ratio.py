@@ -118,10 +118,11 @@ def _phrase(lang: Language, reason: Reason) -> str:
     parts = [
         phrase_total(lang, total, value, reason.cut, f"/totals/{place}")
         for place, (total, value) in enumerate(zip(totals, values, strict=False))
+        if total.event  # a reason that was cut may have less of it
     ]
-    text = lang.say("semicolon").join(parts)
-    ratio = observed.value
-    text = text if ratio is None else lang.say("in_ratio", totals=text, ratio=lang.number(ratio))
+    if observed.value is not None:
+        parts.append(lang.say("ratio_is", ratio=lang.number(observed.value)))
+    text = lang.say("semicolon").join(parts) or lang.say("no_ratio")
     return judged(lang, reason, text, lang.say("ratio_asked", range=value_tests.numbers(lang, reason.test or {})))
 
 
@@ -140,7 +141,11 @@ RATIO = ConditionKind(
     _describe,
     _phrase,
     messages={
-        "en": {"in_ratio": "{totals}; the ratio is {ratio}", "ratio_asked": "a ratio of {range}"},
-        "fa": {"in_ratio": "{totals}؛ نسبت {ratio} است", "ratio_asked": "نسبت {range}"},
+        "en": {
+            "ratio_is": "the ratio is {ratio}",
+            "no_ratio": "there is no ratio",
+            "ratio_asked": "a ratio of {range}",
+        },
+        "fa": {"ratio_is": "نسبت {ratio} است", "no_ratio": "نسبتی در کار نیست", "ratio_asked": "نسبت {range}"},
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rules.event_times import WEEKDAYS
 from rules.languages import value_tests
@@ -53,18 +53,22 @@ def _times(lang: Language, times: Mapping[str, Shown]) -> str:
     days = times.get("on")
     if isinstance(days, Mapping):
         parts += [lang.say(f"{end}_day", day=_day(lang, day)) for end, day in days.items()]
-    elif days:
-        first, last = days[0], days[-1]
+    elif days and len(days) == 2:
+        first, last = days
         key = "on_day" if first == last else "on_days"
         parts.append(lang.say(key, day=_day(lang, first), last=_day(lang, last)))
     if times.get("weekday"):
-        names = [lang.weekdays[WEEKDAYS.index(weekday)] for weekday in times["weekday"]]
-        parts.append(lang.say("on_the_weekdays", days=lang.say("or").join(names)))
+        parts.append(lang.say("on_the_weekdays", days=weekday_names(lang, times["weekday"])))
     hours = times.get("hours") or {}
     if "from" in hours and "to" in hours:
         parts.append(lang.say("at_hours", first=lang.clock(hours["from"]), last=lang.clock(hours["to"])))
     words = lang.say("comma").join(parts)
     return lang.say("in_zone", words=words, zone=lang.name(times["timezone"])) if "timezone" in times else words
+
+
+def weekday_names(lang: Language, weekdays: Sequence[str]) -> str:
+    """Weekdays of a definition as alternatives."""
+    return lang.say("or").join([lang.weekdays[WEEKDAYS.index(weekday)] for weekday in weekdays])
 
 
 def _day(lang: Language, text: str) -> str:

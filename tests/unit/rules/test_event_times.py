@@ -48,6 +48,8 @@ CHANGE_OF_CLOCKS = EventTimes("Europe/Berlin", date(2026, 3, 29), date(2026, 3, 
         (CHANGE_OF_CLOCKS, "2026-03-29T22:00:00Z", False),
         (EventTimes(first=date(2026, 1, 1)), "2025-12-31T23:59:59.999Z", False),
         (EventTimes(first=date(2026, 1, 1)), "9999-12-31T23:59:59.999Z", True),
+        (WEEKEND, "9999-12-31T23:59:59.999Z", False),  # the last days that there are count as Tuesday the 28th
+        (EventTimes("Asia/Tehran", weekdays=(1,)), "9999-12-31T23:59:59.999Z", True),
         (EventTimes(last=date(2025, 12, 31)), "2026-01-01T00:00:00Z", False),
         (EventTimes(weekdays=(0,), hours=(0, 60)), "2026-11-30T00:59:59Z", True),
         (EventTimes(weekdays=(0,), hours=(0, 60)), "2026-11-30T01:00:00Z", False),

@@ -25,7 +25,7 @@ from rules.engine import Engine
 from rules.events import Origin
 from rules.profile.attributes import SHOWN_MAX_CHARS
 from rules.reason_limits import REASON_MAX_BYTES, bounded
-from rules.reasons import Observed, Reason, StepAsked
+from rules.reasons import Observed, Reason, StepAsked, TotalShown
 from rules.sentences.reason_sentence import LANGUAGES, SENTENCE_MAX_CHARS, embedded, sentence
 from rules.untrusted_texts import FSI, PDI, RLI
 from streams.cli import tail
@@ -49,6 +49,7 @@ INSTANT = "2026-03-01T12:00:00.000Z"
 SEEDS = range(60)
 _SCHEMA = Draft202012Validator(output_schemas.segment_change())
 _GROUPS = ("all", "any", "not")
+TIMES = {"on": ["2026-11-27", "2026-12-01"], "weekday": ["sat", "sun"], "hours": {"from": "18:00", "to": "23:00"}}
 # Of every width in JSON, and what sentences must escape.
 _CHARACTERS = ("x", '"', "\\", "\x00", "م", "€", "😀", "\u202e", "\u2068", "\u2069", "~", "/", "1")
 
@@ -102,7 +103,7 @@ class Drawn:
     def _leaf(self) -> Reason:
         self._left -= 10
         holds = self._rng.random() < 0.5
-        match self._rng.randrange(5):
+        match self._rng.randrange(6):
             case 0:
                 values = {name: self.text() for name in self.texts()}
                 return Reason(holds, "trait", Observed(values=cast("Any", values)), self.tests())
@@ -113,6 +114,9 @@ class Drawn:
                 steps = [StepAsked(self.text(), self.tests()) for _ in range(self._rng.randrange(10) + 1)]
                 return Reason(holds, "sequence", Observed(), {}, steps=steps, same=self.text())
             case 3:
+                totals = [TotalShown("sum", self.text(), tuple(self.texts()), self.tests(), TIMES) for _ in range(2)]
+                return Reason(holds, "ratio", Observed(value=2, of=4, to=2), {"above": 1}, totals=totals)
+            case 4:
                 return Reason(holds, "sample", Observed(), {"percent": 1, "salt": self.text()})
             case _:
                 between = ["12-20", "12-31"]
