@@ -194,6 +194,19 @@ def test_the_largest_reason_of_one_chain() -> None:
     check_cut(msgspec.to_builtins(reason), msgspec.to_builtins(left))
 
 
+def test_a_ratio_under_the_last_limit() -> None:
+    """Of a ratio of which single fields are left, the sentence says what is left."""
+    where = {f"{'x' * 60}{number}": {"in": ["x" * 60] * 300} for number in range(9)}
+    totals = [TotalShown("sum", "x" * 60, "x" * 60, where, TIMES)] * 2
+    leaf = Reason(True, "ratio", Observed(value=2, of=4, to=2), {"above": 1}, totals=totals)
+    reason = Reason(True, any=[Reason(True, any=[leaf] * 6)] * 6)
+    left = bounded(reason)
+    assert size(left) <= REASON_MAX_BYTES
+    check_cut(msgspec.to_builtins(reason), msgspec.to_builtins(left))
+    assert "the ratio is 2 (asked: a ratio of above 1)" in sentence(left, "en")
+    assert "sum" not in sentence(left, "en")
+
+
 # --- sentences ---------------------------------------------------------------------------------
 
 
