@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -30,7 +30,25 @@ from rules.values import number_key, shown_number
 Contribution = tuple[int, int, int]
 _time = itemgetter(0)
 
+# A value in 10⁻⁶ as numerator and denominator.
+ExactTotal = tuple[int, int]
+
 Aggregate = Literal["sum", "avg", "min", "max", "distinct"]
+
+
+class TotalOverTime(NamedTuple):
+    """An aggregate for as long as nothing happens: ``values[i]``, once i of ``leaving`` are over.
+
+    ``leaving``: the instants (ms) at which something leaves the window, ascending. A value is ``None`` where there is
+    nothing to average or compare.
+    """
+
+    leaving: Sequence[int]
+    values: Sequence[ExactTotal | None]
+
+    def at(self, instant: int) -> ExactTotal | None:
+        """The value at an instant."""
+        return self.values[bisect_right(self.leaving, instant)]
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -74,25 +92,30 @@ class Total(msgspec.Struct, frozen=True):
         oldest = self._outside(steps, now)
         return steps[oldest][1] if oldest < len(steps) else None
 
-    def fraction(self, customer: CustomerView, now: int) -> tuple[int, int] | None:
-        """The exact aggregate, as numerator (as of `value`) and denominator."""
-        if self.agg != "avg":
-            value = self.value(customer, now)
-            return None if value is None else (value, 1)
-        _, total, count = self._inside(customer, now)
-        return (total, count) if count else None
-
-    def leaving(self, customer: CustomerView, now: int) -> list[int]:
-        """The later instants at which something leaves the window."""
-        if self.within is None:
-            return []
+    def over_time(self, customer: CustomerView) -> TotalOverTime:
+        """The exact aggregate from now on, if nothing happens."""
+        values: list[ExactTotal | None]
         if self.agg in ("sum", "avg"):
-            times = [time for time, _, _ in self._contributions(customer)]
+            entries = self._contributions(customer)
+            times, values = [time for time, _, _ in entries], self._remainders(entries)
         elif self.agg == "distinct":
             times = self._newest_times(customer)
+            values = [(MICRO * (len(times) - left), 1) for left in range(len(times) + 1)]
         else:
-            times = [time for time, _ in self._steps(customer)]
-        return [time + self.within for time in times if time + self.within > now]
+            steps = self._steps(customer)
+            times, values = [time for time, _ in steps], [*[(value, 1) for _, value in steps], None]
+        if self.within is None:
+            return TotalOverTime([], values[:1])
+        return TotalOverTime([time + self.within for time in times], values)
+
+    def _remainders(self, entries: Sequence[Contribution]) -> list[ExactTotal | None]:
+        """The sum or average of all entries, of all but the first, and so on, down to none of them."""
+        total = count = 0
+        values: list[ExactTotal | None] = [(0, 1) if self.agg == "sum" else None]
+        for _, value, number in reversed(entries):
+            total, count = total + value, count + number
+            values.append((total, 1 if self.agg == "sum" else count))
+        return values[::-1]
 
     @property
     def shown(self) -> TotalShown:

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import BeforeValidator
 
-from rules.conditions.aggregates import Total
+from rules.conditions.aggregates import ExactTotal, Total
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
 from rules.conditions.totals import TotalForm, describe_total, phrase_total, range_of, total_without_test
 from rules.forms import description
@@ -29,9 +29,6 @@ from rules.reasons import Observed, Reason, TotalShown
 from rules.value_tests import ENDS, NumberTest
 from rules.values import shown_number
 
-# How many instants are looked at for the one that turns the answer; at the last of them it is decided anew.
-_INSTANTS_MAX = 32
-
 
 class RatioOfTotals(msgspec.Struct, frozen=True):
     """The ratio of two totals lies in a range. ``shown_of`` and ``shown_to``: the totals as a reason has them."""
@@ -43,27 +40,19 @@ class RatioOfTotals(msgspec.Struct, frozen=True):
     shown_to: TotalShown
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
-        holds = self._holds(customer, now)
-        leaving = sorted({*self.of.leaving(customer, now), *self.to.leaving(customer, now)})
-        for instant in leaving[:_INSTANTS_MAX]:
-            if self._holds(customer, instant) != holds:
+        of, to = self.of.over_time(customer), self.to.over_time(customer)
+        holds = self._holds(_ratio(of.at(now), to.at(now)))
+        for instant in sorted({*of.leaving, *to.leaving}):
+            if instant > now and self._holds(_ratio(of.at(instant), to.at(instant))) != holds:
                 return holds, instant
-        return holds, leaving[_INSTANTS_MAX] if len(leaving) > _INSTANTS_MAX else NEVER
+        return holds, NEVER
 
-    def _holds(self, customer: CustomerView, now: int) -> bool:
-        ratio = self._ratio(customer, now)
+    def _holds(self, ratio: ExactTotal | None) -> bool:
         return ratio is not None and self.test.meets(MICRO * ratio[0], per=ratio[1])
-
-    def _ratio(self, customer: CustomerView, now: int) -> tuple[int, int] | None:
-        """The ratio as a fraction; ``None`` if there is none."""
-        of, to = self.of.fraction(customer, now), self.to.fraction(customer, now)
-        if of is None or to is None or to[0] <= 0:
-            return None
-        return of[0] * to[1], of[1] * to[0]
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
         holds, due = self.decide(customer, now)
-        ratio = self._ratio(customer, now)
+        ratio = _ratio(self.of.over_time(customer).at(now), self.to.over_time(customer).at(now))
         of, to = self.of.value(customer, now), self.to.value(customer, now)
         observed = Observed(
             value=None if ratio is None else shown_number(MICRO * ratio[0] // ratio[1]),
@@ -72,6 +61,13 @@ class RatioOfTotals(msgspec.Struct, frozen=True):
         )
         totals = [self.shown_of, self.shown_to]
         return Reason(holds, condition="ratio", observed=observed, test=self.test.test, until=until(due), totals=totals)
+
+
+def _ratio(of: ExactTotal | None, to: ExactTotal | None) -> ExactTotal | None:
+    """The ratio as a fraction; ``None`` if there is none."""
+    if of is None or to is None or to[0] <= 0:
+        return None
+    return of[0] * to[1], of[1] * to[0]
 
 
 def _total_body(value: object) -> object:
