@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from rules.conditions.base import NEVER, CustomerView, TimedDecision, until
-from rules.conditions.event_choice import shown_events, shown_times
+from rules.conditions.event_choice import shown_choice
 from rules.due_times import Count, outside
 from rules.number_text import MICRO
 from rules.profile import days, order_fold, orders, sums
@@ -123,10 +123,8 @@ class Total(msgspec.Struct, frozen=True):
         return TotalShown(
             self.agg,
             self.of,
-            shown_events(self.events),
-            self.where.test or None,
-            shown_times(self.where),
-            None if self.within is None else format_duration(self.within),
+            within=None if self.within is None else format_duration(self.within),
+            **shown_choice(self.events, self.where),
         )
 
     def reason(self, customer: CustomerView, now: int) -> Reason:
@@ -138,9 +136,7 @@ class Total(msgspec.Struct, frozen=True):
             observed=Observed(value=None if value is None else shown_number(value)),
             test=self.test.test,
             until=until(due),
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            times=shown_times(self.where),
+            **shown_choice(self.events, self.where),
             within=None if self.within is None else format_duration(self.within),
             agg=self.agg,
             of=self.of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 from rules.event_names import ORDER_COMPLETED, WITHOUT_EFFECT
 from rules.forms.problems import WrongCondition
@@ -27,11 +28,18 @@ def canonical_where(where: PropertyTests) -> dict[str, object]:
     return tests if where.times is None else tests | where.times.test
 
 
-def shown_times(where: PropertyTests) -> Mapping[str, Shown] | None:
-    """The tests of times as a reason has them; ``None`` if there are none."""
-    return None if where.times is None else where.times.test
+class ShownChoice(TypedDict):
+    """The choice of events as a reason has it: the field names are those of the structs of `rules.reasons`."""
+
+    event: str | tuple[str, ...]
+    where: Mapping[str, Shown] | None
+    times: Mapping[str, Shown] | None
 
 
-def shown_events(events: tuple[str, ...]) -> str | tuple[str, ...]:
-    """The names of the events as a definition has them: one, or several."""
-    return events[0] if len(events) == 1 else events
+def shown_choice(events: tuple[str, ...], where: PropertyTests) -> ShownChoice:
+    """The choice as a definition has it: one name or several, and the tests that there are."""
+    return {
+        "event": events[0] if len(events) == 1 else events,
+        "where": where.test or None,
+        "times": None if where.times is None else where.times.test,
+    }

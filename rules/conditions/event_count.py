@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events, shown_times
+from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_choice
 from rules.due_times import Count, outside
 from rules.facts.occurrences import OccurrenceFact
 from rules.facts.order_messages import OrderFact
@@ -69,9 +69,7 @@ class Performed(msgspec.Struct, frozen=True):
             observed=self._observed(times, now),
             test=self.count.test,
             until=until(due),
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            times=shown_times(self.where),
+            **shown_choice(self.events, self.where),
             within=None if self.within is None else format_duration(self.within),
             after=format_duration(self.after) if self.after else None,
         )

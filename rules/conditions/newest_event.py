@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events, shown_times
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_choice
 from rules.facts.occurrences import OccurrenceFact
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter
@@ -68,9 +68,7 @@ class NewestIs(msgspec.Struct, frozen=True):
             condition="newest",
             observed=Observed(last_at=last_at, met_at=met_at),
             test=self.has.test,
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            times=shown_times(self.where),
+            **shown_choice(self.events, self.where),
         )
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_events, shown_times
+from rules.conditions.event_choice import ORDERS_MAX, canonical_where, orders_and_others, shown_choice
 from rules.due_times import Count
 from rules.facts.occurrences import OccurrenceFact
 from rules.facts.order_messages import OrderFact
@@ -81,9 +81,7 @@ class Overdue(msgspec.Struct, frozen=True):
             observed=Observed(count=len(times), first_at=first_at, last_at=last_at),
             test={"times": shown_number(self.factor), "count": {"at_least": self.least}},
             until=until(due),
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            times=shown_times(self.where),
+            **shown_choice(self.events, self.where),
         )
 
 

@@ -16,7 +16,13 @@ from pydantic import BeforeValidator
 
 from rules.conditions.aggregates import ExactTotal, Total
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.totals import TotalForm, describe_total, phrase_total, range_of, total_without_test
+from rules.conditions.totals import (
+    describe_total,
+    phrase_total,
+    range_of,
+    total_schema_without_test,
+    total_without_test,
+)
 from rules.forms import description
 from rules.forms.description import Canonical
 from rules.forms.form import Form, NumberEnd
@@ -26,7 +32,7 @@ from rules.languages.language import Language
 from rules.languages.parts import judged, observed_of
 from rules.number_text import MICRO
 from rules.reasons import Observed, Reason, TotalShown
-from rules.value_tests import ENDS, NumberTest
+from rules.value_tests import NumberTest
 from rules.values import shown_number
 
 
@@ -123,10 +129,8 @@ def _phrase(lang: Language, reason: Reason) -> str:
 
 
 def _schema() -> Schema:
-    total = form_schema(TotalForm)
-    part = {**total, "properties": {key: each for key, each in total["properties"].items() if key not in ENDS}}
-    ratio = form_schema(RatioForm)
-    return {**ratio, "properties": {**ratio["properties"], "of": part, "to": part}}
+    ratio, total = form_schema(RatioForm), total_schema_without_test()
+    return {**ratio, "properties": {**ratio["properties"], "of": total, "to": total}}
 
 
 RATIO = ConditionKind(

@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events, shown_times
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_choice
 from rules.due_times import AgeRange
 from rules.facts.occurrences import FirstFact, OccurrenceFact
 from rules.facts.order_messages import OrderFact
@@ -72,9 +72,7 @@ class Recency(msgspec.Struct, frozen=True):
             observed=Observed(first_at=at) if self.first else Observed(last_at=at),
             test={"ago": self.ago.test} if self.ago.test else {},
             until=until(due),
-            event=shown_events(self.events),
-            where=self.where.test or None,
-            times=shown_times(self.where),
+            **shown_choice(self.events, self.where),
         )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import Field, WithJsonSchema
 
 from rules.conditions.base import ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
-from rules.conditions.event_choice import canonical_where, orders_and_others, shown_events, shown_times
+from rules.conditions.event_choice import canonical_where, orders_and_others, shown_choice
 from rules.due_times import AgeRange
 from rules.facts.order_messages import OrderFact
 from rules.facts.selection import EventFilter, PropertyReader
@@ -43,7 +43,7 @@ class SequenceStep(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> StepAsked:
         """The step as a reason has it."""
-        return StepAsked(shown_events(self.events), self.where.test or None, shown_times(self.where))
+        return StepAsked(**shown_choice(self.events, self.where))
 
 
 class SequenceMatched(msgspec.Struct, frozen=True):
@@ -72,10 +72,7 @@ class SequenceMatched(msgspec.Struct, frozen=True):
             test={},
             until=until(due),
             within=None if self.ago.at_most is None else format_duration(self.ago.at_most),
-            steps=[
-                StepAsked(shown_events(step.events), step.where.test or None, shown_times(step.where))
-                for step in self.steps
-            ],
+            steps=[step.shown for step in self.steps],
             same=self.same,
         )
 

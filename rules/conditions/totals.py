@@ -19,7 +19,7 @@ from rules.facts.selection import EventFilter, PropertyReader
 from rules.forms import description, value_test_parsing
 from rules.forms.description import Canonical
 from rules.forms.form import Duration, EventForm, Form, NumberEnd, Property
-from rules.forms.json_schema import form_schema
+from rules.forms.json_schema import Schema, form_schema
 from rules.forms.problems import Problems, WrongCondition
 from rules.languages import value_tests
 from rules.languages.language import Language
@@ -55,6 +55,12 @@ def total_without_test(scope: Scope, path: str, body: Mapping[str, object], why:
         raise WrongCondition(f"{path}.{tests[0]}", why, "leave the test out")
     total, canonical = _total(scope, path, scope.problems.fill(path, TotalForm, {**body, "at_least": 0}))
     return total, {name: value for name, value in canonical.items() if name not in ENDS}
+
+
+def total_schema_without_test() -> Schema:
+    """The JSON Schema of what `total_without_test` reads."""
+    schema = form_schema(TotalForm)
+    return {**schema, "properties": {key: each for key, each in schema["properties"].items() if key not in ENDS}}
 
 
 def _total(scope: Scope, path: str, form: TotalForm) -> tuple[Total, Canonical]:

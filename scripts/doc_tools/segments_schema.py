@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.kinds import CONDITION_KINDS
-from rules.conditions.totals import TotalForm
+from rules.conditions.totals import TotalForm, total_schema_without_test
 from rules.definitions.forms import BandsForm, LibraryForm, SegmentForm
 from rules.definitions.include import IncludeForm, NewestEventForm
 from rules.definitions.parse_currency import CURRENCY
@@ -113,8 +113,8 @@ def _segment() -> Schema:
     segment["properties"]["bands"] = bands
     include = form_schema(IncludeForm)
     include["properties"]["last"] = form_schema(NewestEventForm)
-    totals = {**bands["properties"]["total"], "properties": _without_ends(bands["properties"]["total"]["properties"])}
-    include["properties"]["totals"] = {"type": "object", "additionalProperties": totals, "minProperties": 1}
+    total = total_schema_without_test()
+    include["properties"]["totals"] = {"type": "object", "additionalProperties": total, "minProperties": 1}
     segment["properties"]["include"] = {**include, "minProperties": 1}
     return segment
 
@@ -122,10 +122,6 @@ def _segment() -> Schema:
 def _anniversary(kind: str) -> Schema:
     operand: Schema = {"const": True} if kind == "today" else reference("duration")
     return {**mapping({kind: operand, "timezone": TEXT}), "required": [kind]}
-
-
-def _without_ends(properties: Schema) -> Schema:
-    return {name: schema for name, schema in properties.items() if name not in ENDS}
 
 
 def _tests_by_name() -> Schema:
