@@ -17,8 +17,8 @@ from rules.conditions.aggregates import Total
 from rules.conditions.base import CustomerView
 from rules.hosts import NO_HOSTS
 from rules.included_texts import carried_text
-from rules.profile.cart import line_key
-from rules.profile.open_cart import OpenCart
+from rules.profile.open_cart import OpenCart, line_prices
+from rules.profile.order_fold import UNREAD
 from rules.profile.products import product_of
 from rules.profile.profile import Profile
 from rules.values import shown_number
@@ -129,17 +129,18 @@ class Include(msgspec.Struct, frozen=True):
     def _lines(self, customer: CustomerView, opened: OpenCart, left: int) -> tuple[list[dict[str, DataValue]], bool]:
         """The newest lines of the cart that fit into so many bytes, and whether there are more."""
         lines: list[dict[str, DataValue]] = []
-        for (cart, product), quantity in reversed(list(opened.quantities.items())):
-            line = self._line(customer.profile, opened.since(cart), (cart, product), quantity)
+        current = customer.profile.cart
+        prices = {} if current is None else line_prices(current, opened)
+        for key, quantity in reversed(list(opened.quantities.items())):
+            line = self._line(customer.profile, key[1], quantity, prices.get(key))
             left -= len(msgspec.json.encode(line)) + 1
             if left < 0 or len(lines) == LINES_MAX:
                 return lines, True
             lines.append(line)
         return lines, False
 
-    def _line(self, profile: Profile, since: int, key: tuple[int, str], quantity: int) -> dict[str, DataValue]:
-        """A line of the cart; ``since`` (ms): when its cart was ended last."""
-        cart, product = key
+    def _line(self, profile: Profile, product: str, quantity: int, price: int | None) -> dict[str, DataValue]:
+        """A line of the cart, with its quantity and price in 10⁻⁶."""
         line: dict[str, DataValue] = {}
         for name, slot in self.cart:
             if slot is not None:
@@ -152,10 +153,8 @@ class Include(msgspec.Struct, frozen=True):
                 text = carried_text(product_of(product), NO_HOSTS, is_address=False)
                 if text is not None:
                     line[name] = text
-            elif profile.cart is not None:
-                price = profile.cart.prices.get(line_key(product, cart))
-                if price is not None and price[0] > since:
-                    line[name] = shown_number(price[2])
+            elif price is not None and price != UNREAD:
+                line[name] = shown_number(price)
         return line
 
 

@@ -23,6 +23,7 @@ from rules.facts.order_messages import OrderFact
 from rules.facts.registry import FactRegistry
 from rules.profile import cart
 from rules.profile.cart import Cart, Line
+from rules.profile.order_fold import UNREAD
 from rules.profile.profile import Profile
 from rules.profile.short_ids import hashed_id, short_id
 
@@ -34,7 +35,8 @@ _LINE_KINDS = {
     CHECKOUT_STARTED: cart.REPLACED,
 }
 _LINE_BYTES = 67
-_PRICE_BYTES = 64
+_LINE_PRICE_BYTES = 9
+_KEPT_PRICE_BYTES = 64
 
 
 class CartFact(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ class CartFact(msgspec.Struct, frozen=True):
 
     @property
     def bytes_most(self) -> int:
-        prices = cart.PRICES_MAX * _PRICE_BYTES if self.prices else 0
+        prices = cart.ITEMS_MAX * _LINE_PRICE_BYTES + cart.PRICES_MAX * _KEPT_PRICE_BYTES if self.prices else 0
         return cart.ITEMS_MAX * _LINE_BYTES + prices
 
     def placed(self, slot: int) -> CartFact:  # noqa: ARG002 (a profile has one cart)
@@ -83,30 +85,23 @@ class CartFact(msgspec.Struct, frozen=True):
                 cart.bound(current)
             return touched
         listed = event.items[: cart.ITEMS_MAX]
-        message_id = short_id(event.id)
         items = tuple([(item.product, item.quantity) for item in listed])
-        changed = cart.change(current, Line(event.time, message_id, _LINE_KINDS[event.name], items, named))
-        if self.prices:
-            self._note_prices(current, event.time, message_id, listed, named)
+        prices = self._prices(listed) if self.prices else ()
+        changed = cart.change(
+            current, Line(event.time, short_id(event.id), _LINE_KINDS[event.name], items, named, prices)
+        )
         cart.bound(current)
         return changed or touched
 
-    def _note_prices(self, current: Cart, time: int, message_id: str, items: tuple[Item, ...], named: int) -> None:
-        readable = {
-            cart.line_key(item.product, named): (time, message_id, item.price)
-            for item in items
-            if item.price is not None and counts_in(item.currency, self.currency)
-        }
-        if readable:
-            cart.price(current, readable)
-        unread = [
-            key
-            for item in items
-            if (item.is_unpriced or item.price is not None)
-            and (key := cart.line_key(item.product, named)) not in readable
-        ]
-        if unread:
-            cart.note_unpriced(current, time, unread)
+    def _prices(self, items: tuple[Item, ...]) -> tuple[int | None, ...]:
+        """The prices as a line has them."""
+        prices = tuple([self._price(item) for item in items])
+        return () if prices.count(None) == len(prices) else prices
+
+    def _price(self, item: Item) -> int | None:
+        if item.price is None:
+            return UNREAD if item.is_unpriced else None
+        return item.price if counts_in(item.currency, self.currency) else UNREAD
 
     def merge(self, profile: Profile, other: Profile) -> None:
         profile.cart = cart.merge(profile.cart, other.cart)

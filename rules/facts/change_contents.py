@@ -67,16 +67,15 @@ class ProductTextsFact(msgspec.Struct, frozen=True):
     def apply(self, profile: Profile, event: Event) -> bool:
         if event.items is None:
             return False
-        texts_of, columns = profile.product_texts, _columns(self.fields)
-        time = event.time
+        columns = _columns(self.fields)
         for item, fields in zip(event.items, _products(event), strict=False):
-            for texts, (field, path, is_address) in zip(texts_of, columns, strict=True):
+            for place, field, path, is_address in columns:
                 value = fields.get(field) if path is None else resolve_path(fields, path)
                 if value is None:
                     continue
                 text = carried_text(value, self.own_hosts, is_address=is_address)
                 if text is not None:
-                    newest_texts.note_text(texts, item.product, (time, text))
+                    newest_texts.note_text(profile.product_texts[place], item.product, (event.time, text))
         return False
 
     def merge(self, profile: Profile, other: Profile) -> None:
@@ -104,9 +103,12 @@ class ProductTextsFact(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=64)
-def _columns(fields: tuple[str, ...]) -> tuple[tuple[str, Path | None, bool], ...]:
-    """Each field, its path where it is within others, and whether it holds addresses."""
-    return tuple((field, path_of(field) if "." in field else None, is_address_name(field)) for field in fields)
+def _columns(fields: tuple[str, ...]) -> tuple[tuple[int, str, Path | None, bool], ...]:
+    """The place of each field, its name, its path where it is within others, and whether it holds addresses."""
+    return tuple(
+        (place, field, path_of(field) if "." in field else None, is_address_name(field))
+        for place, field in enumerate(fields)
+    )
 
 
 class NewestValuesFact(SlottedFact, frozen=True):

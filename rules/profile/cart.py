@@ -6,10 +6,10 @@ The one rule: item events are kept behind the order that ended their cart, as a 
 and change when it was. So what is stored is a function of the set of cart events alone.
 
 Bounds: item events more than 90 days before the newest cart event, and those before the newest 256 items of all events,
-do not count; nor do prices from more than 90 days before the newest cart event, or of products beyond the 256 with the
-newest prices. An event that states the whole cart and names none makes all item events void that come before it and
-name none. Of an event that lists products, the first 256 count. The 16 carts that were touched last are told apart;
-of any other, events count as if they named none.
+do not count. An event that states the whole cart and names none makes all item events void that come before it and name
+none. A price stands in the item event that states it; of item events that are stored no longer, the 256 newest prices
+are kept for those 90 days, one for each product. Of an event that lists products, the first 256 count. The 16 carts
+that were touched last are told apart; of any other, events count as if they named none.
 
 See also: `rules.facts.carts` (the fact that needs it).
 """
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from rules.profile import deduplication
+from rules.profile.order_fold import UNREAD
 from rules.times import DAY_MS
 
 LINES_AGE_MS = 90 * DAY_MS
@@ -38,7 +39,9 @@ CartTimes = tuple[int, int, int]  # the newest event of a cart, the newest of a 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item event: its kind, its products (`rules.profile.products.product_key`), and their quantities (10⁻⁶).
 
-    A quantity is ``None`` where none is stated. ``cart``: the hash of the cart that the event names.
+    A quantity is ``None`` where none is stated. ``cart``: the hash of the cart that the event names. ``prices``: of the
+    items, in 10⁻⁶: ``None`` where none is stated, `UNREAD` where it cannot be read; empty if no item has one, or no
+    definition asks for prices.
     """
 
     time: int
@@ -46,15 +49,16 @@ class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: int
     items: tuple[tuple[str, int | None], ...]
     cart: int = UNNAMED_CART
+    prices: tuple[int | None, ...] = ()
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
     """The cart events of a customer; instants are 0 for never.
 
     ``touched``: the newest cart event that names no cart; ``checkout``: the newest of those that belong to a checkout.
-    ``named``: both, by the hash of each named cart. ``prices``: by line (`line_key`) the newest item event that states
-    a price, and the price (10⁻⁶). ``unpriced``: by line the newest event whose price cannot be read. ``bought``: up to
-    when a former version of the program ended all carts.
+    ``named``: both, by the hash of each named cart. Of item events that are stored no longer, ``prices`` has by line
+    (`line_key`) the newest one that states a price, and the price (10⁻⁶), and ``unpriced`` the time of the newest one
+    whose price cannot be read. ``bought``: up to when a former version of the program ended all carts.
     """
 
     bought: int = 0
@@ -101,33 +105,29 @@ def change(cart: Cart, line: Line) -> bool:
     return line.time > cart.bought and deduplication.insert(cart.lines, line, _key)
 
 
-def price(cart: Cart, newest: Mapping[str, Price]) -> None:
-    """Note prices that item events state; each product has the newest one."""
+def _keep_prices(cart: Cart, dropped: Iterable[Line]) -> None:
+    """Keep the prices of item events that are dropped; each line has the newest one."""
+    prices: dict[str, Price] = {}
+    for line in dropped:
+        for (product, _), price in zip(line.items, line.prices, strict=False):
+            if price is None:
+                continue
+            key = line_key(product, line.cart)
+            if price == UNREAD:
+                cart.unpriced[key] = max(line.time, cart.unpriced.get(key, 0))
+            elif key not in prices or prices[key][:2] <= (line.time, line.id):
+                prices[key] = line.time, line.id, price
+    if prices:
+        _add_prices(cart, prices)
+
+
+def _add_prices(cart: Cart, others: Mapping[str, Price]) -> None:
+    """Add the prices that are newer than those there are: of one event, those of its last items were kept first."""
     prices = cart.prices
-    last = prices[next(reversed(prices))][0] if prices else 0
-    if min([item[0] for item in newest.values()], default=0) > max(last, cart.bought):
-        # Most events come in the order of their times: what they state belongs at the end.
-        for product in sorted(newest, key=lambda item: _priced(newest, item)):
-            prices.pop(product, None)
-            prices[product] = newest[product]
-        return
-    newer = {
-        product: item
-        for product, item in newest.items()
-        if item[0] > cart.bought and item[:2] >= prices.get(product, (0, ""))[:2]
-    }
-    if not newer:
-        return
-    for product in newer:
-        prices.pop(product, None)
-    prices.update(newer)
-    cart.prices = {product: prices[product] for product in sorted(prices, key=lambda item: _priced(prices, item))}
-
-
-def note_unpriced(cart: Cart, time: int, products: Iterable[str]) -> None:
-    """Note products whose price cannot be read."""
-    for product in products:
-        cart.unpriced[product] = max(time, cart.unpriced.get(product, 0))
+    for key, other in others.items():
+        if other[0] > cart.bought and other[:2] > prices.get(key, (0, ""))[:2]:
+            prices[key] = other
+    cart.prices = {key: prices[key] for key in sorted(prices, key=lambda item: _priced(prices, item))}
 
 
 def _priced(prices: Mapping[str, Price], product: str) -> tuple[int, str, str]:
@@ -154,8 +154,8 @@ def merge(mine: Cart | None, theirs: Cart | None) -> Cart | None:
         named=named,
     )
     _bound_named(merged)
-    price(merged, mine.prices)
-    price(merged, theirs.prices)
+    _add_prices(merged, mine.prices)
+    _add_prices(merged, theirs.prices)
     for unpriced in (mine.unpriced, theirs.unpriced):
         for product, time in unpriced.items():
             merged.unpriced[product] = max(time, merged.unpriced.get(product, 0))
@@ -192,8 +192,10 @@ def _bound_lines(cart: Cart, frontier: int) -> None:
     lines = cart.lines
     if lines[0].time >= frontier and not _is_beyond(lines):
         return
+    dropped: list[Line] = []
     newest = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].kind == REPLACED and not lines[i].cart), 0)
     if newest:
+        dropped += [line for line in lines[:newest] if not line.cart]
         lines[:newest] = [line for line in lines[:newest] if line.cart]
     # Lines are ordered by time, so that dropping a line drops all lines before it.
     start, left = len(lines), ITEMS_MAX
@@ -201,10 +203,12 @@ def _bound_lines(cart: Cart, frontier: int) -> None:
         start -= 1
         line = lines[start]
         if len(line.items) > left:
-            lines[start] = msgspec.structs.replace(line, items=line.items[:left])
+            dropped.append(msgspec.structs.replace(line, items=line.items[left:], prices=line.prices[left:]))
+            lines[start] = msgspec.structs.replace(line, items=line.items[:left], prices=line.prices[:left])
         left -= max(1, len(line.items))
-    if start:
-        del lines[:start]
+    dropped += lines[:start]
+    del lines[:start]
+    _keep_prices(cart, dropped)
 
 
 def _is_beyond(lines: Sequence[Line]) -> bool:

@@ -18,11 +18,12 @@ from typing import NamedTuple
 import msgspec
 
 from rules.number_text import MICRO
-from rules.profile.cart import LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, line_key
-from rules.profile.order_fold import CartEnd
+from rules.profile.cart import LINES_AGE_MS, REMOVED, REPLACED, UNNAMED_CART, Cart, Line, Price, line_key
+from rules.profile.order_fold import UNREAD, CartEnd
 from rules.profile.products import is_same
 
-_LineKey = tuple[int, str]  # the cart, and the product
+LineKey = tuple[int, str]  # the cart, and the product
+_NEVER: Price = 0, "", 0
 
 
 class OpenCart(msgspec.Struct, gc=False):
@@ -33,7 +34,7 @@ class OpenCart(msgspec.Struct, gc=False):
     ``ended`` (ms): by cart, when the last order ended it; ``all_ended``: when one ended all.
     """
 
-    quantities: Mapping[_LineKey, int]
+    quantities: Mapping[LineKey, int]
     touched: int = 0
     in_checkout: bool = False
     ended: Mapping[int, int] = {}
@@ -119,9 +120,9 @@ def _activity(cart: Cart, opened: Collection[int], ended: Mapping[int, int], all
     return touched, checkout
 
 
-def _folded(lines: Sequence[Line], carts: Container[int], ends: Sequence[CartEnd]) -> dict[_LineKey, int]:
+def _folded(lines: Sequence[Line], carts: Container[int], ends: Sequence[CartEnd]) -> dict[LineKey, int]:
     """The quantities after these item events and ends, above 0, in the order in which the lines were last added to."""
-    quantities: dict[_LineKey, int] = {}
+    quantities: dict[LineKey, int] = {}
     newest: dict[int, int] = {}  # by cart, the index of its newest item event
     place = 0
     for index, line in enumerate(lines):
@@ -145,7 +146,7 @@ def _folded(lines: Sequence[Line], carts: Container[int], ends: Sequence[CartEnd
 
 
 def _remove(
-    quantities: dict[_LineKey, int], newest: Mapping[int, int], cart: int, product: str, quantity: int | None
+    quantities: dict[LineKey, int], newest: Mapping[int, int], cart: int, product: str, quantity: int | None
 ) -> None:
     """Take a quantity of a product out, ``None``: all of it; never below 0.
 
@@ -159,19 +160,44 @@ def _remove(
         quantity = None if quantity is None else quantity - taken
 
 
-def _without(quantities: Mapping[_LineKey, int], cart: int) -> dict[_LineKey, int]:
+def _without(quantities: Mapping[LineKey, int], cart: int) -> dict[LineKey, int]:
     """The items but those of a cart and those without one."""
     return {key: quantity for key, quantity in quantities.items() if key[0] not in (cart, UNNAMED_CART)}
 
 
+def line_prices(cart: Cart, opened: OpenCart) -> dict[LineKey, int]:
+    """The newest known price (10⁻⁶) of each line since its cart was ended.
+
+    It is `UNREAD` where none that was stated can be read; a line of which no price was stated is left out.
+    """
+    stated, unread = _stated_prices(cart.lines)
+    prices: dict[LineKey, int] = {}
+    for key in opened.quantities:
+        since, dropped_key = opened.since(key[0]), line_key(key[1], key[0])
+        newest, dropped = stated.get(key, _NEVER), cart.prices.get(dropped_key, _NEVER)
+        time, _, price = dropped if dropped[:2] >= newest[:2] else newest
+        if time > since:
+            prices[key] = price
+        elif max(unread.get(key, 0), cart.unpriced.get(dropped_key, 0)) > since:
+            prices[key] = UNREAD
+    return prices
+
+
+def _stated_prices(lines: Sequence[Line]) -> tuple[dict[LineKey, Price], dict[LineKey, int]]:
+    """The newest price that item events state, and the time of the newest that cannot be read."""
+    stated: dict[LineKey, Price] = {}
+    unread: dict[LineKey, int] = {}
+    for line in lines:
+        for (product, _), price in zip(line.items, line.prices, strict=False):
+            if price == UNREAD:
+                unread[line.cart, product] = line.time
+            elif price is not None:
+                stated[line.cart, product] = line.time, line.id, price
+    return stated, unread
+
+
 def worth(cart: Cart, opened: OpenCart) -> CartWorth:
     """The worth of what the open carts of a customer hold, at the newest known prices."""
-    value, is_unvalued = 0, False
-    for (named, product), quantity in opened.quantities.items():
-        key, since = line_key(product, named), opened.since(named)
-        time, _, price = cart.prices.get(key, (0, "", 0))
-        if time > since:
-            value += quantity * price
-        elif cart.unpriced.get(key, 0) > since:
-            is_unvalued = True
-    return CartWorth(value, is_unvalued)
+    prices = line_prices(cart, opened)
+    value = sum([opened.quantities[key] * price for key, price in prices.items() if price != UNREAD])
+    return CartWorth(value, UNREAD in prices.values())

@@ -28,7 +28,7 @@ _HEAD = "<!-- Drawn from the code: python -m doc_tools.schemas -->\n\n"
 _BOUNDS = (
     ("orders", f"the newest {orders.MESSAGES_MAX} messages, each up to the longest window and 90 days old"),
     ("orders, beyond", f"in sums and averages by their UTC day, and in `first`; counts go up to {ORDERS_MAX - 1}"),
-    ("cart", f"the newest {cart.ITEMS_MAX} items of 90 days, and {cart.PRICES_MAX} prices"),
+    ("cart", f"the newest {cart.ITEMS_MAX} items of 90 days, and {cart.PRICES_MAX} prices of former ones"),
     ("named carts", f"the {cart.NAMED_MAX} that were touched last; others count as if they had no `cart_id`"),
     ("a list of products", f"of one event the first {cart.ITEMS_MAX}"),
     ("sessions", f"the newest {sessions.INTERVALS_MAX} of the window and gap"),

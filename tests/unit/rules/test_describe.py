@@ -14,7 +14,7 @@ from rules.definitions import describe
 from tests.strategies.worlds import decoded
 from tests.support.profiles import ORDER, When, form_of, performed, profile_of, stored, total, wanting
 
-MANY = 600  # more than the bound of any fact
+MANY = 1_200
 SIGNED_UP, SCORED = "Signed Up", "NPS Submitted"
 
 FULL: dict[str, tuple[When, list[str]]] = {

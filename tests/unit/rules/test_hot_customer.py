@@ -22,7 +22,7 @@ from rules.events import Event, Item
 from rules.facts.selection import LISTED_MAX
 from rules.number_text import MICRO
 from rules.profile import cart, days, order_fold, orders
-from rules.profile.open_cart import open_cart
+from rules.profile.open_cart import line_prices, open_cart
 from rules.profile.steps import SAME_MAX
 from rules.profile.sums import ENTRIES_MAX
 from rules.times import DAY_MS, format_instant
@@ -80,9 +80,10 @@ def test_products_of_a_list_have_their_prices() -> None:
         event = Event("u", "Cart Viewed", T, "m", tuple(items))
         profile_cart = profile_of(wanting({"cart": {"value": {"at_least": 1}}}), [event]).cart
         assert profile_cart is not None
-        last = {item.product: item.price for item in items}
-        assert {product: entry[2] for product, entry in profile_cart.prices.items()} == last
-        assert list(profile_cart.prices) == sorted(last)
+        prices = line_prices(profile_cart, open_cart(profile_cart, []))
+        assert {product: price for (_, product), price in prices.items()} == {
+            item.product: item.price for item in items
+        }
 
 
 @pytest.mark.parametrize(("members", "counted"), [(255, 255), (256, 256), (257, 256), (10_000, 256)])

@@ -68,7 +68,8 @@ def filled(profile: Profile) -> dict[str, int]:
     parts: dict[str, list[object]] = {
         "orders with properties": [message for message in messages if any(message.values) and message.views > 1],
         "lines": [*profile_cart.lines[1:]],
-        "prices": list(profile_cart.prices),
+        "prices of lines": [line.prices for line in profile_cart.lines],
+        "prices of dropped lines": [*profile_cart.prices, *profile_cart.unpriced],
         "checkout": [profile_cart.checkout],
     }
     for name in ("sessions", "firsts", "extremes", "distincts", "steps", "traits", "touches"):
@@ -90,6 +91,7 @@ def test_histories_fill_every_fact() -> None:
             empty = getattr(definitions.facts.empty(), name)
             slots.update((name, index) for index, place in enumerate(getattr(profile, name)) if place != empty[index])
     assert counts.keys() == filled(Profile()).keys()
+    assert counts.pop("prices of dropped lines") > 10  # few histories state a whole cart
     assert min(counts.values()) > 40, counts
     everything = wanting(*ALL_FACTS).facts.empty()
     assert len(slots) == sum(len(getattr(everything, name)) for name in {name for name, _ in slots}), slots

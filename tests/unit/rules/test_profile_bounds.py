@@ -314,12 +314,22 @@ def priced(at: int, *products: str, price: int | None = 3, name: str = "Product 
 
 
 @pytest.mark.parametrize("over", [0, 1, 40])
-def test_256_prices_are_kept(over: int) -> None:
-    """A larger cart is worth what its items with the newest 256 prices cost; here one of 256 items has none."""
-    products = [f"p{number:04}" for number in range(cart.PRICES_MAX + over)]
+def test_each_of_256_items_has_its_price(over: int) -> None:
+    """A larger cart is worth what its newest 256 items cost."""
+    products = [f"p{number:04}" for number in range(cart.ITEMS_MAX + over)]
     viewed = priced(0, *products, name="Cart Viewed")
-    assert in_every_order([viewed, priced(1, "q")], worth) == 3 * 255
-    assert cart.PRICES_MAX == 256
+    assert in_every_order([viewed, priced(1, "q")], worth) == 3 * 256
+
+
+@pytest.mark.parametrize(("products", "lost"), [(256, 0), (257, 1), (270, 14)])
+def test_256_prices_of_dropped_events_are_kept(products: int, lost: int) -> None:
+    """Items without a price have the one of former events of the product, as far as it is among the newest."""
+    names = [f"p{number:04}" for number in range(products)]
+    stated = [priced(0, *names[:100]), priced(1, *names[100:200]), priced(2, *names[200:])]
+    emptied = priced(3, name="Cart Viewed")
+    viewed = priced(4, *names[:256], price=None, name="Cart Viewed")
+    assert in_every_order([*stated, emptied, viewed], worth) == 3 * (256 - lost)
+    assert (cart.ITEMS_MAX, cart.PRICES_MAX) == (256, 256)
 
 
 def test_a_price_counts_for_ninety_days_before_the_newest_cart_event() -> None:
