@@ -36,7 +36,7 @@ _LINE_KINDS = {
 }
 _LINE_BYTES = 67
 _LINE_PRICE_BYTES = 9
-_KEPT_PRICE_BYTES = 64
+_FORMER_PRICE_BYTES = 64
 
 
 class CartFact(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class CartFact(msgspec.Struct, frozen=True):
 
     @property
     def bytes_most(self) -> int:
-        prices = cart.ITEMS_MAX * _LINE_PRICE_BYTES + cart.PRICES_MAX * _KEPT_PRICE_BYTES if self.prices else 0
+        prices = cart.ITEMS_MAX * _LINE_PRICE_BYTES + cart.PRICES_MAX * _FORMER_PRICE_BYTES if self.prices else 0
         return cart.ITEMS_MAX * _LINE_BYTES + prices
 
     def placed(self, slot: int) -> CartFact:  # noqa: ARG002 (a profile has one cart)
