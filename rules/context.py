@@ -1,4 +1,4 @@
-"""The context of an event: device, traffic source and place, as the Segment Spec carries them.
+"""The context of an event: device, software, traffic source and place, as the Segment Spec carries them.
 
 The one rule: an attribute is text or it is not carried; nothing in a context can make an event
 unusable. Fields: https://segment.com/docs/connections/spec/common/#context
@@ -13,8 +13,9 @@ unusable. Fields: https://segment.com/docs/connections/spec/common/#context
 
 An attribute is derived when a rule asks for it: a device is parsed, and a referrer looked up, for no other reason.
 
-See also: `rules.facts.attribute_facts` (the facts about it), `rules.devices` (kinds of devices), `rules.referrers`
-(search engines and social sites) and `rules.hosts` (the shop's own hosts).
+See also: `rules.facts.attribute_facts` (the facts about it), `rules.devices` (kinds of devices), `rules.software`
+(operating systems and browsers), `rules.referrers` (search engines and social sites) and `rules.hosts` (the shop's own
+hosts).
 """
 
 from __future__ import annotations
@@ -25,31 +26,29 @@ from typing import Any, TypeVar, cast, get_args
 import msgspec
 from msgspec.structs import force_setattr
 
-from rules.devices import KINDS, kind_of_agent, kind_of_app, kind_of_hints
-from rules.hosts import NO_HOSTS, host_of, is_within
+from rules.devices import KINDS, KindedText, kind_of_agent, kind_of_app, kind_of_hints, kind_of_name
+from rules.hosts import NO_HOSTS, host_of, is_within, path_of_address
 from rules.referrers import channel_of
+from rules.software import browser_of, browser_of_name, system_of, system_of_name
 from rules.values import Real, read_any
 
 ATTRIBUTES = (
     "device", "channel", "source", "medium", "campaign", "referrer", "country", "city", "locale",
+    "os", "browser", "timezone", "region", "page",
 )  # fmt: skip
 CHANNELS = ("campaign", "search", "social", "referral", "direct")
 DEVICE = "device"
+# The attributes whose text also has a kind, and how the text alone names it.
+KIND_OF_TEXT: Mapping[str, Callable[[str], str | None]] = {
+    DEVICE: kind_of_name,
+    "os": system_of_name,
+    "browser": browser_of_name,
+}
 # The attributes that depend on the shop's own hosts.
 OF_REFERRER = frozenset({"channel", "referrer"})
 
 # RudderStack's and Jitsu's word for a visit without a referrer.
 _NO_REFERRER_WORD = "$direct"
-
-
-class Device(msgspec.Struct, frozen=True, gc=False):
-    """The device of an event: the text that names it, and its kind, one of `rules.devices.KINDS`, if it has one.
-
-    The text is the sender's, else the kind.
-    """
-
-    text: str
-    kind: str | None
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -61,35 +60,51 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def get(self, attribute: str, own_hosts: frozenset[str] = NO_HOSTS) -> str | None:
         """The text of an attribute, which is one of `ATTRIBUTES`. ``own_hosts``: the shop's."""
-        if attribute == DEVICE:
-            device = self.device
-            return None if device is None else device.text
+        if attribute in KIND_OF_TEXT:
+            kinded = self.with_kind(attribute)
+            return None if kinded is None else kinded.text
         if attribute == "channel":
             return _channel(self._fields, own_hosts, of_page=self.of_page)
         if attribute == "referrer":
             return _foreign_referrer(self._fields, own_hosts)
+        if attribute == "timezone":
+            return self.timezone or None
         return _PLAIN[attribute](self._fields) or None
 
+    def with_kind(self, attribute: str) -> KindedText | None:
+        """The text of an attribute, which is one of `KIND_OF_TEXT`, with its kind."""
+        if attribute == DEVICE:
+            return self.device
+        hardware = self._hardware
+        if attribute == "os":
+            hints = hardware.hints or hardware.ua_ch or _NO_HINTS
+            return system_of((hardware.os or _NO_SYSTEM).name, hints.platform, hardware.agent)
+        return browser_of((hardware.browser or _NO_BROWSER).name, hardware.agent)
+
     @property
-    def device(self) -> Device | None:
+    def device(self) -> KindedText | None:
         """The device, by the first of these that names one: its type, client hints, and the user agent."""
         stated = (self._fields.device or _NO_DEVICE).type
         if stated in KINDS:
-            return Device(stated, stated)
+            return KindedText(stated, stated)
         # Nothing else needs these parts of a context, which is why they are decoded apart.
-        hardware = _decoded(_hardware_decoder, _Hardware, self.raw)
+        hardware = self._hardware
         model, system = (hardware.device or _NO_MODEL).model, (hardware.os or _NO_SYSTEM).name
         if stated:
-            return Device(stated, kind_of_app(stated, model, system))
+            return KindedText(stated, kind_of_app(stated, model, system))
         hints = hardware.hints or hardware.ua_ch or _NO_HINTS
         kind = kind_of_hints(hints.mobile, hints.platform)
         if kind is None and hardware.agent:
             kind = kind_of_agent(hardware.agent)
-        return None if kind is None else Device(kind, kind)
+        return None if kind is None else KindedText(kind, kind)
+
+    @property
+    def _hardware(self) -> _Hardware:
+        return _decoded(_hardware_decoder, _Hardware, self.raw)
 
     @property
     def timezone(self) -> str | None:
-        """The time zone that the sender's clock shows, by whatever name it gave; no rule asks for it."""
+        """The time zone that the sender's clock shows, by whatever name it gave."""
         return _decoded(_clock_decoder, _Clock, self.raw).timezone
 
     @property
@@ -129,11 +144,13 @@ class _Referrer(msgspec.Struct, gc=False):
 class _Page(msgspec.Struct, gc=False):
     referrer: str | None = None
     url: str | None = None
+    path: str | None = None
 
 
 class _Location(msgspec.Struct, gc=False):
     country: str | None = None
     city: str | None = None
+    region: str | None = None
 
 
 class _Fields(msgspec.Struct, gc=False):
@@ -153,16 +170,21 @@ class _System(msgspec.Struct, gc=False):
     name: str | None = None
 
 
+class _Browser(msgspec.Struct, gc=False):
+    name: str | None = None
+
+
 class _Hints(msgspec.Struct, gc=False):
     mobile: bool | None = None
     platform: str | None = None
 
 
 class _Hardware(msgspec.Struct, gc=False):
-    """What tells the device; ``hints``: as analytics.js sends them, ``ua_ch``: as RudderStack does."""
+    """What tells the device and its software; ``hints``: as analytics.js sends them, ``ua_ch``: as RudderStack does."""
 
     device: _Model | None = None
     os: _System | None = None
+    browser: _Browser | None = None
     agent: str | None = msgspec.field(default=None, name="userAgent")
     hints: _Hints | None = msgspec.field(default=None, name="userAgentData")
     ua_ch: _Hints | None = msgspec.field(default=None, name="ua-ch")
@@ -175,7 +197,7 @@ class _Clock(msgspec.Struct, gc=False):
 _decoder, _hardware_decoder = msgspec.json.Decoder(_Fields), msgspec.json.Decoder(_Hardware)
 _clock_decoder = msgspec.json.Decoder(_Clock)
 _NO_DEVICE, _NO_CAMPAIGN, _NO_REFERRER, _NO_PAGE, _NO_PLACE = _Device(), _Campaign(), _Referrer(), _Page(), _Location()
-_NO_MODEL, _NO_SYSTEM, _NO_HINTS = _Model(), _System(), _Hints()
+_NO_MODEL, _NO_SYSTEM, _NO_BROWSER, _NO_HINTS = _Model(), _System(), _Browser(), _Hints()
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -217,7 +239,14 @@ _PLAIN: Mapping[str, Callable[[_Fields], str | None]] = {
     "country": lambda fields: (fields.location or _NO_PLACE).country,
     "city": lambda fields: (fields.location or _NO_PLACE).city,
     "locale": lambda fields: fields.locale,
+    "region": lambda fields: (fields.location or _NO_PLACE).region,
+    "page": lambda fields: _path(fields.page or _NO_PAGE),
 }
+
+
+def _path(page: _Page) -> str | None:
+    """The path of a page, without the query; else that of its address."""
+    return page.path or path_of_address(page.url or "")
 
 
 def _channel(fields: _Fields, own_hosts: frozenset[str], *, of_page: bool) -> str | None:

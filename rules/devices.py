@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
+import msgspec
 from ua_parser import Domain, Matchers, PartialResult, load_builtins
 from ua_parser.re2 import Resolver
 
@@ -43,7 +44,7 @@ _NAMES = {
 }
 _KIND_OF_NAME = {name: kind for kind, names in _NAMES.items() for name in names}
 _WITHOUT_SEPARATORS = str.maketrans("", "", " -_")
-_NAME_MAX_CHARS = 20
+NAME_MAX_CHARS = 20
 
 _COMPUTERS = frozenset({
     "windows", "macos", "linux", "chromeos", "chromiumos", "macosx", "freebsd", "openbsd", "netbsd", "solaris",
@@ -64,9 +65,19 @@ _PHONE_FAMILIES = frozenset({"Generic Smartphone", "Generic Feature Phone"})
 _CRAWLER, _ANY_TABLET = "Spider", "Generic Tablet"
 
 
+class KindedText(msgspec.Struct, frozen=True, gc=False):
+    """The text that names the device, operating system or browser of an event, and its kind if that is known.
+
+    The text is the sender's, else the kind.
+    """
+
+    text: str
+    kind: str | None
+
+
 def kind_of_name(name: str) -> str | None:
     """The kind that a text of a shop or an SDK names, such as ``Smart TV`` or ``ios``."""
-    return _KIND_OF_NAME.get(_folded(name)) if len(name) <= _NAME_MAX_CHARS else None
+    return _KIND_OF_NAME.get(folded_name(name)) if len(name) <= NAME_MAX_CHARS else None
 
 
 def kind_of_app(name: str, model: str | None, system: str | None) -> str | None:
@@ -85,9 +96,9 @@ def kind_of_hints(mobile: bool | None, platform: str | None) -> str | None:
     """The kind by the client hints of a browser: whether it wants pages for phones, and its platform."""
     if mobile:
         return MOBILE
-    if mobile is None or platform is None or len(platform) > _NAME_MAX_CHARS:
+    if mobile is None or platform is None or len(platform) > NAME_MAX_CHARS:
         return None
-    system = _folded(platform)
+    system = folded_name(platform)
     if system == "android":
         return TABLET
     return DESKTOP if system in _COMPUTERS else None
@@ -103,6 +114,11 @@ def is_crawler(agent: str) -> bool:
     return len(agent) <= AGENT_MAX_CHARS and _is_crawler(agent)
 
 
+def family_of_system(agent: str) -> str | None:
+    """The operating system that a user agent names, in the words of ua-parser; ``None`` for that of a crawler."""
+    return _family_of_system(agent) if len(agent) <= AGENT_MAX_CHARS else None
+
+
 @lru_cache(maxsize=AGENTS_MAX)
 def _is_crawler(agent: str) -> bool:
     try:
@@ -110,6 +126,15 @@ def _is_crawler(agent: str) -> bool:
     except ValueError:  # as below
         return False
     return device is not None and device.family == _CRAWLER
+
+
+@lru_cache(maxsize=AGENTS_MAX)
+def _family_of_system(agent: str) -> str | None:
+    try:
+        system = _resolver()(agent, Domain.OS).os
+    except ValueError:  # as below
+        return None
+    return None if system is None or is_crawler(agent) else system.family
 
 
 # Half a million browsers have some thousand user agents between them: most were parsed before.
@@ -133,7 +158,7 @@ def _parsed(agent: str) -> str | None:
 
 
 def _of_system(parts: PartialResult, agent: str) -> str | None:
-    system = _folded(parts.os.family) if parts.os else ""
+    system = folded_name(parts.os.family) if parts.os else ""
     if system == "android":
         # An app's own agent, such as Dalvik's, never says Mobile; most of them run on phones.
         return MOBILE if "Mobile" in agent or agent.startswith("Dalvik/") else TABLET
@@ -146,7 +171,8 @@ def _of_system(parts: PartialResult, agent: str) -> str | None:
     return None
 
 
-def _folded(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name in lower case, without white space, hyphens and underscores."""
     return name.casefold().translate(_WITHOUT_SEPARATORS)
 
 

@@ -1,4 +1,4 @@
-"""Hosts: the host of an address, and whether it belongs to a set of hosts, such as the shop's own.
+"""Hosts: the host and the path of an address, and whether it belongs to a set of hosts, such as the shop's own.
 
 A segments file names the shop's own hosts (`hosts`): an address on one of them, or on a subdomain of one, is no
 referrer.
@@ -29,6 +29,16 @@ def host_of(address: str) -> str | None:
     """The host in lower case, without a dot at its end; ``None`` if the text is no address with a host."""
     match = _ADDRESS.match(address)
     return match[1].lower().removesuffix(".") or None if match else None
+
+
+def path_of_address(address: str) -> str | None:
+    """The path of an address, without its query; ``None`` if the text is no address with a host."""
+    match = _ADDRESS.match(address)
+    if match is None:
+        return None
+    rest = address[match.end() :].partition("?")[0].partition("#")[0]
+    start = rest.find("/")
+    return rest[start:] if start >= 0 else "/"
 
 
 def is_host(text: str) -> bool:

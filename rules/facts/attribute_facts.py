@@ -13,8 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from rules.context import DEVICE, OF_REFERRER
-from rules.devices import kind_of_name
+from rules.context import DEVICE, KIND_OF_TEXT, OF_REFERRER
 from rules.event_names import IDENTIFY
 from rules.events import Event
 from rules.facts.base import Carry, Former, Key, Names, SlottedFact, Window, including
@@ -194,11 +193,11 @@ class TouchFact(SlottedFact, frozen=True):
         return not newest.answers(before)
 
     def _value(self, event: Event) -> tuple[str | None, str | None]:
-        """The attribute of an event, and its kind if it is a device."""
-        if self.attribute != DEVICE:
+        """The attribute of an event, and its kind if it is a device or software."""
+        if self.attribute not in KIND_OF_TEXT:
             return event.context.get(self.attribute, self.own_hosts), None
-        device = event.context.device
-        return (None, None) if device is None else (device.text, device.kind)
+        kinded = event.context.with_kind(self.attribute)
+        return (None, None) if kinded is None else (kinded.text, kinded.kind)
 
     def merge(self, profile: Profile, other: Profile) -> None:
         mine, theirs = profile.touches[self.slot], other.touches[self.slot]
@@ -210,7 +209,7 @@ class TouchFact(SlottedFact, frozen=True):
             return None
         former_tests = [(fact.slot, fact.tests) for fact in facts]
         tests = [_source(test, former_tests) for test in self.tests]
-        is_device = self.attribute == DEVICE
+        is_device, kind_of_text = self.attribute == DEVICE, KIND_OF_TEXT.get(self.attribute)
 
         def carry(old: Profile, new: Profile) -> None:
             value = old.touches[facts[0].slot]
@@ -220,7 +219,7 @@ class TouchFact(SlottedFact, frozen=True):
             if value.shown is not None and len(value.shown) < SHOWN_MAX_CHARS:
                 # The whole text is stored, so every test can be answered again; but a device's kind may have come of
                 # more than its name, so that an answer which is stored stays.
-                kind = kind_of_name(value.shown) if is_device else None
+                kind = None if kind_of_text is None else kind_of_text(value.shown)
                 again = (bit for bit, source in enumerate(tests) if source is None or not is_device)
                 answers = {bit: _meets(self.tests[bit], value.shown, kind) for bit in again}
                 met = sum(1 << bit for bit in range(len(tests)) if answers.get(bit, bool(met >> bit & 1)))

@@ -113,7 +113,7 @@ COMMON = Language(
         ),
     },
     weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    attributes={name: name for name in ATTRIBUTES},
+    attributes={name: name for name in ATTRIBUTES} | {"os": "operating system", "timezone": "time zone"},
     quotes="“”",
     isolates=False,
     digits={},

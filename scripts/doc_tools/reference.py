@@ -12,6 +12,7 @@ from types import ModuleType
 import rules.conditions.kinds
 import rules.context
 import rules.devices
+import rules.software
 from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.event_choice import ORDERS_MAX
 from rules.conditions.kinds import CONDITION_KINDS
@@ -78,6 +79,11 @@ A test of `device` asks of the text and of its kind: `device: mobile` holds for 
 `not_in` refuses both. An iPad whose browser asks for desktop sites calls itself a Mac, and an app on an Android tablet
 calls itself Android: nothing tells them apart.
 """
+_SOFTWARE = """\
+A test of `os` or `browser` asks of the text and of its name, as one of `device` does: `os: ios` holds for `iPadOS`. A
+browser that sends the user agent of another, as Brave does, is that one. `region` is `location.region`, `timezone` is
+`timezone`, and `page` is `page.path`, else the path of `page.url`, without a query.
+"""
 _CHANNELS = """\
 Search engines and social sites are those of a list
 ([Matomo's]({source}), {license}, of {date}), with additions:
@@ -97,6 +103,12 @@ def _table_of(module: ModuleType) -> str:
     return "\n".join(line for line in doc.splitlines() if line.startswith("|"))
 
 
+def _tables_of(module: ModuleType) -> str:
+    """The tables at the head of a module, each under a line of its own."""
+    paragraphs = (inspect.getdoc(module) or "").split("\n\n")
+    return "\n\n".join(part for part in paragraphs if part.startswith("|"))
+
+
 def _context() -> str:
     """How the attributes of `context` are derived that no field has."""
     referrers = listed()
@@ -110,6 +122,9 @@ def _context() -> str:
     return (
         "## Devices\n\nThe first row that fits decides; the fields are those of the event's `context`.\n\n"
         f"{_table_of(rules.devices)}\n\n{_DEVICES}\n"
+        "## Software\n\nThe first row that fits decides. A name and a `platform` are read without regard to case, "
+        "spaces and hyphens.\n\n"
+        f"{_tables_of(rules.software)}\n\n{_SOFTWARE}\n"
         f"## Channels\n\nThe first row that fits decides:\n\n{_table_of(rules.context)}\n\n{channels}\n"
     )
 

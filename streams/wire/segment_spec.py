@@ -118,8 +118,9 @@ class Envelope(msgspec.Struct, gc=False):
     context: Annotated[
         Raw,
         Meta(
-            description="device.type/model, os.name, userAgent, userAgentData and ua-ch (mobile, platform),"
-            " campaign.source/medium/name, referrer.url, page.referrer/url, location.country/city and locale are read;"
+            description="device.type/model, os.name, browser.name, userAgent, userAgentData and ua-ch (mobile,"
+            " platform), campaign.source/medium/name, referrer.url, page.referrer/url/path, location.country/city/"
+            "region, timezone and locale are read;"
             " of another type they count as absent",
             extra_json_schema=_OBJECT,
         ),

@@ -14,6 +14,10 @@ ATTRIBUTES: Final[tuple[tuple[str, tuple[str, ...], str, str], ...]] = (
     ("country", ("location", "country"), "Iran", "France"),
     ("city", ("location", "city"), "تهران", "Paris"),
     ("locale", ("locale",), "fa-IR", "en-GB"),
+    ("os", ("os", "name"), "iOS", "Android"),
+    ("browser", ("browser", "name"), "Safari", "Chrome"),
+    ("timezone", ("timezone",), "Asia/Tehran", "Europe/Berlin"),
+    ("region", ("location", "region"), "Fars", "Bayern"),
 )
 CHANNELS: Final = ("search", "referral", "campaign", "direct")
 NOTHING: Final[tuple[Any, ...]] = (ABSENT, None, "", {}, [], True, 5, {"type": "mobile"})

@@ -49,6 +49,9 @@ CONTEXT: Final = (
     "referrer",
     "location",
     "locale",
+    "os",
+    "browser",
+    "timezone",
     "traits",
     "library",
     "ip",
@@ -61,6 +64,9 @@ INNER: Final = (
     ("referrer", "url"),
     ("location", "country"),
     ("location", "city"),
+    ("location", "region"),
+    ("os", "name"),
+    ("browser", "name"),
 )
 TOP: Final = (
     "properties",

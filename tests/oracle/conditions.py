@@ -28,7 +28,7 @@ from tests.oracle.dates import (
 from tests.oracle.facts import Fact, moment_of
 from tests.oracle.names import COMPLETED, REFUNDED, current_name
 from tests.oracle.orders import AMOUNTS, Order, amount, stated_products
-from tests.oracle.shop import attribute, device_kind, session_starts
+from tests.oracle.shop import KINDED, attribute, kind_of, session_starts
 from tests.oracle.values import (
     Hits,
     Json,
@@ -412,7 +412,9 @@ def context(form: object, history: History) -> bool:
     tests = {name: test for name, test in mapping(form).items() if name != "touch"}
     touch = str(mapping(form).get("touch", "last"))
     return all(
-        is_device(history, touch, test) if name == "device" else attribute_meets(touched(history, name, touch), test)
+        kind_meets(history, name, touch, test)
+        if name in KINDED
+        else attribute_meets(touched(history, name, touch), test)
         for name, test in tests.items()
     )
 
@@ -421,13 +423,13 @@ def attribute_meets(value: str | None, test: object) -> bool:
     return meets_test([] if value is None else [Stated(value, number(value))], test)
 
 
-def is_device(history: History, touch: str, test: object) -> bool:
-    """The name of the device or its kind meets the test; neither is what the test excludes."""
-    carried = [what for what in history.facts if attribute(what, "device") is not None]
+def kind_meets(history: History, name: str, touch: str, test: object) -> bool:
+    """The name of the device or software or its kind meets the test; neither is what the test excludes."""
+    carried = [what for what in history.facts if attribute(what, name) is not None]
     if not carried:
         return attribute_meets(None, test)
-    device = carried[0 if touch == "first" else -1]
-    texts = {text for text in (attribute(device, "device"), device_kind(device)) if text is not None}
+    chosen = carried[0 if touch == "first" else -1]
+    texts = {text for text in (attribute(chosen, name), kind_of(chosen, name)) if text is not None}
     excluded = {"not_in": mapping(test)["not_in"]} if isinstance(test, dict) and "not_in" in test else {}
     return any(attribute_meets(text, test) for text in texts) and all(attribute_meets(text, excluded) for text in texts)
 

@@ -36,7 +36,32 @@ ATTRIBUTES = {
     "country": "location.country",
     "city": "location.city",
     "locale": "locale",
+    "timezone": "timezone",
+    "region": "location.region",
 }
+# Of systems and browsers: their names in other words, and what a user agent of one contains; the first that fits.
+SYSTEM_NAMES = {
+    "iOS": {"ios", "ipados", "iphone os", "iphone", "ipad"},
+    "macOS": {"macos", "mac os", "mac os x", "os x", "darwin"},
+    "Windows": {"windows", "windows 10", "windows 11"},
+    "Linux": {"linux", "ubuntu", "debian"},
+    "Android": {"android"},
+}
+SYSTEM_PARTS = (
+    ("iPhone", "iOS"), ("iPad", "iOS"), ("Android", "Android"), ("Windows", "Windows"), ("Macintosh", "macOS"),
+    ("X11", "Linux"),
+)  # fmt: skip
+BROWSER_NAMES = {
+    "Chrome": {"chrome", "google chrome", "chrome mobile", "chrome mobile ios"},
+    "Safari": {"safari", "mobile safari"},
+    "Firefox": {"firefox", "firefox mobile"},
+    "Edge": {"edge", "microsoft edge"},
+}
+BROWSER_PARTS = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("Firefox/", "Firefox"),
+    ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+KINDED = ("device", "os", "browser")
 
 
 # --- sessions ----------------------------------------------------------------------------------
@@ -59,6 +84,10 @@ def attribute(what: Fact, name: str, hosts: Collection[str] = ()) -> str | None:
         return channel(what, hosts)
     if name == "device":
         return text_at(what.context, "device.type") or device_kind(what)
+    if name in KINDED:
+        return text_at(what.context, f"{name}.name") or kind_of(what, name)
+    if name == "page":
+        return text_at(what.context, "page.path") or path_of(text_at(what.context, "page.url") or "")
     if name == "referrer":
         return next((url for url in referrers(what) if host_of(url) not in hosts), None)
     return text_at(what.context, ATTRIBUTES[name])
@@ -105,6 +134,26 @@ def device_kind(what: Fact) -> str | None:
         return "tablet" if lookup(what.context, "userAgentData.platform") == "Android" else "desktop"
     agent = text_at(what.context, "userAgent") or ""
     return next((kind for part, kind in AGENT_PARTS if part in agent), None)
+
+
+def kind_of(what: Fact, name: str) -> str | None:
+    """The kind of what an event's device, system or browser calls itself, else of its user agent."""
+    if name == "device":
+        return device_kind(what)
+    names, parts = (SYSTEM_NAMES, SYSTEM_PARTS) if name == "os" else (BROWSER_NAMES, BROWSER_PARTS)
+    stated = text_at(what.context, f"{name}.name")
+    platform = text_at(what.context, "userAgentData.platform") if name == "os" else None
+    text = stated or platform or ""
+    by_name = next((kind for kind, spellings in names.items() if text.lower() in spellings), None)
+    if stated or by_name:
+        return by_name
+    agent = text_at(what.context, "userAgent") or ""
+    return next((kind for part, kind in parts if part in agent), None)
+
+
+def path_of(url: str) -> str | None:
+    """The path of an address that has a host."""
+    return None if host_of(url) is None else urlsplit(url).path or "/"
 
 
 @cache

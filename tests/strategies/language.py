@@ -205,7 +205,10 @@ def ratio_form(pick: Pick, of: Scene) -> Event:
     parts = [summed(pick, of, pick(("sum", "sum", "sum", "avg", "max"))) for _ in range(2)]
     if pick(range(3)) == 0:
         parts[1] = apart(pick, of)
-    return {"of": parts[0], "to": parts[1]} | pick(RATIOS)
+    test = pick(RATIOS)
+    if test.keys() <= {"below", "at_most"} and pick(range(3)):
+        parts = [parts[0] | {"within": of.durations[0]}, parts[1] | {"within": "365d"}]  # time alone lowers it
+    return {"of": parts[0], "to": parts[1]} | test
 
 
 RATIOS: tuple[Event, ...] = (

@@ -277,6 +277,7 @@ PAGES: Fragments = tuple(
         {"url": SHOP, "referrer": "https://www.shop.example/"}, {"url": SHOP, "referrer": "https://blog.example"},
         {"url": "https://www.google.com/maps", "referrer": "https://google.com"}, {"referrer": "https://duckduckgo.com/"},
         {"url": SHOP, "referrer": "$direct"}, {"url": SHOP, "referrer": "https://www.instagram.com/"},
+        {"url": SHOP, "path": "/sale"}, {"path": "/sale"}, {"url": "https://shop.example?utm_source=x", "path": ""},
     )
 )  # fmt: skip
 DEVICES: Fragments = (
@@ -293,8 +294,25 @@ DEVICES: Fragments = (
 )  # fmt: skip
 LOCATIONS: Fragments = tuple(
     {"location": location}
-    for location in ({"country": "IR", "city": "تهران"}, {"country": "DE"}, {"city": "Berlin"}, {"country": None})
-)
+    for location in (
+        {"country": "IR", "city": "تهران"}, {"country": "DE"}, {"city": "Berlin"}, {"country": None},
+        {"country": "DE", "region": "Bayern"}, {"region": "BE"}, {"region": ["BE"]},
+    )
+)  # fmt: skip
+AGENT = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) {}"
+SOFTWARE: Fragments = (
+    {"os": {"name": "iPhone OS"}}, {"os": {"name": "Ubuntu"}, "browser": {"name": "Mobile Safari"}},
+    {"os": {"name": "Fuchsia"}, "browser": {"name": "chrome"}}, {"os": {"name": ""}}, {"os": 5, "browser": "Safari"},
+    {"userAgentData": {"mobile": False, "platform": "macOS"}, "browser": {"name": "Netscape"}},
+    {"userAgent": AGENT.format("Windows NT 10.0; Win64; x64", "Chrome/126.0.0.0 Safari/537.36 Edg/126.0")},
+    {"userAgent": AGENT.format("Macintosh; Intel Mac OS X 10_15_7", "Version/17.5 Safari/605.1.15")},
+    {"userAgent": AGENT.format("Linux; Android 10; K", "Chrome/126.0.0.0 Mobile Safari/537.36")},
+    {"userAgent": AGENT.format("iPhone; CPU iPhone OS 17_5 like Mac OS X", "CriOS/126.0 Mobile/15E148 Safari/604.1")},
+    {"userAgent": "curl/8.5.0"},
+)  # fmt: skip
+TIMEZONES: Fragments = (
+    {"timezone": "Asia/Tehran"}, {"timezone": "Europe/Berlin"}, {"timezone": ""}, {"timezone": 3},
+)  # fmt: skip
 LOCALES: Fragments = ({"locale": "fa-IR"}, {"locale": "fa-IR"}, {"locale": "en-US"}, {"locale": ""})
 
 # When an event was. Histories begin on 1 March 2026, a Sunday.
@@ -335,7 +353,8 @@ CONTEXTS: dict[str, Palette] = {
         values=PAGES,
         tests=(
             {"channel": "search"}, {"channel": "referral"}, {"channel": "direct"}, {"referrer": {"contains": "bing"}},
-            {"channel": {"in": ["social", "search"]}},
+            {"channel": {"in": ["social", "search"]}}, {"page": "/tea"}, {"page": {"in": ["/", "/sale"]}},
+            {"page": {"starts_with": "/s"}},
             {"referrer": {"exists": True}}, {"channel": {"exists": False}}, {"channel": {"in": ["referral", "direct"]}},
         ),
     ),
@@ -349,7 +368,20 @@ CONTEXTS: dict[str, Palette] = {
     ),
     "location": Palette(
         values=LOCATIONS,
-        tests=({"country": "IR"}, {"country": {"in": ["DE", "AT"]}}, {"city": "تهران"}, {"city": {"exists": False}}),
+        tests=({"country": "IR"}, {"country": {"in": ["DE", "AT"]}}, {"city": "تهران"}, {"city": {"exists": False}},
+               {"region": "bayern"}, {"region": {"exists": True}}),
+    ),
+    "software": Palette(
+        values=SOFTWARE,
+        tests=(
+            {"os": "ios"}, {"os": {"in": ["Windows", "macos"]}}, {"os": {"not_in": ["linux"]}}, {"os": "Android"},
+            {"os": {"exists": False}}, {"browser": "chrome"}, {"browser": {"in": ["safari", "edge"]}},
+            {"browser": {"not_in": ["Mobile Safari"]}}, {"browser": {"exists": True}}, {"os": "fuchsia"},
+        ),
+    ),
+    "timezone": Palette(
+        values=TIMEZONES,
+        tests=({"timezone": "asia/tehran"}, {"timezone": {"starts_with": "Europe/"}}, {"timezone": {"exists": False}}),
     ),
     "locale": Palette(
         values=LOCALES,

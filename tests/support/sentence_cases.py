@@ -701,6 +701,22 @@ CASES = [
         "نخستین دستگاه برابر «[mobile]» است (شرط: دستگاه برابر «[mobile]» باشد)",
     ),
     Case(
+        "context: software",
+        True,
+        "1d",
+        {"context": {"os": "ios", "timezone": {"exists": False}, "page": {"starts_with": "/sale"}}},
+        (("1m", {"name": "page", "context": {"os": {"name": "iPadOS"}, "page": {"path": "/sale/tea"}}}),),
+        (
+            "the last operating system is “iPadOS”; the last time zone is not known; the last page is “/sale/tea” "
+            "(asked: operating system is “ios” and time zone is absent and page starts with “/sale”)"
+        ),
+        (
+            "آخرین سیستم‌عامل برابر «[iPadOS]» است؛ آخرین منطقهٔ زمانی نامعلوم است؛ آخرین مسیر صفحه برابر "
+            "«[/sale/tea]» است (شرط: سیستم‌عامل برابر «[ios]» باشد و منطقهٔ زمانی مقداری نداشته باشد و مسیر صفحه "
+            "با «[/sale]» آغاز شود)"
+        ),
+    ),
+    Case(
         "context, not",
         False,
         "1d",

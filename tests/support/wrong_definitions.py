@@ -214,7 +214,7 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("two anniversaries", leaf("trait", born={"anniversary": {"today": True, "within_next": "1d"}}), f"{WHEN}.trait.born.anniversary", "expected today"),
     ("an anniversary of hours", leaf("trait", born={"anniversary": {"within_next": "23h"}}), f"{WHEN}.trait.born.anniversary.within_next", "from 1d to 365d"),
     ("an anniversary nowhere", leaf("trait", born={"anniversary": {"today": True, "timezone": "Mars"}}), f"{WHEN}.trait.born.anniversary.timezone", "not a time zone"),
-    ("an unknown attribute", leaf("context", browser="x"), f"{WHEN}.context", "known here: device, channel, source"),
+    ("an unknown attribute", leaf("context", weather="x"), f"{WHEN}.context", "known here: device, channel, source"),
     ("touch alone", leaf("context", touch="first"), f"{WHEN}.context", "no attribute is asked for"),
     ("an unknown touch", leaf("context", device="x", touch="any"), f"{WHEN}.context.touch", "neither first nor last"),
     ("Norway unquoted", leaf("context", country=False), f"{WHEN}.context.country", "quote it"),

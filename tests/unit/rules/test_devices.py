@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rules import devices
-from rules.context import Context, Device
+from rules.context import Context
+from rules.devices import KindedText
 from rules.engine import Engine
 from tests.support.input_records import accepted, record
 from tests.support.profiles import wanting
@@ -72,22 +73,22 @@ def test_user_agents_are_bounded() -> None:
 
 
 IPAD = next(iter(AGENTS))
-CONTEXTS: list[tuple[dict[str, Any], Device | None]] = [
-    ({"device": {"type": "kiosk"}, "userAgent": IPAD}, Device("kiosk", None)),
-    ({"device": {"type": "Smart TV"}}, Device("Smart TV", "tv")),
-    ({"device": {"type": "iOS", "model": "iPhone15,4"}}, Device("iOS", "mobile")),
-    ({"device": {"type": "ios", "model": "iPad13,4"}}, Device("ios", "tablet")),
-    ({"device": {"type": "ios"}, "os": {"name": "iPadOS"}}, Device("ios", "tablet")),
-    ({"device": {"type": "ios", "model": "AppleTV11,1"}}, Device("ios", "tv")),
-    ({"device": {"type": "mobile", "model": "iPad13,4"}}, Device("mobile", "mobile")),
-    ({"device": {"type": "tablet"}}, Device("tablet", "tablet")),
-    ({"device": {"type": ""}, "userAgent": IPAD}, Device("tablet", "tablet")),
-    ({"userAgentData": {"mobile": True}, "userAgent": IPAD}, Device("mobile", "mobile")),
-    ({"userAgentData": {"mobile": False, "platform": "Android"}}, Device("tablet", "tablet")),
-    ({"userAgentData": {"mobile": False, "platform": "Chrome OS"}}, Device("desktop", "desktop")),
-    ({"userAgentData": {"mobile": False, "platform": "Unknown"}, "userAgent": IPAD}, Device("tablet", "tablet")),
-    ({"ua-ch": {"mobile": False, "platform": "macOS"}}, Device("desktop", "desktop")),
-    ({"userAgentData": {"mobile": "yes", "platform": 7}, "os": [], "userAgent": IPAD}, Device("tablet", "tablet")),
+CONTEXTS: list[tuple[dict[str, Any], KindedText | None]] = [
+    ({"device": {"type": "kiosk"}, "userAgent": IPAD}, KindedText("kiosk", None)),
+    ({"device": {"type": "Smart TV"}}, KindedText("Smart TV", "tv")),
+    ({"device": {"type": "iOS", "model": "iPhone15,4"}}, KindedText("iOS", "mobile")),
+    ({"device": {"type": "ios", "model": "iPad13,4"}}, KindedText("ios", "tablet")),
+    ({"device": {"type": "ios"}, "os": {"name": "iPadOS"}}, KindedText("ios", "tablet")),
+    ({"device": {"type": "ios", "model": "AppleTV11,1"}}, KindedText("ios", "tv")),
+    ({"device": {"type": "mobile", "model": "iPad13,4"}}, KindedText("mobile", "mobile")),
+    ({"device": {"type": "tablet"}}, KindedText("tablet", "tablet")),
+    ({"device": {"type": ""}, "userAgent": IPAD}, KindedText("tablet", "tablet")),
+    ({"userAgentData": {"mobile": True}, "userAgent": IPAD}, KindedText("mobile", "mobile")),
+    ({"userAgentData": {"mobile": False, "platform": "Android"}}, KindedText("tablet", "tablet")),
+    ({"userAgentData": {"mobile": False, "platform": "Chrome OS"}}, KindedText("desktop", "desktop")),
+    ({"userAgentData": {"mobile": False, "platform": "Unknown"}, "userAgent": IPAD}, KindedText("tablet", "tablet")),
+    ({"ua-ch": {"mobile": False, "platform": "macOS"}}, KindedText("desktop", "desktop")),
+    ({"userAgentData": {"mobile": "yes", "platform": 7}, "os": [], "userAgent": IPAD}, KindedText("tablet", "tablet")),
     ({"userAgent": 7, "ua-ch": []}, None),
     ({}, None),
 ]
@@ -96,7 +97,7 @@ CONTEXTS: list[tuple[dict[str, Any], Device | None]] = [
 @pytest.mark.parametrize(
     ("context", "device"), CONTEXTS, ids=lambda value: json.dumps(value)[:40] if isinstance(value, dict) else ""
 )
-def test_the_device_of_a_context(context: dict[str, Any], device: Device | None) -> None:
+def test_the_device_of_a_context(context: dict[str, Any], device: KindedText | None) -> None:
     assert Context(json.dumps(context).encode(), of_page=True).device == device
 
 

@@ -115,15 +115,17 @@ def carried(context: str, kind: str = "page") -> dict[str, str]:
 
 WHOLE = (
     '{"device":{"type":"mobile"},"campaign":{"source":"google","medium":"cpc","name":"spring"},'
-    '"referrer":{"url":"https://a.example/"},"location":{"country":"IR","city":"تهران"},"locale":"fa-IR"}'
+    '"referrer":{"url":"https://a.example/"},"location":{"country":"IR","city":"تهران","region":"Tehran"},"locale":"fa-IR",'
+    '"os":{"name":"iOS"},"browser":{"name":"Safari"},"timezone":"Asia/Tehran","page":{"path":"/tea"}}'
 )
 
 
 def test_the_attributes_of_a_context() -> None:
-    """There are nine, from where the Segment Spec has them."""
+    """There are fourteen, from where the Segment Spec has them."""
     assert carried(WHOLE) == {
         "device": "mobile", "channel": "campaign", "source": "google", "medium": "cpc", "campaign": "spring",
         "referrer": "https://a.example/", "country": "IR", "city": "تهران", "locale": "fa-IR",
+        "os": "iOS", "browser": "Safari", "timezone": "Asia/Tehran", "region": "Tehran", "page": "/tea",
     }  # fmt: skip
 
 
@@ -136,22 +138,25 @@ def test_a_context_of_a_wrong_type_is_ignored(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["null", "5", "[]", '"x"', "true", '""', "1e999", "1" * 5_000, "[[1e999]]"],
                          ids=lambda text: text[:9])  # fmt: skip
-@pytest.mark.parametrize("name", ["device", "campaign", "referrer", "page", "location", "locale", "unknown"])
+@pytest.mark.parametrize(
+    "name", ["device", "campaign", "referrer", "page", "location", "locale", "os", "browser", "timezone", "unknown"]
+)
 def test_a_part_of_a_context_of_a_wrong_type_is_ignored(name: str, text: str) -> None:
     """A part of a wrong type is not carried, the others are; also beside numbers that no decoder accepts."""
-    if name == "locale" and text == '"x"':
+    if name in ("locale", "timezone") and text == '"x"':
         return
     whole = json.loads(WHOLE)
     whole.pop(name, None)
     expected = carried(json.dumps(whole))
     assert carried(json.dumps(whole)[:-1] + f',"{name}":{text}}}') == expected
-    assert carried(json.dumps(whole)[:-1] + f',"{name}":{text},"os":{{"version":{text}}}}}') == expected
+    assert carried(json.dumps(whole)[:-1] + f',"{name}":{text},"app":{{"version":{text}}}}}') == expected
 
 
 @pytest.mark.parametrize("text", ["null", "5", "[]", "{}", "true", '""'])
 @pytest.mark.parametrize(("outer", "inner"), [
     ("device", "type"), ("campaign", "source"), ("campaign", "medium"), ("campaign", "name"), ("referrer", "url"),
-    ("location", "country"), ("location", "city"),
+    ("location", "country"), ("location", "city"), ("location", "region"), ("os", "name"), ("browser", "name"),
+    ("page", "path"),
 ])  # fmt: skip
 def test_an_attribute_that_is_no_text_is_not_carried(outer: str, inner: str, text: str) -> None:
     """Empty text is not carried either; what stands beside it is."""
