@@ -22,9 +22,10 @@ class Observed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``count``: orders, events or sessions in the window; ``or_more``: there may be more of them, which are not stored,
     as no test depends on them, or the cart has a product whose price cannot be read. ``items``: the quantity in the
     cart. ``value``: of a total or of the cart; absent if there is nothing to average or compare. ``stage``: how far
-    the customer came with the cart. ``values``: traits or attributes, shortened; null: not known. ``first_at``,
-    ``last_at``: of the earliest or newest one, also after it has left the window. ``met_at``: of the newest one that
-    meets the test. ``since``: when the other segment was entered. ``date``: the local day. ``of`` and ``to``: the
+    the customer came with the cart. ``values``: traits or attributes, or a product in the cart that is asked for and
+    its quantity; shortened; null: not known. ``first_at``, ``last_at``:
+    of the earliest or newest one, also after it has left the window. ``met_at``: of the newest one that meets the test.
+    ``since``: when the other segment was entered. ``date``: the local day. ``of`` and ``to``: the
     totals of a ratio, whose own value is ``value``.
     """
 

@@ -6,11 +6,13 @@ See also: `rules.facts.carts`, the fact that it needs, and `rules.profile.cart`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
+from pydantic import WithJsonSchema
 
 from rules.conditions.base import NEVER, ConditionKind, CustomerView, Parsed, Scope, TimedDecision, until
+from rules.conditions.cart_products import CartProductTest, ProductForm, describe_product, product_words
 from rules.due_times import AgeRange
 from rules.facts.carts import CartFact
 from rules.forms import description
@@ -35,13 +37,15 @@ CartStage = Literal["cart", "checkout"]
 class CartState(msgspec.Struct, frozen=True):
     """The cart is not empty, and was last touched so long ago (``quiet``).
 
-    ``value`` and ``items``: tests of its contents, in 10⁻⁶; ``stage``: how far the customer came with it.
+    ``value`` and ``items``: tests of its contents, in 10⁻⁶; ``has``: that of a product in it; ``stage``: how far the
+    customer came with it.
     """
 
     quiet: AgeRange
     stage: CartStage | None
     value: NumberTest | None
     items: NumberTest | None
+    has: CartProductTest | None = None
 
     def decide(self, customer: CustomerView, now: int) -> TimedDecision:
         cart = customer.profile.cart
@@ -56,6 +60,7 @@ class CartState(msgspec.Struct, frozen=True):
             bool(current.quantities)
             and (self.stage is None or (self.stage == "checkout") == current.in_checkout)
             and (self.items is None or self.items.meets(current.items))
+            and (self.has is None or self.has.meets(current))
             and (self.value is None or _meets(self.value, worth(cart, current)))
         )
 
@@ -74,6 +79,7 @@ class CartState(msgspec.Struct, frozen=True):
             value=value,
             or_more=is_unvalued,
             stage=stage,
+            values=None if self.has is None else self.has.shown(current),
             last_at=format_instant(current.touched) if current.touched else None,
         )
         return Reason(holds, condition="cart", observed=observed, test=self.test, until=until(due))
@@ -91,6 +97,8 @@ class CartState(msgspec.Struct, frozen=True):
             test["value"] = self.value.test
         if self.items is not None:
             test["items"] = self.items.test
+        if self.has is not None:
+            test["has"] = self.has.test
         return test
 
 
@@ -108,6 +116,7 @@ class CartForm(Form):
     stage: CartStage | None = None
     value: NumberRange | None = None
     items: NumberRange | None = None
+    has: Annotated[object, WithJsonSchema(form_schema(ProductForm))] = None  # read apart, by its own form
 
 
 def _parse(scope: Scope, path: str, body: object) -> Parsed:
@@ -116,9 +125,10 @@ def _parse(scope: Scope, path: str, body: object) -> Parsed:
         ends = f"idle_for {format_duration(form.idle_for or 0)} and until {format_duration(form.until)}"
         raise WrongCondition(f"{path}.until", f"until must be longer than idle_for; here are {ends}")
     CartFact.require(scope.facts, prices=form.value is not None)
-    condition = CartState(AgeRange(form.idle_for or 0, form.until), form.stage, form.value, form.items)
+    has = None if form.has is None else CartProductTest.of(scope.problems.fill(f"{path}.has", ProductForm, form.has))
+    condition = CartState(AgeRange(form.idle_for or 0, form.until), form.stage, form.value, form.items, has)
     canonical: dict[str, object] = {"idle_for": form.idle_for or 0, "until": form.until}
-    canonical |= {name: test for name, test in condition.test.items() if name in ("stage", "value", "items")}
+    canonical |= {name: test for name, test in condition.test.items() if name in ("stage", "value", "items", "has")}
     return condition, {"cart": canonical}
 
 
@@ -126,6 +136,8 @@ def _describe(form: Canonical) -> str:
     tests = {name: form[name] for name in ("stage", "value", "items") if name in form}
     parts = ["something is in the cart"]
     parts += [f"the cart's {name} is {description.value_test(test)}" for name, test in tests.items()]
+    if "has" in form:
+        parts.append(f"a product in it whose {describe_product(form['has'])}")
     if form["idle_for"]:
         parts.append(f"untouched for {words(form['idle_for'])}")
     if form["until"]:
@@ -137,12 +149,12 @@ def _phrase(lang: Language, reason: Reason) -> str:
     observed, test = observed_of(reason), reason.test or {}
     if not observed.items:
         text = lang.say("empty_cart" if observed.last_at else "no_cart")
-        return beside(lang, text, _test_words(lang, test))
+        return beside(lang, text, _test_words(lang, reason, test))
     slots = {"holds": _contents(lang, observed), "at": lang.name(observed.last_at)}
-    contents = {name: test[name] for name in ("items", "value", "stage") if name in test}
+    contents = {name: test[name] for name in ("items", "value", "has", "stage") if name in test}
     if not reason.holds and reason.until is None and contents:
         # Either its contents do not meet the tests, or its time is over, or both.
-        return judged(lang, reason, lang.say("touched_cart", **slots), _test_words(lang, test))
+        return judged(lang, reason, lang.say("touched_cart", **slots), _test_words(lang, reason, test))
     if reason.holds and "idle_for" not in test:
         text = lang.say("touched_cart", **slots)
     elif reason.holds:
@@ -151,7 +163,7 @@ def _phrase(lang: Language, reason: Reason) -> str:
         text = lang.say("busy_cart", time=lang.duration(test.get("idle_for")), **slots)
     else:
         text = lang.say("forgotten_cart", time=lang.duration(test.get("until")), **slots)
-    return beside(lang, text, _test_words(lang, contents))
+    return beside(lang, text, _test_words(lang, reason, contents))
 
 
 def _contents(lang: Language, observed: Observed) -> str:
@@ -161,15 +173,21 @@ def _contents(lang: Language, observed: Observed) -> str:
         key = "worth_or_more" if observed.or_more else "worth"
         items = lang.say(key, items=items, value=lang.amount(observed.value))
     holds = lang.say("holds", items=items)
+    product = (observed.values or {}).get("product_id")
+    if product is not None:
+        quantity = lang.number(float((observed.values or {}).get("quantity") or 0))
+        holds = lang.say("holds_product", holds=holds, product=lang.quoted(product), quantity=quantity)
     return holds if observed.stage is None else lang.say(f"holds_at_{observed.stage}", holds=holds)
 
 
-def _test_words(lang: Language, test: Mapping[str, Shown]) -> str:
+def _test_words(lang: Language, reason: Reason, test: Mapping[str, Shown]) -> str:
     parts = [lang.say(name, time=lang.duration(test[name])) for name in ("idle_for", "until") if name in test]
     if "items" in test:
         parts.append(lang.say("items_asked", range=value_tests.numbers(lang, test["items"], between="and")))
     if "value" in test:
         parts.append(lang.say("worth_asked", range=value_tests.numbers(lang, test["value"], money=True, between="and")))
+    if test.get("has"):
+        parts.append(lang.say("has_asked", tests=product_words(lang, reason)))
     if "stage" in test:
         parts.append(lang.say(f"at_{test['stage']}"))
     return lang.say("comma").join(parts)
@@ -194,6 +212,8 @@ CART = ConditionKind(
             "worth": "{items} worth {value}",
             "worth_or_more": "{items} worth {value} or more",
             "holds": "the cart holds {items}",
+            "holds_product": "{holds}, among them {quantity} of {product}",
+            "has_asked": "a product in it whose {tests}",
             "holds_at_cart": "{holds}, before checkout",
             "holds_at_checkout": "{holds}, at checkout",
             "idle_for": "untouched for {time}",
@@ -214,6 +234,8 @@ CART = ConditionKind(
             "worth": "{items} به ارزش {value}",
             "worth_or_more": "{items} به ارزش {value} یا بیشتر",
             "holds": "سبد {items} دارد",
+            "holds_product": "{holds} که {quantity} تای آن {product} است",
+            "has_asked": "کالایی در آن که {tests}",
             "holds_at_cart": "{holds}، پیش از مرحلهٔ پرداخت",
             "holds_at_checkout": "{holds}، در مرحلهٔ پرداخت",
             "idle_for": "{time} بدون فعالیت",

@@ -56,7 +56,9 @@ without case and spaces around, with Arabic and Persian variants of a letter as 
 keys; `not_in` and `not_contains` hold if no member is
 what they exclude. In a `where`, `context.os.name` and the like ask for the context of the event (of an order, for
 that of its newest message), and `item: {category: tea, price: {at_least: 5}}` asks several tests of one
-and the same product. The amount of a refund counts without its sign. An absent value, null and empty text meet
+and the same product. `cart: {has: {product_id: tea-1, quantity: {at_least: 2}}}` asks for a product that lies in the
+open cart: its `product_id`, else its SKU, else its name (of more than 64 bytes the beginning), and the quantity of all
+its lines. The amount of a refund counts without its sign. An absent value, null and empty text meet
 only `exists: false`. A trait that is a date takes `age` (whole years, or durations), `before` and
 `after` (a date in quotes; its midnight in UTC, or an instant), `ahead: {at_least: 1d, at_most: 14d}` (from 14 days
 before it on, and until 1 day before it) and `anniversary`: `today`, `{within_next: 7d}` or `{within_last: 7d}`, each

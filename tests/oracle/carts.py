@@ -59,6 +59,7 @@ class Open(NamedTuple):
     value: Fraction
     is_value_known: bool
     touches: list[Fact]
+    products: dict[str, Fraction]
 
     @property
     def is_at_checkout(self) -> bool:
@@ -264,4 +265,14 @@ class Fold:
             Fraction(value, MILLION**2),
             all(price is not None for price in readable.values()),
             [what for what in touches if carts[what.message_id] in own],
+            by_product(amounts),
         )
+
+
+def by_product(amounts: dict[Line, int]) -> dict[str, Fraction]:
+    """How much there is of each product that has an id, over all its lines."""
+    products: dict[str, Fraction] = {}
+    for line, quantity in amounts.items():
+        if line.product:
+            products[line.product] = products.get(line.product, Fraction(0)) + Fraction(quantity, MILLION)
+    return products

@@ -354,12 +354,18 @@ def having(step: list[Fact], same: str, value: Hashable) -> list[Fact]:
 
 
 def cart(form: object, history: History) -> bool:
-    """Something lies in the carts, and they are as quiet, as far, as dear and as full as asked."""
+    """Something lies in the carts, and they are as quiet, as far, as dear and as full as asked, of such a product."""
     fields = mapping(form)
     carts = open_carts(history.facts, history.currency, history.order_retention_ms)
     if carts is None or not is_ago(carts.touches[-1].time, quiet(fields), history.now):
         return False
     if "stage" in fields and (fields["stage"] == "checkout") != carts.is_at_checkout:
+        return False
+    has = mapping(fields.get("has"))
+    if has and not any(
+        meets_test([Stated(product, number(product))], has["product_id"]) and meets(quantity, has.get("quantity", {}))
+        for product, quantity in carts.products.items()
+    ):
         return False
     meets_value = meets if carts.is_value_known else meets_at_least
     return meets(carts.items, fields.get("items", {})) and meets_value(carts.value, fields.get("value", {}))

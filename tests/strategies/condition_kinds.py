@@ -167,6 +167,7 @@ KINDS: dict[str, Kind] = {
     "cart.stage": cart("stage"),
     "cart.value": cart("value"),
     "cart.items": cart("items"),
+    "cart.has": cart("has"),
     "sessions": Kind("sessions", ALL_WAYS, form("sessions")),
     "trait": Kind("trait", BY_EVENT, form("trait", lambda drawn: not has_date(*DATE_KEYS)(drawn))),
     "trait.age": Kind("trait", ALL_WAYS, form("trait", has_date("age"))),

@@ -268,7 +268,8 @@ def cart_form(pick: Pick, of: Scene) -> Event:
     later = of.durations[start + 1 :] if idle_for else of.durations
     until = pick((None, *later, *later))
     form = optional("idle_for", idle_for) | optional("until", until) | optional("stage", pick((None, None, *STAGES)))
-    return form | optional("value", pick((None, None, *CART_VALUES))) | optional("items", pick((None, None, *ITEMS)))
+    form |= optional("value", pick((None, None, *CART_VALUES))) | optional("items", pick((None, None, *ITEMS)))
+    return form | optional("has", pick((*(None,) * 12, *CART_PRODUCTS)))
 
 
 STAGES = ("cart", "checkout")
@@ -279,6 +280,14 @@ CART_VALUES: tuple[object, ...] = (
     5,
     {"at_most": 0},
     {"above": 0, "below": 10.5},
+)
+CART_PRODUCTS: tuple[object, ...] = (
+    {"product_id": "p1"},
+    {"product_id": "P1", "quantity": {"at_least": 2}},
+    {"product_id": {"in": [7, "s1"]}},
+    {"product_id": {"not_in": ["p1"]}, "quantity": {"below": 2}},
+    {"product_id": {"starts_with": "p"}, "quantity": 1},
+    {"product_id": {"exact": "s1"}},
 )
 ITEMS: tuple[object, ...] = (
     {"at_least": 2},

@@ -280,6 +280,36 @@ CASES = [
         ),
     ),
     Case(
+        "cart with a product",
+        True,
+        "1d",
+        {"cart": {"has": {"product_id": {"in": ["tea-1", "tea-2"]}, "quantity": {"at_least": 2}}}},
+        (("1m", {"name": "Product Added", "properties": {"product_id": "tea-1", "quantity": 2}}),),
+        (
+            "the cart holds 2 items, among them 2 of “tea-1”, touched at 2026-03-01T12:01:00.000Z (asked: a product in "
+            "it whose product_id is one of “tea-1”, “tea-2” and quantity is at least 2)"
+        ),
+        (
+            "سبد ۲ کالا دارد که ۲ تای آن «[tea-1]» است، آخرین فعالیت در [2026-03-01T12:01:00.000Z] (شرط: کالایی در "
+            "آن که [product_id] یکی از «[tea-1]»، «[tea-2]» باشد و [quantity] حداقل ۲ باشد)"
+        ),
+    ),
+    Case(
+        "cart without a product",
+        False,
+        "1d",
+        {"cart": {"has": {"product_id": "tea-1"}}},
+        (("1m", {"name": "Product Added", "properties": {"product_id": "tea-3", "quantity": 2}}),),
+        (
+            "the cart holds 2 items, touched at 2026-03-01T12:01:00.000Z (asked, not met: a product in it whose "
+            "product_id is “tea-1”)"
+        ),
+        (
+            "سبد ۲ کالا دارد، آخرین فعالیت در [2026-03-01T12:01:00.000Z] (شرط برقرار نیست: کالایی در آن که "
+            "[product_id] برابر «[tea-1]» باشد)"
+        ),
+    ),
+    Case(
         "overdue",
         True,
         "40d",

@@ -15,6 +15,7 @@ from doc_tools import schemas, segments_schema
 from rules.conditions.attributes import CONTEXT_KEYS
 from rules.conditions.calendars import CalendarForm
 from rules.conditions.cart import CartForm
+from rules.conditions.cart_products import ProductForm
 from rules.conditions.event_count import PerformedForm
 from rules.conditions.newest_event import NewestForm
 from rules.conditions.overdue import OverdueForm
@@ -114,6 +115,7 @@ def test_short_forms_are_accepted(document: Json) -> None:
 # What a schema cannot say, as it needs arithmetic, a list of names or what stands elsewhere in the file.
 ONLY_CHECK_SAYS = [
     # ends that leave no room, counts beyond what is kept
+    "a product that does not exist", "a product of over 64 bytes",
     "an empty range", "every count", "64 orders", "an empty span", "512 sessions", "seven digits", "a number too large",
     "no number", "a total between nothing", "256 different values", "between two counts", "an ago of nothing",
     "of no age", "a window that ends before it begins", "a count above what is stored", "a rhythm of one",
@@ -212,6 +214,7 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
     "sequence": (SequenceForm, lambda: condition("sequence")),
     "step": (StepForm, lambda: condition("sequence")["properties"]["steps"]["items"]),
     "cart": (CartForm, lambda: condition("cart")),
+    "product of a cart": (ProductForm, lambda: condition("cart")["properties"]["has"]),
     "sessions": (SessionsForm, lambda: condition("sessions")),
     "ratio": (RatioForm, lambda: condition("ratio")),
     "newest": (NewestForm, lambda: condition("newest")),

@@ -324,7 +324,7 @@ def kinds_of(definitions: oracle.Json) -> set[str]:
     text = json.dumps(definitions)
     language = (
         "total", "ratio", "last", "first", "newest", "overdue", "sequence", "trait", "context", "in_segment",
-        "calendar", "sample", "where", "on", "weekday", "hours", "hold", "bands", "stage", "value", "items",
+        "calendar", "sample", "where", "on", "weekday", "hours", "hold", "bands", "stage", "value", "items", "has",
     )  # fmt: skip
     return {name for name in language if f'"{name}": ' in text}
 

@@ -238,6 +238,7 @@ def cart_meets_test(observed: Observed, test: Mapping[str, Any], now: int) -> bo
         observed.items
         and test.get("stage") in (None, observed.stage)
         and ("items" not in test or meets(observed.items or 0, test["items"]))
+        and ("has" not in test or has_product(observed.values or {}, test["has"]))
         and lies(observed.last_at, now, test.get("idle_for"), test.get("until"))
     )
     if not plain or "value" not in test:
@@ -245,6 +246,13 @@ def cart_meets_test(observed: Observed, test: Mapping[str, Any], now: int) -> bo
     if observed.or_more and not {"at_most", "below"}.isdisjoint(test["value"]):
         return False  # a product has a price that cannot be read
     return meets(observed.value or 0, test["value"], cut=True)
+
+
+def has_product(values: Mapping[str, str | None], test: Mapping[str, Any]) -> bool:
+    """Whether the product that is shown is there, and enough of it."""
+    return values["product_id"] is not None and oracle.meets(
+        Fraction(values["quantity"] or "0"), test.get("quantity", {})
+    )
 
 
 def meets(shown: float, test: Mapping[str, Any], *, cut: bool = False) -> bool | None:
