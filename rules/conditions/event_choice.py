@@ -14,11 +14,11 @@ from rules.value_tests import PropertyTests, Shown
 ORDERS_MAX = MESSAGES_MAX // 4
 
 
-def orders_and_others(path: str, events: tuple[str, ...]) -> tuple[bool, frozenset[str]]:
-    """Whether the names include orders (Order Completed), and the other names."""
+def orders_and_others(path: str, events: tuple[str, ...], key: str = "event") -> tuple[bool, frozenset[str]]:
+    """Whether the names include orders (Order Completed), and the other names; ``key``: under which they stand."""
     idle = [name for name in events if name in WITHOUT_EFFECT]
     if idle:
-        raise WrongCondition(f"{path}.event", f"{idle[0]} is accepted without effect", "nothing can be asked of it")
+        raise WrongCondition(f"{path}.{key}", f"{idle[0]} is accepted without effect", "nothing can be asked of it")
     return ORDER_COMPLETED in events, frozenset(events) - {ORDER_COMPLETED}
 
 

@@ -12,6 +12,7 @@
 | `first`      | the earliest was so long ago                             | at both ends                      |
 | `newest`     | the newest event meets the tests                         | never                             |
 | `overdue`    | nothing for so many times the mean gap between them      | when that time is over            |
+| `score`      | the sum of points, halved over time, is in the range     | as they fade, to the minute       |
 | `sequence`   | the steps followed one another within the window         | when the latest start leaves it   |
 | `cart`       | not empty and as asked, now in [idle_for, until) after   | at both ends                      |
 | `sessions`   | the count of sessions begun in the window fits           | when a start leaves the window    |
@@ -37,12 +38,13 @@ from rules.conditions.overdue import OVERDUE
 from rules.conditions.ratio import RATIO
 from rules.conditions.recency import FIRST, LAST
 from rules.conditions.sample import SAMPLE
+from rules.conditions.score import SCORE
 from rules.conditions.sequences import SEQUENCE
 from rules.conditions.session_count import SESSIONS
 from rules.conditions.totals import TOTAL
 
 # Those of `rules.conditions.boolean`, which have members, are read before these.
 CONDITION_KINDS = (
-    PERFORMED, TOTAL, RATIO, LAST, FIRST, NEWEST, OVERDUE, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT,
+    PERFORMED, TOTAL, RATIO, LAST, FIRST, NEWEST, OVERDUE, SCORE, SEQUENCE, CART, SESSIONS, TRAIT, CONTEXT, IN_SEGMENT,
     CALENDAR, SAMPLE,
 )  # fmt: skip

@@ -56,7 +56,7 @@ def _durations(form: object) -> list[int]:
         return [ms for value in form for ms in _durations(value)]
     if not isinstance(form, Mapping):
         return []
-    durations = [form[key] for key in ("within", "idle_for", "until") if form.get(key)]
+    durations = [form[key] for key in ("within", "idle_for", "until", "half_life") if form.get(key)]
     durations += form.get("between", ()) if form.get("count") else ()
     ago = form.get("ago", {})
     durations += [parse_duration(short) for short in ago.values()] if isinstance(ago, Mapping) else []

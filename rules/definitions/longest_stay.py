@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from rules.conditions.score import HALF_LIVES
 from rules.definitions.segments_file import Definitions
 from rules.forms.description import Canonical
 from rules.times import parse_duration
@@ -75,6 +76,11 @@ def _of_total(body: Canonical) -> LongestStay:
     return LongestStay(_ms(body["within"]), None) if is_bounded else _ENDLESS
 
 
+def _of_score(body: Canonical) -> LongestStay:
+    asks_for_some = body.get("at_least", 0) > 0 or body.get("above", -1) >= 0
+    return LongestStay(HALF_LIVES * body["half_life"], None) if asks_for_some else _ENDLESS
+
+
 def _of_age(first: str, last: str, ages: Canonical) -> int | None:
     ends = _ms(ages.get(last))
     return None if ends is None else ends - (_ms(ages.get(first)) or 0)
@@ -103,6 +109,7 @@ _BOUNDS: Mapping[str, Callable[[Canonical], LongestStay]] = {
     "performed": _of_count,
     "sessions": _of_count,
     "total": _of_total,
+    "score": _of_score,
     "sequence": lambda body: LongestStay(_ms(body["within"]), None),
     "first": _of_first,
     "last": _of_last,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, Wit
 from rules.due_times import AgeRange, Count
 from rules.event_names import ALIASES, reserved_name
 from rules.event_times import EventTimes
-from rules.forms import value_test_parsing
+from rules.forms import json_schema, value_test_parsing
 from rules.forms.event_time_parsing import EventDays, EventHours, TimeZone, Weekdays
 from rules.forms.json_schema import NUMBER, TEXT, fixed_list, reference
 from rules.value_tests import ITEM, TEST_KEYS, NumberTest, PropertyTests, ValueTest
@@ -45,6 +45,23 @@ def _event_names(value: object, info: ValidationInfo) -> tuple[str, ...]:
     is_first = (info.context or {}).get("reading") == FIRST_READING
     canonical = [_first_canonical(name) if is_first else reserved_name(name) or name for name in names]
     return tuple(sorted({"page" if name == "screen" else name for name in canonical}))
+
+
+def _event_points(value: object, info: ValidationInfo) -> tuple[tuple[str, int], ...]:
+    most = value_test_parsing.EVENTS_WITH_POINTS_MAX
+    if not isinstance(value, dict) or not 0 < len(value) <= most:
+        raise ValueError(f"expected {{event: points}} of 1 to {most} events, such as {{Product Viewed: 1}}")
+    points: dict[str, int] = {}
+    for name, number in value.items():
+        (event,) = _event_names(None if isinstance(name, list) else name, info)
+        if event in points:
+            raise ValueError(f"{name} is {event}, which has points already")
+        points[event] = value_test_parsing.under(name, _points, number)
+    return tuple(sorted(points.items()))
+
+
+def _points(value: object) -> int:
+    return value_test_parsing.above_zero(value, value_test_parsing.POINTS_MAX)
 
 
 def _first_canonical(name: str) -> str:
@@ -87,6 +104,10 @@ CountTest = Annotated[Count, BeforeValidator(value_test_parsing.count), WithJson
 AgoTest = Annotated[AgeRange, BeforeValidator(value_test_parsing.ago), WithJsonSchema(reference("ago"))]
 NumberRange = Annotated[NumberTest, BeforeValidator(value_test_parsing.number_test), WithJsonSchema(reference("range"))]
 WhereTests = Annotated[PropertyTests, BeforeValidator(_where), WithJsonSchema(reference("where"))]
+# (name, points in 10⁻⁶) of each event, by name.
+EventPoints = Annotated[
+    tuple[tuple[str, int], ...], BeforeValidator(_event_points), WithJsonSchema(json_schema.event_points())
+]
 # A number above 0, in 10⁻⁶.
 Factor = Annotated[int, BeforeValidator(value_test_parsing.factor), WithJsonSchema(NUMBER)]
 Property = Annotated[str, BeforeValidator(property_name), WithJsonSchema(TEXT)]

@@ -60,6 +60,13 @@ def fixed_list(of: Schema, number: int) -> Schema:
     return {"type": "array", "items": of, "minItems": number, "maxItems": number}
 
 
+def event_points() -> Schema:
+    """The schema of the points of each event, by its name."""
+    points = {**NUMBER, "exclusiveMinimum": 0, "maximum": value_test_parsing.POINTS_MAX}
+    most = value_test_parsing.EVENTS_WITH_POINTS_MAX
+    return {"type": "object", "additionalProperties": points, "minProperties": 1, "maxProperties": most}
+
+
 def form_schema(form: type[BaseModel]) -> Schema:
     """The schema of a form, from its fields and what its configuration adds (``json_schema_extra``)."""
     fields = {field.alias or name: field for name, field in form.model_fields.items()}

@@ -23,6 +23,8 @@ COUNT_MAX = 1_000
 YEARS_MAX = 200
 IN_MAX = 1_000
 FACTOR_MAX = 100
+POINTS_MAX = 1_000
+EVENTS_WITH_POINTS_MAX = 16
 PATTERN_MAX_CHARS = 500
 
 COUNT_KEYS = ("at_least", "at_most", "exactly")
@@ -89,9 +91,14 @@ def micro(value: object) -> int:
 
 def factor(value: object) -> int:
     """A number above 0 and up to 100, in 10⁻⁶."""
+    return above_zero(value, FACTOR_MAX)
+
+
+def above_zero(value: object, most: int) -> int:
+    """A number above 0 and up to ``most``, in 10⁻⁶."""
     exact = micro(value)
-    if not 0 < exact <= FACTOR_MAX * MICRO:
-        raise ValueError(f"{value!r} is not above 0 and up to {FACTOR_MAX}")
+    if not 0 < exact <= most * MICRO:
+        raise ValueError(f"{value!r} is not above 0 and up to {most}")
     return exact
 
 

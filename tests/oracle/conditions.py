@@ -5,9 +5,13 @@ Its one rule: a condition reads the history and nothing else; `in_segment` reads
 Long because the language stands here as a whole, side by side.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
+from math import floor
 from typing import NamedTuple
 
 from tests.oracle.amounts import MILLION, MONEY, in_currency, is_same_currency
@@ -200,6 +204,55 @@ def overdue_since(form: object, history: History) -> Fraction | None:
         return None
     gap = Fraction(times[-1] - times[0], len(times) - 1)
     return times[-1] + gap * Fraction(str(fields["times"]))
+
+
+HALF_LIVES = 30  # after which points are worth nothing
+MINUTE_MS = 60_000
+
+
+def score(form: object, history: History) -> bool:
+    """Whether the points of all events, each faded by its age, come to a sum as asked."""
+    fields = mapping(form)
+    scored, newest = scored_events(fields, history)
+    minutes = (history.now - newest) // MINUTE_MS
+    return meets(Fraction(points_after(minutes, scored, newest, fields), MILLION), inline_test(fields))
+
+
+def scored_events(form: Json, history: History) -> tuple[list[tuple[Fraction, int]], int]:
+    """The points and time of each event that counts, and when the newest was: of an event 256, of orders 64."""
+    scored: list[tuple[Fraction, int]] = []
+    for name, points in mapping(form["events"]).items():
+        most = 64 if COMPLETED in event_names({"event": name}) else 256
+        scored += [(Fraction(str(points)), what.time) for what in happened({"event": name}, history)[-most:]]
+    return scored, max((time for _, time in scored), default=history.now)
+
+
+def points_after(minutes: int, scored: list[tuple[Fraction, int]], newest: int, form: Json) -> int:
+    """The sum in millionths, so many minutes after the newest event."""
+    half_life = duration_ms(form["half_life"])
+    return sum(
+        faded(int(points * MILLION), half_life, (newest - time) // MINUTE_MS + minutes) for points, time in scored
+    )
+
+
+@lru_cache(maxsize=100_000)
+def faded(millionths: int, half_life: int, minutes: int) -> int:
+    """What points are worth after so many minutes, to 28 digits, without a fraction of a millionth."""
+    with localcontext(prec=28):
+        return floor(millionths * Decimal(2) ** -(Decimal(minutes * MINUTE_MS) / half_life))
+
+
+def score_turns(form: Json, history: History) -> list[int]:
+    """When the sum comes down to each bound that is asked, and when below it."""
+    scored, newest = scored_events(form, history)
+
+    def lost(minutes: int) -> Fraction:
+        return Fraction(-points_after(minutes, scored, newest, form))
+
+    minutes = range(HALF_LIVES * duration_ms(form["half_life"]) // MINUTE_MS + 2)
+    bounds = [Fraction(str(bound)) * -MILLION for bound in mapping(inline_test(form)).values()]
+    turns = [find_place(minutes, bound, key=lost) for bound in bounds for find_place in (bisect_left, bisect_right)]
+    return [newest + minute * MINUTE_MS for minute in turns]
 
 
 def is_ago(since: int, ago: Json, now: int) -> bool:
@@ -476,6 +529,7 @@ CONDITIONS: dict[str, Callable[[object, History], bool]] = {
     "first": first,
     "newest": newest,
     "overdue": overdue,
+    "score": score,
     "sequence": sequence,
     "cart": cart,
     "sessions": sessions,

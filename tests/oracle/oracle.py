@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tests.oracle.amounts import currency_code
 from tests.oracle.carts import ITEM_RETENTION_MS
 from tests.oracle.conditions import (
+    HALF_LIVES,
     RHYTHM,
     SUMS_MAX,
     History,
@@ -25,6 +26,7 @@ from tests.oracle.conditions import (
     holds,
     leaves,
     overdue_since,
+    score_turns,
 )
 from tests.oracle.dates import day_end, milliseconds, turns
 from tests.oracle.facts import ERASURE, Fact, customer, fact, has_effect, moment_of, name_of, topic_rank
@@ -84,6 +86,7 @@ BUILT_IN: Json = {
     },
 }
 
+TURNED_ALONE = ("calendar", "trait", "overdue", "score")  # by time, at instants that no duration alone tells
 OVER_EVENTS = {"performed", "total", "last", "first", "newest", "overdue"}  # and the steps of a sequence
 
 
@@ -313,6 +316,8 @@ def turns_of(kind: str, form: Json, history: History, after: int, to: int) -> It
         return turns(form, after, to)
     if kind == "trait":
         return birthdays(form, history.facts, after, to)
+    if kind == "score":
+        return score_turns(form, history)
     since = overdue_since(form, history)
     return [] if since is None else [ceil(since)]
 
@@ -331,7 +336,7 @@ def read_rules(definitions: Json) -> Rules:
         placeholders=frozenset(texts(definitions, "placeholders")),
         order_retention_ms=order_retention_ms(definitions),
         durations=frozenset(duration for kind, form in all_leaves for duration in durations(kind, form)),
-        others=[(kind, mapping(form)) for kind, form in all_leaves if kind in ("calendar", "trait", "overdue")],
+        others=[(kind, mapping(form)) for kind, form in all_leaves if kind in TURNED_ALONE],
     )
 
 
@@ -399,6 +404,9 @@ def windows_over_orders(kind: str, form: Json) -> list[object]:
     """The window of a condition that sees orders; last, first and newest have none."""
     if kind == "ratio":
         return [window for part in ("of", "to") for window in windows_over_orders("total", mapping(form[part]))]
+    if kind == "score":
+        sees_orders = COMPLETED in {name for event in mapping(form["events"]) for name in event_names({"event": event})}
+        return [f"{HALF_LIVES * duration_ms(form['half_life']) // 1_000}s"] if sees_orders else []
     parts = [mapping(step) for step in listed(form["steps"])] if kind == "sequence" else [form]
     sees_orders = kind in {*OVER_EVENTS, "sequence"} and any(COMPLETED in event_names(part) for part in parts)
     if not sees_orders:

@@ -154,6 +154,7 @@ KINDS: dict[str, Kind] = {
     # Left by an event when the first order is taken back.
     "first": Kind("first", ALL_WAYS, form("first", lambda drawn: "ago" in drawn)),
     "overdue": Kind("overdue", {(IN, "time"), (OUT, "event")}, form("overdue")),
+    "score": Kind("score", ALL_WAYS, form("score")),
     "newest": Kind("newest", BY_EVENT, form("newest")),
     # A window only takes away, so that by time alone no customer enters.
     "sequence": Kind("sequence", ALL_WAYS - {(IN, "time")}, form("sequence", lambda drawn: "same" not in drawn)),

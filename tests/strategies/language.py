@@ -183,6 +183,21 @@ def overdue_form(pick: Pick, of: Scene) -> Event:
     return mostly_anywhere(pick, of) | {"times": pick((0.333333, 1, 1, 1.5, 2))} | optional("count", count)
 
 
+def score_form(pick: Pick, of: Scene) -> Event:
+    """Points of the scene's own names, mostly, with the bounds around those of one, two or three events."""
+    names = {pick((*of.names * 4, "Product Added", "Order Completed")) for _ in range(pick((1, 2)))}
+    points: Event = {name: pick((1, 1, 2, 0.5, 3)) for name in sorted(names)}
+    lives = [duration for duration in of.durations if duration != "10s"]
+    return {"events": points, "half_life": pick(tuple(lives) or ("1m", "90s", "1h"))} | pick(SCORES)
+
+
+SCORES: tuple[Event, ...] = (
+    {"at_least": 1}, {"at_least": 1.5}, {"at_least": 2}, {"above": 0.75}, {"above": 1}, {"below": 1}, {"at_most": 0.5},
+    {"below": 0.3}, {"at_least": 0.5, "below": 1}, {"above": 0.25, "at_most": 1}, {"at_most": 0},
+    {"at_least": 0.000001},
+)  # fmt: skip
+
+
 def ago(pick: Pick, of: Scene) -> Event | None:
     """A beginning, an end, or both, in this order; or neither."""
     start = pick(range(len(of.durations)))
@@ -372,6 +387,7 @@ FORMS: dict[str, Callable[[Pick, Scene], Event]] = {
     "first": ago_form,
     "newest": newest_form,
     "overdue": overdue_form,
+    "score": score_form,
     "sequence": sequence_form,
     "cart": cart_form,
     "sessions": sessions_form,

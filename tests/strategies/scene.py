@@ -86,6 +86,7 @@ THEMES: dict[str, Theme] = {
     "last": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
     "first": Theme((ORDERS, NAMED_AND_ORDERS, TAKEN_BACK), ("Order Completed",) * 3 + NAMES),
     "overdue": Theme((MIXED, NAMED, ORDERS), WITH_ORDERS),
+    "score": Theme((NAMED, NAMED, NAMED_AND_ORDERS, TAKEN_BACK), WITH_ORDERS),
     "newest": Theme((MIXED, NAMED, NAMED_AND_ORDERS), ("Order Completed", *NAMES)),
     "sequence": Theme(
         kinds=(NAMED, TAKEN_BACK, TAKEN_BACK),
@@ -102,8 +103,8 @@ THEMES: dict[str, Theme] = {
     "sample": Theme((MIXED,)),
 }
 THEMES_DRAWN = (
-    "performed", "performed", "total", "total", "last", "first", "newest", "overdue", "ratio", "sequence", "sequence",
-    "cart", "cart", "sessions", "trait", "trait", "context", "context", "in_segment", "calendar", "sample",
+    "performed", "performed", "total", "total", "last", "first", "newest", "overdue", "score", "ratio", "sequence",
+    "sequence", "cart", "cart", "sessions", "trait", "trait", "context", "context", "in_segment", "calendar", "sample",
 )  # fmt: skip
 
 

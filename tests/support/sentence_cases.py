@@ -337,6 +337,31 @@ CASES = [
         ),
     ),
     Case(
+        "score",
+        True,
+        "1d",
+        {"score": {"events": {"Product Viewed": 1, "page": 0.5}, "half_life": "1d", "at_least": 0.5}},
+        (("1m", VIEW), ("1m", {"name": "page"})),
+        (
+            "the score of 2 events is now 0.75036 (asked: at least 0.5, with 1 for each Product Viewed, 0.5 for each "
+            "page, halved every 1 day)"
+        ),
+        (
+            "امتیاز ۲ رویداد اکنون ۰٫۷۵۰۳۶ است "
+            "(شرط: حداقل ۰٫۵، با ۱ امتیاز برای هر «[Product Viewed]»، ۰٫۵ امتیاز برای هر «[page]»، "
+            "که هر ۱ روز نصف می‌شود)"
+        ),
+    ),
+    Case(
+        "score of nothing",
+        False,
+        "1d",
+        {"score": {"events": {"Product Added": 3}, "half_life": "7d", "at_least": 10}},
+        (("1m", VIEW),),
+        ("the score of 0 events is now 0 (asked: at least 10, with 3 for each Product Added, halved every 7 days)"),
+        ("امتیاز ۰ رویداد اکنون ۰ است (شرط: حداقل ۱۰، با ۳ امتیاز برای هر «[Product Added]»، که هر ۷ روز نصف می‌شود)"),
+    ),
+    Case(
         "newest",
         True,
         "1d",

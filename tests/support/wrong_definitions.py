@@ -1,6 +1,8 @@
 """What can be wrong with a segments file: one row each, with where it is said and a part of what is said.
 
 The rule: a row is a whole document that is wrong in one thing only.
+
+Long because what is wrong in a file stands here as a whole, side by side.
 """
 
 # ruff: noqa: E501 (a table reads best with one case a line)
@@ -33,7 +35,7 @@ def nested(depth: int) -> Form:
 
 
 WHEN = "segments.s.when"
-KINDS = "one of all, any, not, performed, total, ratio, last, first, newest, overdue, sequence, cart, sessions, trait, context, in_segment"
+KINDS = "one of all, any, not, performed, total, ratio, last, first, newest, overdue, score, sequence, cart, sessions, trait, context, in_segment"
 COUNT = "write {at_least: 2}, {at_most: 5} or {exactly: 1}"
 DURATION = "write a whole number and a unit: 90s, 30m, 24h, 30d, 2w"
 EVENT = "write a name such as Order Completed, or a list of names"
@@ -146,6 +148,12 @@ def two(**whens: object) -> Form:
 
 TOTAL, WHERE, BANDS = f"{WHEN}.total", f"{PERFORMED}.where", "segments.s.bands"
 PARTS: dict[str, Form] = {name: {"agg": "sum", "of": "score", "event": "page"} for name in ("of", "to")}
+
+
+def score(**fields: object) -> Form:
+    return leaf("score", **{"events": {"page": 1}, "half_life": "7d", **fields})
+
+
 PAGES: Form = {"steps": [{"event": "page"}, {"event": "page"}]}
 OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("an empty where", performed(where={}), WHERE, "such as {category: shoes}, at least one"),
@@ -280,6 +288,14 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("a ratio of no aggregate", leaf("ratio", of={"agg": "count", "of": "x", "event": "page"}, to=PARTS["to"], above=1), f"{WHEN}.ratio.of.agg", "'sum'"),
     ("a rhythm of one", leaf("overdue", event="page", times=2, count={"at_least": 1}), f"{WHEN}.overdue.count", "from 2 to 64"),
     ("a rhythm without a factor", leaf("overdue", event="page", times=0), f"{WHEN}.overdue.times", "above 0 and up to 100"),
+    ("a score without a test", score(), f"{WHEN}.score", "above or below beside events"),
+    ("a score of no event", score(events={}, above=1), f"{WHEN}.score.events", "of 1 to 16 events"),
+    ("a score of a list of events", score(events=["page"], above=1), f"{WHEN}.score.events", "expected {event: points}"),
+    ("an event without points", score(events={"page": 0}, above=1), f"{WHEN}.score.events.page", "above 0 and up to 1000"),
+    ("points that are text", score(events={"page": "1"}, above=1), f"{WHEN}.score.events.page", "'1' is not a number"),
+    ("points of one event twice", score(events={"Viewed Product": 1, "Product Viewed": 2}, above=1), f"{WHEN}.score.events", "has points already"),
+    ("a half-life of seconds", score(half_life="10s", above=1), f"{WHEN}.score.half_life", "from 1m to 365d"),
+    ("a score that nobody has", score(above=256), f"{WHEN}.score", "the newest 256 of each event count"),
     ("newest without a test", leaf("newest", event="page"), f"{WHEN}.newest.has", "is missing"),
     ("items of two products", leaf("newest", event="page", where={"item": {"a": 1}}, has={"item": {"b": 1}}), f"{WHEN}.newest", "ask it in one of them"),
     ("a month", leaf("performed", event="page", within="3mo"), f"{PERFORMED}.within", DURATION),

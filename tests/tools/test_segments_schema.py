@@ -22,6 +22,7 @@ from rules.conditions.overdue import OverdueForm
 from rules.conditions.ratio import RatioForm
 from rules.conditions.recency import FirstForm, LastForm
 from rules.conditions.sample import SampleForm
+from rules.conditions.score import ScoreForm
 from rules.conditions.sequences import STEPS_MAX, SequenceForm, StepForm
 from rules.conditions.session_count import SessionsForm
 from rules.conditions.totals import TotalForm
@@ -119,6 +120,7 @@ ONLY_CHECK_SAYS = [
     "an empty range", "every count", "64 orders", "an empty span", "512 sessions", "seven digits", "a number too large",
     "no number", "a total between nothing", "256 different values", "between two counts", "an ago of nothing",
     "of no age", "a window that ends before it begins", "a count above what is stored", "a rhythm of one",
+    "points of one event twice", "a half-life of seconds", "a score that nobody has", "a score without a test",
     "a ratio without a test", "a rhythm without a factor", "a date in words", "ahead of nothing",
     "an anniversary of hours",
     "days the wrong way round", "a day that is no date", "no hour at all",
@@ -217,6 +219,7 @@ WITH_FORMS: dict[str, tuple[type[BaseModel], Callable[[], Json]]] = {
     "product of a cart": (ProductForm, lambda: condition("cart")["properties"]["has"]),
     "sessions": (SessionsForm, lambda: condition("sessions")),
     "ratio": (RatioForm, lambda: condition("ratio")),
+    "score": (ScoreForm, lambda: condition("score")),
     "newest": (NewestForm, lambda: condition("newest")),
     "overdue": (OverdueForm, lambda: condition("overdue")),
     "calendar": (CalendarForm, lambda: condition("calendar")),

@@ -323,7 +323,7 @@ def kinds_of(definitions: oracle.Json) -> set[str]:
     """The conditions and keys of a file, those of the short forms included."""
     text = json.dumps(definitions)
     language = (
-        "total", "ratio", "last", "first", "newest", "overdue", "sequence", "trait", "context", "in_segment",
+        "total", "ratio", "last", "first", "newest", "overdue", "score", "sequence", "trait", "context", "in_segment",
         "calendar", "sample", "where", "on", "weekday", "hours", "hold", "bands", "stage", "value", "items", "has",
     )  # fmt: skip
     return {name for name in language if f'"{name}": ' in text}

@@ -378,7 +378,7 @@ def flips(when: Condition, view: CustomerView, now: int, looks: list[int]) -> in
 # Conditions that time alone turns, and those that it does not.
 TURNED = {
     "AllOf", "AnyOf", "NoneOf", "Performed", "Total", "Recency", "Overdue", "SequenceMatched", "CartState",
-    "SessionCount", "TraitIs", "CalendarDays", "RatioOfTotals",
+    "SessionCount", "TraitIs", "CalendarDays", "RatioOfTotals", "Score",
 }  # fmt: skip
 NOT_TURNED = {"NewestIs", "ContextIs", "InSegment", "Sample"}
 

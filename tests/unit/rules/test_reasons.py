@@ -26,6 +26,7 @@ from streams.offline.replay import Replay
 from streams.wire.event_decoder import decode_line
 from tests.oracle import dates as oracle_dates
 from tests.oracle import oracle
+from tests.oracle import values as oracle_values
 from tests.strategies import histories
 from tests.strategies.histories import DAY, MINUTE
 
@@ -196,6 +197,8 @@ def expected_of(node: Reason, now: int) -> bool | None:  # noqa: C901 (a branch 
         return observed.value is not None and meets(observed.value, test, cut=node.agg == "avg")
     if kind == "ratio":
         return observed.value is not None and meets(observed.value, test, cut=True)
+    if kind == "score":
+        return observed.value is not None and meets(observed.value, oracle_values.inline_test(test))
     if kind in ("first", "last"):
         return lies(observed.first_at or observed.last_at, now, **test.get("ago", {}))
     if kind == "overdue":

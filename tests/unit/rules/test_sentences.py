@@ -150,6 +150,7 @@ def carrying(text: str) -> list[Reason]:
         Reason(True, "ratio", Observed(value=2, of=4, to=2), {"above": 1}, totals=[total] * 2),
         Reason(True, "last", Observed(last_at=text), {"ago": {"at_least": text}}, event=text),
         Reason(True, "overdue", Observed(count=2, first_at=text, last_at=text), {"times": 2}, event=text),
+        Reason(True, "score", Observed(count=2, value=4), {"above": 1, "half_life": "1h", "events": {text: 1, "b": 2}}),
         Reason(True, "newest", Observed(last_at=text, met_at=text), {text: text}, event=text),
         Reason(True, "sequence", Observed(first_at=text), {}, steps=[StepAsked(text, where)], same=text, within=text),
         Reason(True, "cart", Observed(items=1, last_at=text), {"idle_for": text}),
