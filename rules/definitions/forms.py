@@ -28,6 +28,12 @@ _FROM = {
     "description": "each band's name and where it begins: {low: 0, high: 1001}",
 }
 
+# Conditions on a number, whose test is a range or a count; of those with a count a band begins at a whole number.
+COUNTED_KINDS = ("performed", "sessions")
+BANDED_KINDS = ("total", "ratio", "score", *COUNTED_KINDS)
+
+# The body of a condition without its test. Its schema is inline in that of a segment.
+UntestedBody = Annotated[dict[str, object] | None, WithJsonSchema({"type": "object"})]
 SegmentText = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS), WithJsonSchema(_TEXT)]
 About = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS), WithJsonSchema(_ABOUT)]
 
@@ -48,10 +54,16 @@ class SegmentForm(Form):
 
 
 class BandsForm(Form):
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(
+        populate_by_name=True, json_schema_extra={"oneOf": [{"required": [kind]} for kind in BANDED_KINDS]}
+    )
     example: ClassVar = "{total: {agg: sum, …}, from: {low: 0, high: 1001}}"
 
-    total: Annotated[dict[str, object], WithJsonSchema(reference("bandTotal"))]
+    total: UntestedBody = None
+    ratio: UntestedBody = None
+    score: UntestedBody = None
+    performed: UntestedBody = None
+    sessions: UntestedBody = None
     from_: Annotated[dict[str, object], Field(alias="from"), WithJsonSchema(_FROM)]
 
 

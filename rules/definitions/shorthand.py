@@ -1,6 +1,7 @@
-"""Spells out the short forms of a segments file: the library and value bands.
+"""Spells out the short forms of a segments file: the library and bands of a number.
 
     bands: {total: {agg: sum, …}, from: {low: 0, high: 1001}}    two segments, <key>_low and <key>_high
+    bands: {performed: {event: page}, from: {few: 1, many: 9}}   by a count: 1 to 8, and 9 or more
     library: {only: [repeat_buyer]}                              the segment repeat_buyer, and those it asks about
 
 The result is a file without short forms, which decides and is stored.
@@ -10,14 +11,14 @@ See also: `rules.definitions.segments_file`, which reads the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from rules.conditions.base import Scope
 from rules.definitions import forms
 from rules.definitions.condition_parsing import condition
-from rules.definitions.forms import BANDS_MAX
+from rules.definitions.forms import BANDED_KINDS, BANDS_MAX, COUNTED_KINDS
 from rules.forms import value_test_parsing
 from rules.forms.problems import Problems, WrongCondition
 from rules.value_tests import ENDS
@@ -105,38 +106,63 @@ def _bands(path: str, node: dict[object, object], scope: Scope) -> dict[str, obj
         form = problems.fill(f"{path}.bands", forms.BandsForm, node["bands"])
     except WrongCondition:
         return {}
-    bands = _ascending_bands(f"{path}.bands", form, scope)
+    tests = _tests_of_bands(f"{path}.bands", form, scope)
     rest = {name: value for name, value in node.items() if name not in ("bands", "title")}
-    segments: dict[str, object] = {}
-    for index, (name, low) in enumerate(bands):
-        # A band ends where the next one begins; the last has no end.
-        high = {"below": bands[index + 1][1]} if index + 1 < len(bands) else {}
-        total = {**form.total, "at_least": low, **high}
-        segments[name] = {**rest, "title": f"{whole.title}: {name.replace('_', ' ')}", "when": {"total": total}}
-    return segments
+    return {
+        name: {**rest, "title": f"{whole.title}: {name.replace('_', ' ')}", "when": when}
+        for name, when in tests.items()
+    }
 
 
-def _ascending_bands(path: str, form: forms.BandsForm, scope: Scope) -> list[tuple[str, object]]:
-    """The bands as (name, beginning), lowest first; none after noting a problem."""
+def _tests_of_bands(path: str, form: forms.BandsForm, scope: Scope) -> dict[str, Nodes]:
+    """The condition of each band, by its name, lowest first; none after noting a problem."""
     problems, bands = scope.problems, list(form.from_.items())
+    kinds = [kind for kind in BANDED_KINDS if getattr(form, kind) is not None]
+    if len(kinds) != 1:
+        problems.note(path, f"expected one of {', '.join(BANDED_KINDS)} beside from")
+        return {}
     if not 0 < len(bands) <= BANDS_MAX:
         problems.note(f"{path}.from", f"expected 1 to {BANDS_MAX} bands, such as {{low: 0, high: 1001}}")
-        return []
-    before = len(problems.noted)
-    lows = {name: _low(f"{path}.from.{name}", low, problems) for name, low in bands}
+        return {}
+    (kind,) = kinds
+    body, before = getattr(form, kind), len(problems.noted)
+    lows = {name: _low(f"{path}.from.{name}", kind, low, problems) for name, low in bands}
     if len(set(lows.values())) < len(lows):
         problems.note(f"{path}.from", "two bands begin at the same number", "each begins where the one below it ends")
-    if set(form.total) & set(ENDS):
-        problems.note(f"{path}.total", "the bands are its test", "leave out at_least, at_most, above and below")
-    # The lowest band is read as a condition only to report problems of the total itself, once and not for each band.
-    if len(problems.noted) == before:
-        condition(scope, path, {"total": {**form.total, "at_least": bands[0][1]}})
+    tests = ("count",) if kind in COUNTED_KINDS else ENDS
+    if set(body) & set(tests):
+        problems.note(f"{path}.{kind}", "the bands are its test", f"leave out {_listed(tests)}")
     if len(problems.noted) > before:
-        return []
-    return sorted(bands, key=lambda band: lows[band[0]])
+        return {}
+    ascending = sorted(form.from_, key=lambda name: lows[name])
+    begins: list[object] = [form.from_[name] for name in ascending]
+    whens: list[Nodes] = [
+        {kind: {**body, **_test(kind, low, high)}} for low, high in zip(begins, [*begins[1:], None], strict=True)
+    ]
+    # The ends are read as conditions only to report a problem of them all once, where it is.
+    for when in (whens[0], whens[-1]):
+        if len(problems.noted) == before:
+            condition(scope, path, when)
+    return {} if len(problems.noted) > before else dict(zip(ascending, whens, strict=True))
 
 
-def _low(path: str, low: object, problems: Problems) -> int:
+def _test(kind: str, low: object, high: object) -> Nodes:
+    """The test of a band, which ends where the next one begins; the last has no end (``None``)."""
+    if kind not in COUNTED_KINDS:
+        return {"at_least": low} if high is None else {"at_least": low, "below": high}
+    assert isinstance(high, int | None), "a count's bands begin at whole numbers"
+    return {"count": {"at_least": low} if high is None else {"at_least": low, "at_most": high - 1}}
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _low(path: str, kind: str, low: object, problems: Problems) -> int:
+    if kind in COUNTED_KINDS and (not isinstance(low, int) or isinstance(low, bool) or low < 0):
+        problems.note(path, f"{low!r} is not a whole number from 0 on, where a count may begin")
+        return 0
     try:
         return problems.read(path, value_test_parsing.micro, low)
     except WrongCondition:

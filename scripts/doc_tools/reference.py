@@ -77,7 +77,8 @@ decision takes about 2 µs for each event that counts.
 A segment has """
     + ", ".join(f"`{name}`" for name in forms.SegmentForm.model_fields)
     + """. With `hold` a
-customer stays at least so long, unless they buy. `bands` takes a `total` without a test and `from`, the number at which
+customer stays at least so long, unless they buy. `bands` takes one condition on a number without its
+test (`total`, `ratio`, `score`, or `performed` and `sessions`, whose number is a count) and `from`, the number at which
 each band begins. A file has `version: 1`, `segments`, `currency` (money is added up in it alone),
 `library` (true, `without`, `only`), `placeholders`: further texts that are no ids, such as `[visitor]`, compared
 without case and white space, and `hosts`: the shop's own hosts, such as `[shop.example, pay.example]`. A referrer on

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from rules.conditions.boolean import GROUP_KINDS
 from rules.conditions.kinds import CONDITION_KINDS
-from rules.conditions.totals import TotalForm, total_schema_without_test
-from rules.definitions.forms import BandsForm, LibraryForm, SegmentForm
+from rules.conditions.totals import total_schema_without_test
+from rules.definitions.forms import BANDED_KINDS, BandsForm, LibraryForm, SegmentForm
 from rules.definitions.include import IncludeForm, NewestEventForm
 from rules.definitions.parse_currency import CURRENCY
 from rules.definitions.segments_file import SEGMENTS_MAX
@@ -109,7 +109,7 @@ def _segment() -> Schema:
     """The schema of a segment; parts that only a segment has are inline."""
     segment = form_schema(SegmentForm)
     bands = form_schema(BandsForm)
-    bands["properties"]["total"] = {**form_schema(TotalForm), "required": ["agg", "of", "event"]}
+    bands["properties"] |= {kind.key: _untested(kind.schema) for kind in CONDITION_KINDS if kind.key in BANDED_KINDS}
     segment["properties"]["bands"] = bands
     include = form_schema(IncludeForm)
     include["properties"]["last"] = form_schema(NewestEventForm)
@@ -117,6 +117,12 @@ def _segment() -> Schema:
     include["properties"]["totals"] = {"type": "object", "additionalProperties": total, "minProperties": 1}
     segment["properties"]["include"] = {**include, "minProperties": 1}
     return segment
+
+
+def _untested(schema: Schema) -> Schema:
+    """The schema of a condition's body without its test."""
+    properties = {key: each for key, each in schema["properties"].items() if key not in {*ENDS, "count"}}
+    return {**schema, "properties": properties, "required": [key for key in schema["required"] if key in properties]}
 
 
 def _anniversary(kind: str) -> Schema:

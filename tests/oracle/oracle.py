@@ -9,7 +9,7 @@ Long because reading, deciding and the definitions make one reading of the contr
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import ceil
 from typing import NamedTuple
 
@@ -370,12 +370,20 @@ def band_segments(key: str, segment: Json) -> dict[str, Json]:
     """The segments of bands, each from its own number on and below the next; the last has no end."""
     bands = mapping(segment["bands"])
     names = sorted(mapping(bands["from"]).items(), key=lambda band: number(band[1]) or 0)
-    ends: list[Json] = [*({"below": begin} for _, begin in names[1:]), {}]
     others = {name: value for name, value in segment.items() if name != "bands"}
+    ((kind, body),) = ((kind, mapping(body)) for kind, body in bands.items() if kind != "from")
+    tests = [band_test(kind, *ends) for ends in pairwise([*(begin for _, begin in names), None])]
     return {
-        f"{key}_{name}": {**others, "when": {"total": {**mapping(bands["total"]), "at_least": begin, **end}}}
-        for (name, begin), end in zip(names, ends, strict=True)
+        f"{key}_{name}": {**others, "when": {kind: {**body, **test}}}
+        for (name, _), test in zip(names, tests, strict=True)
     }
+
+
+def band_test(kind: str, begin: object, end: object) -> Json:
+    """From a number on and below the next; of a count, up to the one before that."""
+    if kind in ("performed", "sessions"):
+        return {"count": {"at_least": begin} | ({} if end is None else {"at_most": int(str(end)) - 1})}
+    return {"at_least": begin} | ({} if end is None else {"below": end})
 
 
 def in_dependency_order(conditions: dict[str, Json]) -> dict[str, Json]:

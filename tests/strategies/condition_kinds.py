@@ -12,7 +12,7 @@ from tests.oracle import oracle
 from tests.oracle.oracle import Json
 from tests.strategies import histories
 from tests.strategies.histories import Event, Pick, Scene
-from tests.strategies.language import BOUNDS, CURRENCY, FORMS, bands
+from tests.strategies.language import BANDED, BOUNDS, CURRENCY, FORMS, bands
 from tests.strategies.values import APART, SUMMED
 from tests.strategies.worlds import World, made
 
@@ -182,6 +182,7 @@ KINDS: dict[str, Kind] = {
     "sample": Kind("sample", {(IN, "event")}, form("sample")),
     "hold": Kind("cart", ALL_WAYS, segment_with_hold),
     "bands": Kind("total", ALL_WAYS, banded),
+    **{f"bands.{kind}": Kind(kind, ALL_WAYS, banded) for kind in BANDED if kind != "total"},
     "all": group("all"),
     "any": group("any"),
     "not": group("not"),

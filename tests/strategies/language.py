@@ -73,7 +73,7 @@ def own_keys(key: str, node: Event) -> list[str]:
 
 
 def segment(pick: Pick, of: Scene, others: tuple[str, ...]) -> Event:
-    if of.theme == "total" and pick(range(4)) == 0:
+    if of.theme in BANDED and pick(range(4)) == 0:
         return {"bands": bands(pick, of)}
     kind = theme_kind(of, others)
     if pick((True, False)):
@@ -87,13 +87,25 @@ def hold(pick: Pick, of: Scene, with_hold: bool) -> Event:
 
 
 def bands(pick: Pick, of: Scene) -> Event:
-    ranges: Event = pick(
-        ({"low": 0, "high": 9}, {"none": 0, "some": 0.5, "many": 10}, {"below": -3, "low": 0, "top": 18.5})
-    )
+    kind = of.theme if of.theme in BANDED else "total"
+    ranges: Event = pick(BANDED[kind])
     if pick((True, False)):  # in any order
         ranges = dict(reversed(ranges.items()))
-    return {"total": summed(pick, of, pick(("sum", "sum", "avg", "max", "min"))), "from": ranges}
+    if kind == "total":
+        return {"total": summed(pick, of, pick(("sum", "sum", "avg", "max", "min"))), "from": ranges}
+    body = FORMS[kind](pick, of)
+    return {kind: {key: value for key, value in body.items() if key not in TEST_OF_BAND}, "from": ranges}
 
+
+TEST_OF_BAND = ("count", "at_least", "at_most", "above", "below")
+WHOLE_BANDS: tuple[Event, ...] = ({"one": 1, "more": 2}, {"none": 0, "one": 1, "some": 2, "many": 4}, {"all": 3})
+BANDED: dict[str, tuple[Event, ...]] = {
+    "total": ({"low": 0, "high": 9}, {"none": 0, "some": 0.5, "many": 10}, {"below": -3, "low": 0, "top": 18.5}),
+    "ratio": ({"low": 0, "high": 0.5, "top": 1}, {"any": 0.1}),
+    "score": ({"cold": 0, "warm": 0.75, "hot": 1.5}, {"low": 0.25, "high": 2}),
+    "performed": WHOLE_BANDS,
+    "sessions": WHOLE_BANDS,
+}
 
 # --- conditions --------------------------------------------------------------------------------
 

@@ -146,6 +146,11 @@ def two(**whens: object) -> Form:
     return {"version": 1, "segments": {key: {"title": key, "when": when} for key, when in whens.items()}}
 
 
+def counted(**form: object) -> Form:
+    of_count: Form = {"performed": {"event": "page", "between": ["2d", "1d"]}, "from": {"few": 1, "many": 9}} | form
+    return {"version": 1, "segments": {"s": {"title": "S", "bands": of_count}}}
+
+
 TOTAL, WHERE, BANDS = f"{WHEN}.total", f"{PERFORMED}.where", "segments.s.bands"
 PARTS: dict[str, Form] = {name: {"agg": "sum", "of": "score", "event": "page"} for name in ("of", "to")}
 
@@ -261,6 +266,10 @@ OF_LANGUAGE: list[tuple[str, object, str, str]] = [
     ("bands and when", {"version": 1, "segments": {"s": {"title": "S", "when": CART, "bands": {}}}}, "segments.s", "keep one"),
     ("bands of nothing", bands(**{"from": {}}), f"{BANDS}.from", "expected 1 to 20 bands"),
     ("bands without a total", bands(total=5), f"{BANDS}.total", "valid dictionary"),
+    ("bands of two numbers", bands(sessions={"within": "30d"}), BANDS, "one of total, ratio, score, performed, sessions"),
+    ("bands of a count that is tested", counted(performed={"event": "page", "count": 2}), f"{BANDS}.performed", "leave out count"),
+    ("a band of half a count", counted(**{"from": {"a": 0.5}}), f"{BANDS}.from.a", "not a whole number from 0 on"),
+    ("bands above what is counted", counted(**{"from": {"a": 1, "b": 300}}), f"{BANDS}.performed.count", "no count goes above 254"),
     ("a total with a test", bands(total={"agg": "sum", "of": "a", "event": "page", "at_least": 1}), f"{BANDS}.total", "leave out"),
     ("two equal bands", bands(**{"from": {"a": 1, "b": 1}}), f"{BANDS}.from", "two bands begin at the same number"),
     ("a band of text", bands(**{"from": {"a": "low"}}), f"{BANDS}.from.a", "is not a number"),

@@ -133,7 +133,8 @@ ONLY_CHECK_SAYS = [
     # what goes with what: sayable, but each at the price of a worse message in the editor
     "an event that is blank", "two windows", "items of two products",
     "exactly and more", "a test of empty text", "absent and more", "two lower ends",
-    "two upper ends", "a path with a hole", "a total without a test", "touch alone", "a total with a test",
+    "two upper ends", "a path with a hole", "a total without a test", "touch alone", "a band of half a count",
+    "bands above what is counted",
     "two wishes", "an address to include without hosts", "properties of an identify to include",
     "money of no currency to include", "a part that asks about another", "bands that meet",
     "sixty-one ways to look at orders",
